@@ -1,0 +1,44 @@
+# Two commands matter: `make demo` shows the main job end to end, `make test` checks everything.
+# PYTHON=python3.12 picks another interpreter; CUDA=1 installs MLX's CUDA backend (NVIDIA, Linux).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+EXTRAS := dev$(if $(filter Linux,$(shell uname -s)),$(if $(CUDA),$(comma)cuda,$(comma)cpu))
+comma := ,
+
+.PHONY: env demo test format bench clean
+
+env: $(STAMP)
+
+# Made anew only when what is to be installed changed.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 13); ok or sys.exit("Python 3.11 to 3.13 is needed, but %s is %s; pick another with make PYTHON=python3.12" % (sys.executable, sys.version.split()[0]))'
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
+	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS)]'; \
+	else \
+	  $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'; \
+	fi
+	@touch $@
+
+demo: env
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo.sh
+
+test: env
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+format: env
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: env
+	$(BIN)/python -m benchmarks.train
+
+clean:
+	rm -rf $(VENV) build *.egg-info

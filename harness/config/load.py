@@ -1,0 +1,159 @@
+"""From what Hydra composed to a typed record, with every complaint as one plain line."""
+
+import dataclasses
+import json
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from harness.config.paths import ROOT
+from harness.config.schema import Config, LoraConfig
+from harness.errors import HarnessError
+
+Command = TypeVar("Command")
+
+# mlx-lm's default, for a run that says neither scale nor alpha
+DEFAULT_SCALE = 20.0
+
+OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
+
+
+def from_hydra(composed: DictConfig, command: type[Command]) -> Command:
+    """Check types and ranges of a composed configuration.
+
+    Raises:
+        HarnessError: naming the first value that breaks a rule.
+    """
+    try:
+        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except Exception as error:  # OmegaConf's many errors share no base class
+        raise HarnessError(" ".join(str(error).split())) from error
+    return from_values(values, command)
+
+
+def from_values(values: Any, command: type[Command]) -> Command:
+    """Like `from_hydra`, from plain nested dicts."""
+    try:
+        # as JSON: pydantic's strict mode takes a Python dict for no dataclass
+        typed = TypeAdapter(command).validate_json(json.dumps(values))
+    except ValidationError as error:
+        raise HarnessError(_say(error.errors(include_url=False))) from error
+    if isinstance(typed, Config):
+        return dataclasses.replace(typed, lora=with_scale_and_alpha(typed.lora))
+    return typed
+
+
+def with_scale_and_alpha(lora: LoraConfig) -> LoraConfig:
+    """Both filled in, from whichever was given: scale = alpha / rank."""
+    if lora.alpha is None:
+        scale = DEFAULT_SCALE if lora.scale is None else lora.scale
+        return dataclasses.replace(lora, scale=scale, alpha=scale * lora.rank)
+    scale = lora.alpha / lora.rank
+    if lora.scale is not None and abs(lora.scale - scale) > 1e-6 * scale:
+        raise HarnessError(
+            f"lora.alpha={lora.alpha:g} at rank {lora.rank} means lora.scale={scale:g}, "
+            f"but lora.scale is {lora.scale:g}; give one of them and set the other to null"
+        )
+    return dataclasses.replace(lora, scale=scale)
+
+
+def flat(config: Any) -> dict[str, Any]:
+    """A record's values by the names users type, such as lora.rank."""
+    result: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            result |= {f"{field.name}.{key}": inner for key, inner in flat(value).items()}
+        else:
+            result[field.name] = value
+    return result
+
+
+def key_names(command: type[Any]) -> list[str]:
+    """Every name that `flat` would give, from the types alone."""
+    names: list[str] = []
+    for field in dataclasses.fields(command):
+        if dataclasses.is_dataclass(field.type) and isinstance(field.type, type):
+            names += [f"{field.name}.{inner}" for inner in key_names(field.type)]
+        else:
+            names.append(field.name)
+    return names
+
+
+def free_names(command: type[Any]) -> list[str]:
+    """Names under which any key may follow, such as train.optimizer_args."""
+    names: list[str] = []
+    for field in dataclasses.fields(command):
+        if dataclasses.is_dataclass(field.type) and isinstance(field.type, type):
+            names += [f"{field.name}.{inner}" for inner in free_names(field.type)]
+        elif getattr(field.type, "__origin__", None) is dict:
+            names.append(field.name)
+    return names
+
+
+_LATER = {
+    "train.resume": "resuming is not there yet; leave train.resume=false",
+    "train.init_adapter": "starting from an adapter is not there yet; leave train.init_adapter=null",
+    "judge.base_url": "judging is not there yet; leave judge.base_url=null",
+    "judge.model": "judging is not there yet; leave judge.model=null",
+}
+
+
+def _say(errors: list[ErrorDetails]) -> str:
+    """One line for the first broken value. A union reports a line for each member: the members are joined."""
+    first = errors[0]
+    name = _name(first)
+    if name in _LATER:
+        return f"{name} is {first['input']!r}, but {_LATER[name]}"
+    rules = [_rule(error) for error in errors if _name(error) == name]
+    rule = " or ".join(dict.fromkeys(rules))
+    if first["type"] == "unexpected_keyword_argument":
+        return f"{name} is not a setting; python -m harness.train --cfg job lists them"
+    if first["type"] == "missing":
+        return f"{name} is missing; python -m harness.train --cfg job shows where it belongs"
+    return f"{name} must be {rule}, but got {first['input']!r}"
+
+
+def _name(error: ErrorDetails) -> str:
+    """The dotted name, less the union members that pydantic adds to a location."""
+    parts = [str(part) for part in error["loc"]]
+    known = [part for part in parts if part.isidentifier() and part not in {"int", "float", "str", "bool"}]
+    return ".".join(part for part in known if not part.startswith(("list", "constrained", "literal")))
+
+
+def _rule(error: ErrorDetails) -> str:
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "greater_than_equal":
+            return f"at least {context['ge']}"
+        case "greater_than":
+            return f"more than {context['gt']}"
+        case "less_than_equal":
+            return f"at most {context['le']}"
+        case "less_than":
+            return f"less than {context['lt']}"
+        case "literal_error":
+            return str(context["expected"]).replace("'", "")
+        case "int_type" | "int_from_float":
+            return "a whole number"
+        case "float_type" | "finite_number":
+            return "a number"
+        case "bool_type":
+            return "true or false"
+        case "string_type":
+            return "a text"
+        case "string_too_short" | "too_short":
+            return "not empty"
+        case "string_too_long":
+            return f"at most {context['max_length']} characters"
+        case "list_type":
+            return "a list, such as [a,b]"
+        case "dict_type":
+            return "a mapping, such as {a:1}"
+        case "none_required":
+            return "null"
+    return error["msg"].removeprefix("Input should be ")
+
+

@@ -1,0 +1,98 @@
+"""The command line before Hydra sees it: unknown names are refused with a hint, values are quoted.
+
+Hydra's own complaint about an unknown key comes late and in several lines, and its grammar refuses
+unquoted values such as 河. So the words are put right here first. Knows nothing of what values mean.
+"""
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from harness.config.load import free_names, key_names
+from harness.config.paths import CONF
+from harness.errors import HarnessError
+
+_OVERRIDE = re.compile(r"^(?P<prefix>\+\+|\+|~)?(?P<key>[^=]+)=(?P<value>.*)$", re.DOTALL)
+
+_MULTIRUN = ("-m", "--multirun")
+
+
+def prepare(arguments: Sequence[str], command: type, conf: Path = CONF) -> list[str]:
+    """Command-line words (options among them) as Hydra can read them.
+
+    Raises:
+        HarnessError: for a name that is no setting or group, or a group option that does not exist.
+    """
+    flags = [word for word in arguments if word in _MULTIRUN]
+    words = [word for word in arguments if word not in _MULTIRUN]
+    # to the front: argparse takes no overrides after an option that stands among them
+    return flags[:1] + [_prepare_word(word, command, conf, multirun=bool(flags)) for word in words]
+
+
+def check_names(names: Sequence[str], command: type, conf: Path = CONF) -> None:
+    """Refuse names that are neither settings nor groups.
+
+    Raises:
+        HarnessError: with the nearest name that exists.
+    """
+    known = [*key_names(command), *_groups(conf)]
+    free = tuple(f"{name}." for name in free_names(command))
+    for name in names:
+        bare = name.split("@")[0]
+        if bare in known or bare.startswith(("hydra.", "hydra/", *free)):
+            continue
+        raise HarnessError(f"{bare} is not a setting{_hint(bare, known)}; --cfg job lists them all")
+
+
+def _prepare_word(word: str, command: type, conf: Path, *, multirun: bool) -> str:
+    match = _OVERRIDE.match(word)
+    if word.startswith("-") or not match:
+        return word
+    key, value = match["key"], match["value"]
+    check_names([key], command, conf)
+    group = conf / key
+    if group.is_dir():
+        options = sorted(path.stem for path in group.glob("*.yaml"))
+        # A group may share its name with a value's first part: a value that is no option is no group choice.
+        for option in value.split(",") if multirun else [value]:
+            if option not in (*options, "null"):
+                raise HarnessError(f"{key}={option} is not there{_hint(option, options)}; conf/{key} has {', '.join(options)}")
+        return word
+    return f"{match['prefix'] or ''}{key}={_quoted(key, value, multirun=multirun)}"
+
+
+def _quoted(key: str, value: str, *, multirun: bool) -> str:
+    if value == "" or _parses(f"{key}={value}"):
+        return value
+    parts = value.split(",") if multirun else [value]
+    return ",".join(part if _parses(f"{key}={part}") else _quote(part) for part in parts)
+
+
+def _quote(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _parses(override: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        return False
+    return True
+
+
+def _groups(conf: Path) -> list[str]:
+    return [path.name for path in conf.iterdir() if path.is_dir()]
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    """`; did you mean lora.rank?`, by the whole name or by its last part."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if not close:
+        ends = {entry.rsplit(".", 1)[-1]: entry for entry in known}
+        close = [ends[end] for end in difflib.get_close_matches(name.rsplit(".", 1)[-1], ends, n=1, cutoff=0.7)]
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,147 @@
+"""What a run is: plain frozen dataclasses, one for each group under conf/.
+
+Types and ranges stand here and nowhere else; the values, with their reasons, are in conf/.
+What depends on several values, on the data or on the model is in checks.py.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Text = Annotated[str, Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+_strict = ConfigDict(strict=True, extra="forbid")
+
+
+@dataclass(frozen=True, config=_strict)
+class ModelConfig:
+    """The frozen base. `path`: a hub name, a folder, or builtin:tiny; null only where an adapter names it."""
+
+    path: Text | None
+    revision: Text | None
+
+
+@dataclass(frozen=True, config=_strict)
+class LoraConfig:
+    """`scale` is what the low-rank branch is multiplied by; `alpha` is the other way to say it: scale * rank."""
+
+    fine_tune_type: Literal["lora", "dora"]
+    rank: Annotated[int, Field(ge=1, le=4096)]
+    scale: Positive | None
+    alpha: Positive | None
+    dropout: Share
+    num_layers: Annotated[int, Field(ge=-1)]
+    keys: Annotated[list[Text], Field(min_length=1)] | None
+
+
+@dataclass(frozen=True, config=_strict)
+class DataConfig:
+    """`path`: a folder with train.jsonl, valid.jsonl and, if there is one, test.jsonl."""
+
+    path: Text
+    labels: Annotated[list[Text], Field(min_length=1)] | None
+    system: Text | None
+
+
+@dataclass(frozen=True, config=_strict)
+class TrainConfig:
+    """Counts of `iters`, `steps_per_*` and `save_every` are optimizer updates, not micro-batches."""
+
+    iters: Count | None
+    epochs: Positive | None
+    batch_size: Count
+    grad_accumulation_steps: Count
+    max_seq_length: Annotated[int, Field(ge=2)]
+    mask_prompt: bool
+    optimizer: Literal["adam", "adamw", "adafactor", "muon", "sgd"]
+    optimizer_args: dict[str, Any]
+    learning_rate: Positive
+    learning_rate_end: Annotated[float, Field(ge=0)]
+    lr_schedule: Literal["constant", "linear", "cosine"]
+    warmup: Annotated[float, Field(ge=0)]
+    max_grad_norm: Positive | None
+    grad_checkpoint: bool
+    steps_per_report: Count
+    steps_per_eval: Count
+    save_every: Count
+    valid_rows: Count | None
+    keep: Literal["all"] | Count
+    seed: Seed
+    resume: Literal[False]
+    init_adapter: None
+
+
+@dataclass(frozen=True, config=_strict)
+class GenerateConfig:
+    """`scale` multiplies the scale that the adapter was trained with: 1 as trained, 0 the bare base."""
+
+    prompts: list[Text]
+    max_tokens: Count
+    temperature: Annotated[float, Field(ge=0, le=5)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    seed: Seed
+    scale: Annotated[float, Field(ge=0, le=4)]
+
+
+@dataclass(frozen=True, config=_strict)
+class JudgeConfig:
+    base_url: None
+    model: None
+
+
+@dataclass(frozen=True, config=_strict)
+class TrackingConfig:
+    """`uri`: null for the SQLite database in mlruns/, else any MLflow tracking URI."""
+
+    uri: Text | None
+
+
+@dataclass(frozen=True, config=_strict)
+class SourceConfig:
+    """Raw poems in a JSON list, and the folder for the lines made from them."""
+
+    path: Text
+    out: Text
+    format: Literal["text", "messages"]
+    valid: Share
+    test: Share
+    seed: Seed
+
+
+@dataclass(frozen=True, config=_strict)
+class Config:
+    """One training run."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    model: ModelConfig
+    lora: LoraConfig
+    data: DataConfig
+    train: TrainConfig
+    generate: GenerateConfig
+    judge: JudgeConfig
+    tracking: TrackingConfig
+
+
+@dataclass(frozen=True, config=_strict)
+class GenerateCommand:
+    """`adapter`: a folder, a checkpoint file, runs:/<id>, models:/name@alias; null for the bare base."""
+
+    adapter: Text | None
+    theme: str | int | float | None
+    themes: Text | None
+    out: Text | None
+    model: ModelConfig
+    data: DataConfig
+    generate: GenerateConfig
+    tracking: TrackingConfig
+
+
+@dataclass(frozen=True, config=_strict)
+class PrepareCommand:
+    source: SourceConfig
+    data: DataConfig

@@ -1,0 +1,170 @@
+"""A split as the training loop wants it: rows of token ids and masks, and a digest of all of them."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data.lines import Line, read_lines
+from harness.data.turns import Marked, mark_messages, mark_text
+from harness.errors import HarnessError
+
+# Fixed, not train.seed: runs with different seeds must be scored on the same rows.
+_VALID_ROWS_SEED = 0
+
+
+class EncodedText(Protocol):
+    @property
+    def ids(self) -> list[int]: ...
+    @property
+    def spans(self) -> list[tuple[int, int]]: ...
+
+
+class TextEncoder(Protocol):
+    """What a tokenizer must do for a dataset (harness.models.tokenizer.Tokenizer does)."""
+
+    @property
+    def end_ids(self) -> set[int]: ...
+    @property
+    def end_id(self) -> int: ...
+    def encode(self, text: str, *, special: bool) -> EncodedText: ...
+    def render(self, messages: Sequence[dict[str, str]], *, add_generation_prompt: bool) -> str: ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """`tokens`: int32 [length]; `learn`: bool [length], True for a token that is a target of the loss."""
+
+    tokens: NDArray[np.int32]
+    learn: NDArray[np.bool_]
+    line: int
+
+    @property
+    def targets(self) -> int:
+        return int(self.learn.sum())
+
+
+@dataclass(frozen=True)
+class Split:
+    """`cut`: how many rows were longer than the limit; `dropped`: lines with nothing left to learn."""
+
+    name: str
+    path: Path
+    rows: list[Row]
+    cut: int
+    dropped: list[int]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over tokens and masks in order, 32 hex digits (MLflow takes 36 at most)."""
+        digest = hashlib.sha256()
+        for row in self.rows:
+            digest.update(len(row.tokens).to_bytes(4, "little") + row.tokens.tobytes() + row.learn.tobytes())
+        return digest.hexdigest()[:32]
+
+    @property
+    def targets(self) -> int:
+        return sum(row.targets for row in self.rows)
+
+    def warnings(self, max_seq_length: int) -> list[str]:
+        said = []
+        if self.cut:
+            said.append(
+                f"{self.cut} of {len(self.rows) + len(self.dropped)} rows of {self.path.name} "
+                f"are cut to train.max_seq_length={max_seq_length} tokens"
+            )
+        if self.dropped:
+            first = ", ".join(map(str, self.dropped[:5])) + (", …" if len(self.dropped) > 5 else "")
+            said.append(
+                f"{self.path}:{first}: left out, since the prompt alone fills {max_seq_length} tokens; "
+                "raise train.max_seq_length"
+            )
+        return said
+
+
+def load_split(
+    folder: Path,
+    name: str,
+    encoder: TextEncoder,
+    *,
+    labels: Sequence[str] | None,
+    max_seq_length: int,
+    mask_prompt: bool,
+) -> Split:
+    """Read and tokenize one of train, valid and test.
+
+    Raises:
+        HarnessError: naming file and line, for what cannot be read or rendered.
+    """
+    path = folder / f"{name}.jsonl"
+    rows, dropped, cut = [], [], 0
+    for line in read_lines(path, labels):
+        row = to_row(line, encoder, mask_prompt=mask_prompt)
+        cut += len(row.tokens) > max_seq_length
+        row = Row(row.tokens[:max_seq_length], row.learn[:max_seq_length], row.line)
+        if row.targets:
+            rows.append(row)
+        else:
+            dropped.append(line.number)
+    return Split(name, path, rows, cut, dropped)
+
+
+def to_row(line: Line, encoder: TextEncoder, *, mask_prompt: bool) -> Row:
+    """Tokens and mask of one line. The first token is never a target, since nothing precedes it."""
+    try:
+        marked = _mark(line, encoder)
+    except HarnessError as error:
+        raise HarnessError(f"{line.place}: {error}") from error
+    # a template writes its own special tokens; a ready-made text gets those of the tokenizer, as in mlx-lm
+    encoded = encoder.encode(marked.text, special=line.messages is None)
+    ids = list(encoded.ids)
+    learn = _learned(encoded.spans, marked.spans) if mask_prompt else [True] * len(ids)
+    if line.text is not None and ids and ids[-1] not in encoder.end_ids:
+        ids.append(encoder.end_id)  # as mlx-lm does, so that the model learns to stop
+        learn.append(not mask_prompt or marked.spans[-1][1] >= len(marked.text.rstrip()))
+    if ids:
+        learn[0] = False
+    return Row(np.array(ids, np.int32), np.array(learn, np.bool_), line.number)
+
+
+def fixed_subset(split: Split, count: int | None) -> Split:
+    """`count` rows of a split, always the same ones, in file order; all of it for None."""
+    if count is None or count >= len(split.rows):
+        return split
+    chosen = np.sort(np.random.default_rng(_VALID_ROWS_SEED).permutation(len(split.rows))[:count])
+    return Split(split.name, split.path, [split.rows[i] for i in chosen], split.cut, split.dropped)
+
+
+def _mark(line: Line, encoder: TextEncoder) -> Marked:
+    if line.text is not None:
+        return mark_text(line.text)
+    assert line.messages is not None
+
+    def render(messages: Sequence[dict[str, str]], add_generation_prompt: bool) -> str:
+        return encoder.render(messages, add_generation_prompt=add_generation_prompt)
+
+    return mark_messages(line.messages, render)
+
+
+def _learned(token_spans: Sequence[tuple[int, int]], turns: Sequence[tuple[int, int]]) -> list[bool]:
+    """A token is learned when it covers any character of a turn."""
+    learned = []
+    turn = 0
+    for start, end in token_spans:
+        while turn < len(turns) and turns[turn][1] <= start:
+            turn += 1
+        inside = turn < len(turns) and end > start and end > turns[turn][0]
+        learned.append(inside)
+    return learned
+
+
+def describe(splits: Sequence[Split]) -> dict[str, Any]:
+    """Sizes and digests, for the run's record."""
+    return {
+        split.name: {"rows": len(split.rows), "targets": split.targets, "cut": split.cut, "digest": split.digest}
+        for split in splits
+    }

@@ -1,0 +1,57 @@
+"""What the commands share: Hydra around a task, and failures as one line with an exit code.
+
+Knows nothing of what the commands do. Nothing heavy is imported here: `--help` goes through it.
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import hydra
+
+from harness.config.load import from_hydra
+from harness.config.overrides import prepare
+from harness.config.paths import CONF
+from harness.errors import HarnessError
+
+Command = TypeVar("Command")
+
+# what shells give a process that SIGINT ended
+INTERRUPTED = 130
+
+
+def hydra_door(task: Callable[[Command], None], command: type[Command], config_name: str) -> None:
+    """Compose `conf/<config_name>.yaml` with the command line, check it, and run `task` on the record."""
+    _quiet_libraries()
+
+    def composed(config: Any) -> None:
+        plainly(lambda: task(from_hydra(config, command)))
+
+    def arguments() -> None:
+        sys.argv[1:] = prepare(sys.argv[1:], command)
+
+    plainly(arguments)
+    hydra.main(config_path=str(CONF), config_name=config_name, version_base="1.3")(composed)()
+
+
+def plainly(action: Callable[[], object]) -> None:
+    """Run `action`; a HarnessError ends the process with one line, unless HARNESS_TRACEBACK=1 asks for all."""
+    try:
+        action()
+    except HarnessError as error:
+        if os.environ.get("HARNESS_TRACEBACK") == "1":
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _quiet_libraries() -> None:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="mlflow")

@@ -1,0 +1,226 @@
+"""LoRA on a base: attach, detach, save and load, in mlx-lm's own format on disk.
+
+Knows nothing of training or tracking: where a reference such as runs:/… leads is tracking's business.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_flatten, tree_unflatten
+from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
+from mlx_lm.tuner.utils import linear_to_lora_layers
+
+from harness.config.checks import matched_keys
+from harness.config.schema import LoraConfig
+from harness.errors import HarnessError
+from harness.files import write_json, write_whole
+from harness.models.randomness import seeded
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapters.safetensors"
+_CHECKPOINT = re.compile(r"^(\d{7})_adapters\.safetensors$")
+_ADAPTABLE = (nn.Linear, nn.QuantizedLinear, SwitchLinear, QuantizedSwitchLinear, nn.Embedding, nn.QuantizedEmbedding)
+
+
+@dataclass(frozen=True)
+class AdapterSpec:
+    """What adapter_config.json says: enough to attach the adapter to its base again."""
+
+    fine_tune_type: str
+    rank: int
+    scale: float
+    dropout: float
+    num_layers: int
+    keys: list[str]
+    base: str | None
+    base_revision: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """mlx-lm's own keys, and ours for lineage."""
+        parameters = {"rank": self.rank, "scale": self.scale, "dropout": self.dropout, "keys": self.keys}
+        return {
+            "fine_tune_type": self.fine_tune_type,
+            "num_layers": self.num_layers,
+            "lora_parameters": parameters,
+            "model": self.base,
+            "model_revision": self.base_revision,
+        }
+
+    def scaled(self, factor: float) -> "AdapterSpec":
+        return dataclasses.replace(self, scale=self.scale * factor)
+
+
+@dataclass(frozen=True)
+class AdapterFiles:
+    """An adapter on disk: its spec and one file of weights. `source` is the reference it was found by."""
+
+    spec: AdapterSpec
+    weights: Path
+    source: str
+
+    @property
+    def iteration(self) -> int | None:
+        """The update that the weights were saved after, as the file itself or its name says."""
+        said = read_metadata(self.weights).get("step")
+        match = _CHECKPOINT.match(self.weights.resolve().name)
+        return int(said) if said is not None else int(match[1]) if match else None
+
+
+def checkpoint_name(step: int) -> str:
+    return f"{step:07d}_{WEIGHTS_FILE}"
+
+
+def spec_for(lora: LoraConfig, model: nn.Module, *, base: str, base_revision: str) -> AdapterSpec:
+    """The spec that a configuration means on this model, with keys as full names within a block.
+
+    Raises:
+        HarnessError: for a key that matches nothing.
+    """
+    names = _adaptable_names(model)
+    keys = names if lora.keys is None else matched_keys(lora.keys, names)
+    assert lora.scale is not None, "config.load fills in the scale"
+    num_layers = len(model.layers) if lora.num_layers == -1 else lora.num_layers
+    return AdapterSpec(
+        lora.fine_tune_type, lora.rank, lora.scale, lora.dropout, num_layers, keys, base, base_revision
+    )
+
+
+@contextmanager
+def attached(model: nn.Module, spec: AdapterSpec, *, seed: int) -> Iterator[None]:
+    """LoRA layers with fresh weights on `model` inside; exactly the former modules after.
+
+    mlx-lm's remove_lora_layers forgets DoRA, so the modules that are replaced are remembered here.
+    """
+    parents = [model, *model.layers[-spec.num_layers :]]  # keys such as lm_head are names within the model
+    former = [(parent, [(k, m) for k, m in parent.named_modules() if k in spec.keys]) for parent in parents]
+    parameters = {"rank": spec.rank, "scale": spec.scale, "dropout": spec.dropout, "keys": spec.keys}
+    try:
+        with seeded(seed):
+            linear_to_lora_layers(model, spec.num_layers, parameters, use_dora=spec.fine_tune_type == "dora")
+            mx.eval(model.trainable_parameters())
+        yield
+    finally:
+        for parent, modules in former:
+            parent.update_modules(tree_unflatten(modules))
+        model.eval()
+
+
+@contextmanager
+def loaded(model: nn.Module, adapter: AdapterFiles, *, scale: float = 1.0) -> Iterator[None]:
+    """An adapter from disk on `model` inside, at `scale` times the scale that it was trained with.
+
+    Raises:
+        HarnessError: when it does not fit this base.
+    """
+    spec = with_all_keys(adapter.spec, model).scaled(scale)
+    with attached(model, spec, seed=0):
+        load_weights(model, adapter.weights)
+        yield
+
+
+def adapter_weights(model: nn.Module) -> dict[str, mx.array]:
+    return dict(tree_flatten(model.trainable_parameters()))
+
+
+def save_weights(path: Path, weights: dict[str, mx.array], metadata: dict[str, str]) -> None:
+    """One safetensors file, whole or not at all. The metadata says what the weights are."""
+    write_whole(path, lambda file: mx.save_safetensors(str(file), weights, {"format": "mlx", **metadata}))
+
+
+def save_spec(folder: Path, spec: AdapterSpec) -> None:
+    write_json(folder / CONFIG_FILE, spec.to_json())
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Replace the weights of the attached adapter.
+
+    Raises:
+        HarnessError: when the file is damaged, or belongs to another adapter, with both shapes.
+    """
+    try:
+        weights = mx.load(str(path))
+    except (RuntimeError, ValueError, FileNotFoundError) as error:
+        raise HarnessError(f"{path} is not a readable safetensors file: {error}") from error
+    assert isinstance(weights, dict)
+    expected = adapter_weights(model)
+    for name in sorted(expected.keys() | weights.keys()):
+        there = tuple(weights[name].shape) if name in weights else "nothing"
+        here = tuple(expected[name].shape) if name in expected else "nothing"
+        if there != here:
+            raise HarnessError(f"{path} does not fit: {name} is {there} in the file, but {here} in this adapter")
+    model.load_weights(list(weights.items()), strict=False)
+    mx.eval(model.trainable_parameters())
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file, from its header (a length in 8 bytes, then JSON).
+
+    Raises:
+        HarnessError: when the file is cut or is something else.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, 1 << 26)))
+        return dict(header.get("__metadata__", {}))
+    except (OSError, ValueError, AttributeError) as error:
+        raise HarnessError(f"{path} is not a readable safetensors file: {error}") from error
+
+
+def read_adapter(path: Path, source: str | None = None) -> AdapterFiles:
+    """An adapter's folder (its adapters.safetensors) or one checkpoint file in such a folder.
+
+    Raises:
+        HarnessError: when a part is missing or unreadable.
+    """
+    weights = path / WEIGHTS_FILE if path.is_dir() else path
+    if not weights.exists():
+        raise HarnessError(
+            f"adapter={source or path} must be a folder with {WEIGHTS_FILE}, a checkpoint file, "
+            "runs:/<id> or models:/name@alias, but there is no such file"
+        )
+    config = weights.parent / CONFIG_FILE
+    if not config.exists():
+        raise HarnessError(f"{CONFIG_FILE} must lie beside {weights.name}, but {weights.parent} has none")
+    return AdapterFiles(_read_spec(config), weights, source or str(path))
+
+
+def _read_spec(path: Path) -> AdapterSpec:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        parameters = content["lora_parameters"]
+        return AdapterSpec(
+            content.get("fine_tune_type", "lora"),
+            int(parameters["rank"]),
+            float(parameters["scale"]),
+            float(parameters.get("dropout", 0.0)),
+            int(content["num_layers"]),
+            list(parameters.get("keys") or []),
+            content.get("model"),
+            content.get("model_revision"),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise HarnessError(f"{path} is not an adapter's configuration: {error!r}") from error
+
+
+def with_all_keys(spec: AdapterSpec, model: nn.Module) -> AdapterSpec:
+    """mlx-lm writes no keys for "every linear layer", and -1 for "every block": spelled out here."""
+    num_layers = spec.num_layers if 0 < spec.num_layers <= len(model.layers) else len(model.layers)
+    return dataclasses.replace(spec, keys=spec.keys or _adaptable_names(model), num_layers=num_layers)
+
+
+def _adaptable_names(model: nn.Module) -> list[str]:
+    """Names, within a block, of the layers that LoRA can go on, in the order of the blocks."""
+    names: dict[str, None] = {}
+    for block in model.layers:
+        found = [name for name, module in block.named_modules() if isinstance(module, _ADAPTABLE) or hasattr(module, "to_lora")]
+        names |= dict.fromkeys(reversed(found))
+    return list(names)

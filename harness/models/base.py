@@ -1,0 +1,139 @@
+"""The frozen base: found on disk or the hub, its weights read only when they are used.
+
+Knows nothing of adapters.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS, load_model, load_tokenizer
+
+from harness.config.schema import ModelConfig
+from harness.errors import HarnessError
+from harness.models import tiny
+from harness.models.tokenizer import Tokenizer
+
+BUILTIN_TINY = "builtin:tiny"
+
+
+@dataclass(frozen=True)
+class Base:
+    """`path` as the user typed it, the folder it means, and a revision that names its exact content."""
+
+    path: str
+    folder: Path
+    revision: str
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The model's own config.json."""
+        return dict(json.loads((self.folder / "config.json").read_text("utf-8")))
+
+    @property
+    def num_blocks(self) -> int:
+        return int(self.settings.get("num_hidden_layers") or self.settings["text_config"]["num_hidden_layers"])
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        return Tokenizer(load_tokenizer(self.folder, eos_token_ids=self._end_ids()), self.path)
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """Frozen and in evaluation mode. Lazy: a weight is read from disk when it is first computed with."""
+        try:
+            model, _ = load_model(self.folder, lazy=True)
+        except (ValueError, RuntimeError, KeyError) as error:
+            raise HarnessError(f"{self.path} cannot be loaded by mlx-lm: {error}") from error
+        model.freeze()
+        model.eval()
+        return model
+
+    def materialize(self) -> None:
+        """Read all weights now, so that reading is not counted as training."""
+        mx.eval(self.model.parameters())
+
+    def _end_ids(self) -> Any:
+        """End tokens as mlx-lm resolves them: generation_config.json overrides config.json."""
+        from mlx_lm.utils import load_config
+
+        return load_config(self.folder).get("eos_token_id")
+
+
+def open_base(config: ModelConfig) -> Base:
+    """Find the base; download it if it is a hub name that is not here yet.
+
+    Raises:
+        HarnessError: when there is no such base, or it may not be read, with what to do.
+    """
+    path = config.path
+    if path is None:
+        raise HarnessError("model.path must name a base model, but got null; try model.path=<folder or hub name>")
+    if path == BUILTIN_TINY:
+        folder = tiny.folder()
+        return Base(path, folder, _content_revision(folder))
+    local = Path(path).expanduser()
+    if local.is_dir():
+        if not (local / "config.json").exists() or not list(local.glob("model*.safetensors")):
+            raise HarnessError(
+                f"model.path={path} must hold config.json and model*.safetensors, but it does not; "
+                "make such a folder with mlx_lm.convert"
+            )
+        return Base(path, local.resolve(), _content_revision(local))
+    if path.startswith(("/", "./", "../", "~", "builtin:")) or path.count("/") != 1:
+        raise HarnessError(
+            f"model.path={path} must be {BUILTIN_TINY}, a folder or a hub name such as "
+            "mlx-community/Qwen2.5-7B-Instruct-4bit, but no such folder is there"
+        )
+    folder = _download(path, config.revision)
+    return Base(path, folder, folder.name)
+
+
+def _download(name: str, revision: str | None) -> Path:
+    """The snapshot's folder, which is named by its commit."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=DEFAULT_ALLOW_PATTERNS))
+    except GatedRepoError as error:
+        raise HarnessError(
+            f"{name} is gated: accept its licence on its hub page, then run `hf auth login` on this machine"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise HarnessError(
+            f"{name} is not on the hub, or is private: check model.path, or run `hf auth login` if it is yours"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise HarnessError(f"{name} has no revision {revision}; set model.revision to null or to one it has") from error
+    except (LocalEntryNotFoundError, OSError) as error:
+        raise HarnessError(
+            f"{name} is not on this machine and the hub cannot be reached: connect and try again, "
+            "or set model.path to a local folder"
+        ) from error
+
+
+def _content_revision(folder: Path) -> str:
+    """A hash of a local folder: its small files whole, its weights by header and size (headers name every tensor)."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        if file.suffix == ".safetensors":
+            with file.open("rb") as stream:
+                length = int.from_bytes(stream.read(8), "little")
+                digest.update(f"{file.name}:{file.stat().st_size}".encode() + stream.read(min(length, 1 << 26)))
+                digest.update(stream.read(1 << 16))
+                stream.seek(max(8 + length, file.stat().st_size - (1 << 16)))
+                digest.update(stream.read())
+        elif file.suffix in {".json", ".jinja", ".model", ".txt"} and file.is_file():
+            digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()[:16]

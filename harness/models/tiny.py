@@ -1,0 +1,112 @@
+"""builtin:tiny, a small random Qwen2 in mlx-lm's format on disk, so that everything runs without a download.
+
+Built from the shipped poems (for the tokenizer) and a fixed seed (for the weights), once, into a cache.
+It has learned nothing: it is for trying the harness and for tests.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import mlx.core as mx
+from mlx.utils import tree_flatten, tree_map_with_path
+
+from harness.config.paths import MLRUNS, ROOT
+from harness.models.randomness import seeded
+
+_VERSION = 1
+_SEED = 20
+_POEMS = ROOT / "data" / "poems.json"
+
+CONFIG = {
+    "model_type": "qwen2",
+    "architectures": ["Qwen2ForCausalLM"],
+    "hidden_size": 64,
+    "num_hidden_layers": 8,
+    "intermediate_size": 128,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "rms_norm_eps": 1e-6,
+    "vocab_size": 1536,
+    "max_position_embeddings": 2048,
+    "rope_theta": 10000.0,
+    "tie_word_embeddings": True,
+    "torch_dtype": "float32",
+}
+
+SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+
+
+def folder(cache: Path = MLRUNS / "cache") -> Path:
+    """The model's folder, built if it is not there yet."""
+    recipe = json.dumps([_VERSION, _SEED, CONFIG, SPECIAL_TOKENS, CHAT_TEMPLATE]) + _POEMS.read_text("utf-8")
+    target = cache / f"tiny-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    if target.exists():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=".tiny-", dir=cache))
+    try:
+        build(building)
+        building.rename(target)
+    except OSError:
+        if not target.exists():  # else another process was first, with the same bytes
+            raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return target
+
+
+def build(target: Path) -> None:
+    """Write config, tokenizer and weights into `target`."""
+    poems = json.loads(_POEMS.read_text("utf-8"))
+    _save_tokenizer([text for poem in poems for text in poem.values()], target)
+    (target / "config.json").write_text(json.dumps(CONFIG, indent=2) + "\n", encoding="utf-8")
+    with seeded(_SEED):
+        weights = _random_weights()
+    mx.save_safetensors(str(target / "model.safetensors"), weights, {"format": "mlx"})
+
+
+def _save_tokenizer(texts: list[str], target: Path) -> None:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=CONFIG["vocab_size"],
+        special_tokens=SPECIAL_TOKENS,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", clean_up_tokenization_spaces=False
+    )
+    wrapped.chat_template = CHAT_TEMPLATE
+    wrapped.save_pretrained(target)
+
+
+def _random_weights() -> dict[str, mx.array]:
+    """Normal weights whose size keeps activations near one; norms at one, biases at zero."""
+    from mlx_lm.models.qwen2 import Model, ModelArgs
+
+    def draw(name: str, value: mx.array) -> mx.array:
+        if name.endswith("embed_tokens.weight"):
+            return mx.random.normal(value.shape) * 0.15
+        if value.ndim == 2:
+            return mx.random.normal(value.shape) / value.shape[1] ** 0.5
+        return mx.ones_like(value) if "norm" in name else mx.zeros_like(value)
+
+    model = Model(ModelArgs.from_dict(CONFIG))
+    drawn = tree_map_with_path(draw, model.parameters())
+    return dict(tree_flatten(drawn))

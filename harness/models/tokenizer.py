@@ -1,0 +1,71 @@
+"""Text to tokens and back, with the position of each token in the text.
+
+Wraps mlx-lm's tokenizer wrapper; knows nothing of rows, masks or splits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.errors import HarnessError
+
+Message = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids, and for each the half-open range of characters that it covers."""
+
+    ids: list[int]
+    spans: list[tuple[int, int]]
+
+
+class Tokenizer:
+    def __init__(self, wrapper: Any, base: str) -> None:
+        self.mlx_lm = wrapper
+        self._base = base
+        self._fast = wrapper._tokenizer
+        if not self._fast.is_fast:
+            raise HarnessError(f"the tokenizer of {base} must be a fast one (tokenizer.json), but it has only a slow one")
+
+    @property
+    def has_template(self) -> bool:
+        return bool(self.mlx_lm.has_chat_template)
+
+    @property
+    def end_ids(self) -> set[int]:
+        return set(self.mlx_lm.eos_token_ids)
+
+    @property
+    def end_id(self) -> int:
+        return int(self._fast.eos_token_id)
+
+    def encode(self, text: str, *, special: bool) -> Encoded:
+        """Tokens of `text`; `special` adds what the tokenizer itself puts around a text, such as <s>."""
+        begin = self._fast.bos_token
+        special = special and not (begin and text.startswith(begin))
+        result = self._fast(text, add_special_tokens=special, return_offsets_mapping=True)
+        return Encoded(list(result["input_ids"]), [tuple(span) for span in result["offset_mapping"]])
+
+    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
+        """The text that the model's chat template makes of `messages`.
+
+        Raises:
+            HarnessError: when the model has no template, or its template refuses the messages.
+        """
+        if not self.has_template:
+            raise HarnessError(
+                f"{self._base} has no chat template, which lines with messages or prompt need; "
+                'use {"text": …} lines or an instruction-tuned model'
+            )
+        try:
+            return str(
+                self.mlx_lm.apply_chat_template(
+                    list(messages), tokenize=False, add_generation_prompt=add_generation_prompt
+                )
+            )
+        except Exception as error:  # jinja2 raises what a template's author wrote
+            raise HarnessError(f"the chat template of {self._base} refused the messages: {error}") from error
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return str(self._fast.decode(list(ids)))

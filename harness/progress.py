@@ -1,0 +1,82 @@
+"""What a person sees while a run goes on: a bar in a terminal, plain lines elsewhere.
+
+Knows nothing of where the numbers come from.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+_LINE_EVERY_SECONDS = 10.0
+
+
+class Display:
+    """Shows one run. Everything goes to stderr: a command's result on stdout stays clean."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._progress: Progress | None = None
+        self._total = 0
+        self._started = self._last_line = 0.0
+        self._shown = {"loss": "", "valid": "", "speed": ""}
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def updates(self, total: int, label: str) -> Iterator[None]:
+        """The training of one run, `total` updates long."""
+        self._total, self._label = total, label
+        self._started = self._last_line = time.monotonic()
+        self._shown = {"loss": "–", "valid": "–", "speed": "–"}
+        if not self._console.is_terminal:
+            yield
+            return
+        columns = [
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]} valid {task.fields[valid]} {task.fields[speed]} tok/s"),
+            TimeRemainingColumn(),
+        ]
+        with Progress(*columns, console=self._console, refresh_per_second=4) as progress:
+            self._progress, self._task = progress, progress.add_task(label, total=total, **self._shown)
+            try:
+                yield
+            finally:
+                self._progress = None
+
+    def update(self, step: int, *, loss: float | None = None, valid: float | None = None, speed: float | None = None) -> None:
+        """`loss` and `valid` in nats a learned token, `speed` in learned tokens a second."""
+        for key, value, digits in (("loss", loss, 3), ("valid", valid, 4), ("speed", speed, 0)):
+            if value is not None:
+                self._shown[key] = f"{value:.{digits}f}"
+        if self._progress is not None:
+            self._progress.update(self._task, completed=step, **self._shown)
+        elif valid is not None or time.monotonic() - self._last_line > _LINE_EVERY_SECONDS:
+            self._line(step)
+
+    def _line(self, step: int) -> None:
+        self._last_line = time.monotonic()
+        left = (self._last_line - self._started) * (self._total - step) / step if step else math.nan
+        words = [f"{self._label} {step}/{self._total}", f"loss {self._shown['loss']}", f"valid {self._shown['valid']}"]
+        words += [f"{self._shown['speed']} tok/s", f"{duration(left)} left" if step else ""]
+        self.say("  ".join(word for word in words if word))
+
+
+def duration(seconds: float) -> str:
+    """Two units at most: 45 s, 3 min 20 s, 2 h 5 min."""
+    if not math.isfinite(seconds):
+        return "?"
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+

@@ -1,0 +1,49 @@
+"""Runs as a table in the terminal, with the command that shows them in the MLflow UI."""
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from harness.config.paths import MLRUNS
+from harness.config.schema import TrackingConfig
+from harness.tracking.overview import BEST, Finished, get, newest, trials
+from harness.tracking.store import Store, open_store
+
+_WIDTH = 120
+
+_METRICS = {
+    BEST: ("valid/loss", ".4f"),
+    "valid/best_step": ("at update", ".0f"),
+    "train/tokens_per_second": ("tok/s", ".0f"),
+    "memory/peak_gb": ("peak GB", ".2f"),
+    "train/seconds": ("seconds", ".0f"),
+}
+
+
+def print_sweep(sweep_id: str | None, tracking: TrackingConfig) -> None:
+    """A sweep's trials, the best first, or a single run; None: the newest of the store."""
+    store = open_store(tracking)
+    chosen = newest(store) if sweep_id is None else get(store, sweep_id)
+    rows = trials(store, chosen) or [chosen]
+    console = Console(highlight=False)
+    console.width = max(console.width, _WIDTH)  # a narrower terminal wraps; ids must stay whole to be copied
+    console.print(_table(rows, f"{chosen.name} ({chosen.run_id})"))
+    console.print(f"Open them in MLflow: {ui_command(store)}", soft_wrap=True)
+
+
+def ui_command(store: Store) -> str:
+    elsewhere = "" if store.home == MLRUNS else f" --tracking-uri {store.uri}"
+    return f"python -m harness.ui{elsewhere}"
+
+
+def _table(rows: list[Finished], title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("run", no_wrap=True)
+    for label, _ in _METRICS.values():
+        table.add_column(label, justify="right")
+    table.add_column("status")
+    table.add_column("id", no_wrap=True)
+    for row in rows:
+        values = [format(row.metrics[key], form) if key in row.metrics else "–" for key, (_, form) in _METRICS.items()]
+        table.add_row(row.name, *values, row.status, row.run_id)
+    return table

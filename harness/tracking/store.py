@@ -1,0 +1,137 @@
+"""Where MLflow keeps things: by default one SQLite database and one artifact folder under mlruns/.
+
+Every path is absolute: MLflow takes a relative one from whatever the working directory is.
+"""
+
+import fcntl
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Experiment
+from mlflow.exceptions import MlflowException
+
+from harness.config.paths import MLRUNS
+from harness.config.schema import TrackingConfig
+from harness.errors import HarnessError
+
+
+@dataclass(frozen=True)
+class Store:
+    """A tracking store. `home`: the local folder of a SQLite database and its artifacts; None with a server."""
+
+    uri: str
+    home: Path | None
+    client: MlflowClient
+
+    def experiment_id(self, name: str) -> str:
+        """The experiment of that name, made if it is not there."""
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            location = self._artifacts(name)
+            try:
+                return str(self.client.create_experiment(name, artifact_location=location))
+            except MlflowException:  # another process made it meanwhile
+                found = self.client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+        _refuse_deleted(found)
+        return str(found.experiment_id)
+
+    @property
+    def runs(self) -> Path:
+        """The folder with a folder for each run, beside the database or in the checkout."""
+        return (self.home or MLRUNS) / "runs"
+
+    @property
+    def studies(self) -> Path:
+        return (self.home or MLRUNS) / "studies"
+
+    def find_experiment(self, name: str) -> str | None:
+        found = self.client.get_experiment_by_name(name)
+        return None if found is None else str(found.experiment_id)
+
+    def _artifacts(self, name: str) -> str | None:
+        return None if self.home is None else (self.home / "artifacts" / quote(name, safe="")).as_uri()
+
+
+def open_store(config: TrackingConfig, home: Path = MLRUNS) -> Store:
+    """Connect, and make the default database if it is not there yet.
+
+    Raises:
+        HarnessError: when the store cannot be opened, with the next step.
+    """
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # else it tells of each migration of a new database
+    uri = config.uri or f"sqlite:///{home / 'mlflow.db'}"
+    if "://" not in uri:
+        raise HarnessError(
+            f"tracking.uri={uri} must be a URI such as http://127.0.0.1:5000 or sqlite:////folder/mlflow.db, or null"
+        )
+    local = None
+    try:
+        if uri.startswith("sqlite:"):
+            database = Path(uri.removeprefix("sqlite:///"))
+            if not database.is_absolute():
+                raise HarnessError(f"tracking.uri={uri} must hold an absolute path, as sqlite:////folder/mlflow.db")
+            local = database.parent
+            _make_database(database)
+        # MLflow looks up what models:/… means through its global URI, whatever client is asked
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        client.search_experiments(max_results=1)
+    except HarnessError:
+        raise
+    except Exception as error:  # SQLAlchemy's, requests' and MLflow's errors share no base class
+        raise HarnessError(f"the tracking store {uri} cannot be opened: {_first_line(error)}") from error
+    return Store(uri, local, client)
+
+
+def _make_database(database: Path) -> None:
+    """Four processes that start on a missing database at once break its migration: one makes it, the rest wait."""
+    if database.exists():
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(database.with_name(f".{database.name}.lock")):
+        if not database.exists():
+            _create(database)
+
+
+def _create(database: Path) -> None:
+    building = database.with_name(f".new-{database.name}")
+    building.unlink(missing_ok=True)
+    MlflowClient(tracking_uri=f"sqlite:///{building}").search_experiments(max_results=1)
+    with sqlite3.connect(building) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("PRAGMA journal_mode=WAL")  # persists; halves the cost of a write
+    connection.close()
+    building.replace(database)
+    for leftover in database.parent.glob(f".new-{database.name}-*"):
+        leftover.unlink()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _refuse_deleted(experiment: Experiment) -> None:
+    if experiment.lifecycle_stage != "active":
+        raise HarnessError(
+            f"the experiment {experiment.name} was deleted in MLflow; restore it there, or choose another name=…"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [repr(error)])[0]

@@ -1,0 +1,30 @@
+"""python -m harness.train: one run, or with -m one for each combination of the swept values."""
+
+
+from harness.config.schema import Config
+from harness.door import hydra_door
+
+
+def main() -> None:
+    hydra_door(_train, Config, "config")
+
+
+def _train(config: Config) -> None:
+    from hydra.core.hydra_config import HydraConfig
+
+    from harness.models import blas  # noqa: F401  (loads OpenBLAS before anything imports mlx)
+    from harness.progress import Display
+    from harness.run import Bench, Place, train_run
+    from harness.tracking.overview import runs_link
+    from harness.tracking.store import open_store
+
+    overrides = list(HydraConfig.get().overrides.task)
+    display = Display()
+    bench = Bench(open_store(config.tracking), display)
+    finished = train_run(config, bench, Place(overrides=overrides))
+    print(finished.run_id)
+    display.say(f"compare: python -m harness.ui ({runs_link(bench.store.experiment_id(config.name))})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""A sweep's runs: a parent run in MLflow, and under it one training run for each trial of a study."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from harness.config.axes import Space
+from harness.config.checks import check_values
+from harness.config.schema import Config
+from harness.errors import HarnessError
+from harness.progress import Display
+from harness.run import Bench, Place, train_run
+from harness.sweeping.study import Combination, Result, Trial, combinations, run_study
+from harness.tracking.overview import BEST
+from harness.tracking.runs import TrackedRun
+from harness.tracking.store import open_store
+
+# overrides of one trial -> its configuration
+Compose = Callable[[Sequence[str]], Config]
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """`sweep_id` is the parent run's id, and the study's name."""
+
+    sweep_id: str
+    results: list[Result]
+
+
+def run_sweep(space: Space, compose: Compose, display: Display) -> SweepResult:
+    """Check every combination, then train them one after the other.
+
+    Raises:
+        HarnessError: before anything runs, for a combination that cannot work.
+    """
+    todo = list(combinations(space.axes))
+    configs = [_checked(compose, words(space, combination)) for combination in todo]
+    first = configs[0]
+    for config in configs:
+        if (config.name, config.tracking) != (first.name, first.tracking):
+            raise HarnessError("name and tracking.* must be the same for all trials of a sweep; take them out of it")
+    bench = Bench(open_store(first.tracking), display)
+    varied = " ".join(f"{axis.name}={','.join(axis.words)}" for axis in space.axes)
+    experiment_id = bench.store.experiment_id(first.name)
+    parent = TrackedRun.start(bench.store, experiment_id, name=f"sweep {varied}", tags={"kind": "sweep"})
+    parent.params({axis.name: axis.words for axis in space.axes} | {"sweep.trials": len(todo)})
+    display.say(f"sweep {parent.run_id}: {len(todo)} trials, {varied}")
+
+    def objective(trial: Trial) -> float:
+        overrides = words(space, trial.params)
+        varying = " ".join(axis.word(trial.params[axis.name]) for axis in space.axes)
+        place = Place(varying, overrides, parent.run_id, trial.number)
+        display.say(f"trial {trial.number + 1} of {len(todo)}: {varying}")
+        return train_run(compose(overrides), bench, place).outcome.best.loss
+
+    try:
+        results = run_study(
+            parent.run_id, bench.store.studies, space.axes, objective, settings={"experiment": first.name}
+        )
+    except KeyboardInterrupt:
+        parent.finish("KILLED", "interrupted from the keyboard")
+        raise
+    except BaseException as error:
+        parent.finish("FAILED", " ".join(f"{type(error).__name__}: {error}".split()))
+        raise
+    _finish(parent, results)
+    return SweepResult(parent.run_id, results)
+
+
+def words(space: Space, combination: Combination) -> list[str]:
+    """The command-line overrides of one combination."""
+    return [*space.fixed, *(axis.word(combination[axis.name]) for axis in space.axes)]
+
+
+def _checked(compose: Compose, overrides: Sequence[str]) -> Config:
+    config = compose(overrides)
+    check_values(config)
+    return config
+
+
+def _finish(parent: TrackedRun, results: Sequence[Result]) -> None:
+    values = [result.value for result in results if result.value is not None]
+    failed = len(results) - len(values)
+    if not values:
+        parent.finish("FAILED", f"all {failed} trials failed; the first: {results[0].failure}")
+        return
+    parent.metrics(0, {BEST: min(values), "sweep/failed_trials": float(failed)})
+    parent.finish("FINISHED")

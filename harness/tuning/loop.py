@@ -1,0 +1,218 @@
+"""The training loop: batches in, weights changed, what happened told to a watcher.
+
+Knows nothing of files, MLflow or Optuna.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import mlx.core as mx
+import mlx.nn as nn
+import mlx.optimizers as optim
+from mlx.utils import tree_flatten, tree_map
+
+from harness.config.checks import micro_batches_per_epoch, total_updates
+from harness.config.schema import TrainConfig
+from harness.data.dataset import Split
+from harness.errors import HarnessError
+from harness.models.randomness import seeded
+from harness.tuning.batches import Batch, bucket_width, fixed_batches, stream
+from harness.tuning.evaluate import Evaluator, Score
+from harness.tuning.loss import loss_sum
+from harness.tuning.optimizer import make_optimizer
+from harness.tuning.process import checkpointed_blocks, wired_memory
+
+Weights = dict[str, mx.array]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Training since the last report. `loss`: nats a learned token; `targets`: learned tokens in `seconds`."""
+
+    step: int
+    loss: float
+    learning_rate: float
+    targets: int
+    seconds: float
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.targets / self.seconds
+
+
+class Watcher(Protocol):
+    """Who wants to know. Nothing it does may change the weights."""
+
+    def on_update(self, step: int, loss: float) -> None: ...
+    def on_window(self, window: Window) -> None: ...
+    def on_score(self, score: Score, weights: Weights | None, *, best: bool) -> None:
+        """A validation. `weights`: exactly those that were scored, when they are to be saved."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`start` and `last`: validation before the first and after the last update; `best`: the lowest after any."""
+
+    start: Score
+    last: Score
+    best: Score
+    updates: int
+    train_seconds: float
+    peak_gb: float
+
+
+def train(
+    model: nn.Module,
+    train_split: Split,
+    valid_split: Split,
+    settings: TrainConfig,
+    watcher: Watcher,
+) -> Outcome:
+    """Train the attached adapter for the configured number of updates.
+
+    Validation runs before the first update, at each multiple of steps_per_eval and save_every, and after
+    the last: always after the update, on exactly the weights that are then handed to the watcher.
+
+    Raises:
+        HarnessError: when the loss is not finite any more.
+    """
+    updates = total_updates(settings, len(train_split.rows))
+    evaluator = Evaluator(model, fixed_batches(valid_split.rows, settings.batch_size))
+    optimizer = make_optimizer(settings, updates)
+    optimizer.init(model.trainable_parameters())
+    mx.reset_peak_memory()
+    with wired_memory(), seeded(settings.seed), checkpointed_blocks(model, settings.grad_checkpoint):
+        start = evaluator.score(0)
+        watcher.on_score(start, None, best=False)
+        best: Score | None = None
+        last, seconds = start, 0.0
+        meter = _Meter(optimizer)
+        step_function = make_step(model, optimizer, max_grad_norm=settings.max_grad_norm)
+        micro_batches = _micro_batches(train_split, settings)
+        for step in range(1, updates + 1):
+            model.train()
+            tic = time.perf_counter()
+            total, targets = _update(step_function, micro_batches, step, train_split)
+            elapsed = time.perf_counter() - tic
+            seconds += elapsed
+            meter.add(total, targets, elapsed)
+            watcher.on_update(step, total / targets)
+            if step % settings.steps_per_report == 0 or step == updates:
+                watcher.on_window(meter.read(step))
+            save = step % settings.save_every == 0 or step == updates
+            if save or step % settings.steps_per_eval == 0:
+                last = evaluator.score(step)
+                _check_finite(last.loss, f"the validation loss after update {step}")
+                is_best = best is None or last.loss < best.loss
+                best = last if best is None or is_best else best
+                weights = dict(tree_flatten(model.trainable_parameters())) if save or is_best else None
+                watcher.on_score(last, weights, best=is_best)
+        model.eval()
+    assert best is not None, "there is at least one update, and the last one is scored"
+    return Outcome(start, last, best, updates, seconds, mx.get_peak_memory() / 1e9)
+
+
+# (tokens, learn, carried, last) -> loss sum, targets, carried: see make_step
+StepFunction = Callable[[mx.array, mx.array, Any, bool], tuple[mx.array, mx.array, Any]]
+
+
+def make_step(model: nn.Module, optimizer: optim.Optimizer, *, max_grad_norm: float | None) -> StepFunction:
+    """A compiled step for one micro-batch.
+
+    `carried` holds what earlier micro-batches of the same update summed up; with `last` the gradient of
+    the mean over all their tokens is applied. So accumulation gives what one large batch would.
+    """
+    loss_and_gradient = nn.value_and_grad(model, loss_sum)
+    # mx.compile would bake in anything not listed here
+    state = [model.state, optimizer.state, mx.random.state]
+
+    @partial(mx.compile, inputs=state, outputs=state)
+    def step(tokens: mx.array, learn: mx.array, carried: Any, last: bool) -> tuple[mx.array, mx.array, Any]:
+        (total, targets), gradient = loss_and_gradient(model, tokens, learn)
+        if carried is not None:
+            total, targets = total + carried[0], targets + carried[1]
+            gradient = tree_map(lambda new, old: new + old, gradient, carried[2])
+        if not last:
+            return total, targets, (total, targets, gradient)
+        gradient = tree_map(lambda summed: summed / targets, gradient)
+        if max_grad_norm is not None:
+            gradient, _ = optim.clip_grad_norm(gradient, max_grad_norm)
+        optimizer.update(model, gradient)
+        return total, targets, None
+
+    def evaluated(tokens: mx.array, learn: mx.array, carried: Any, last: bool) -> tuple[mx.array, mx.array, Any]:
+        result = step(tokens, learn, carried, last)
+        mx.eval(state, result)
+        return result
+
+    return evaluated
+
+
+def _micro_batches(split: Split, settings: TrainConfig) -> Iterator[list[Batch]]:
+    """The micro-batches of each update; a run by epochs ends with its data, not beyond it."""
+    left = math.inf
+    if settings.epochs is not None:
+        left = math.ceil(settings.epochs * micro_batches_per_epoch(settings, len(split.rows)))
+    batches = stream(split.rows, settings.batch_size, seed=settings.seed)
+    while left > 0:
+        count = int(min(settings.grad_accumulation_steps, left))
+        left -= count
+        yield [next(batches) for _ in range(count)]
+
+
+def _update(
+    step_function: StepFunction, micro_batches: Iterator[list[Batch]], step: int, split: Split
+) -> tuple[float, int]:
+    """One optimizer update; returns the summed loss and the number of learned tokens."""
+    batches = next(micro_batches)
+    carried: Any = None
+    total = targets = mx.array(0.0)
+    for index, batch in enumerate(batches):
+        total, targets, carried = step_function(batch.tokens, batch.learn, carried, index == len(batches) - 1)
+    value = total.item()
+    lines = ", ".join(str(line) for batch in batches for line in batch.lines)
+    _check_finite(value, f"the loss at update {step} (lines {lines} of {split.path.name})")
+    return value, int(targets.item())
+
+
+def _check_finite(loss: float, what: str) -> None:
+    if not math.isfinite(loss):
+        raise HarnessError(
+            f"{what} must be a finite number, but is {loss}; lower train.learning_rate or lora.scale, "
+            "or set train.max_grad_norm=1"
+        )
+
+
+class _Meter:
+    """Sums over the updates since the last report."""
+
+    def __init__(self, optimizer: optim.Optimizer) -> None:
+        self._optimizer = optimizer
+        self._clear()
+
+    def _clear(self) -> None:
+        self._loss, self._targets, self._seconds = 0.0, 0, 0.0
+
+    def add(self, loss: float, targets: int, seconds: float) -> None:
+        self._loss += loss
+        self._targets += targets
+        self._seconds += seconds
+
+    def read(self, step: int) -> Window:
+        rate = float(self._optimizer.learning_rate.item())
+        window = Window(step, self._loss / self._targets, rate, self._targets, self._seconds)
+        self._clear()
+        return window
+
+
+def estimated_seconds(start: Score, split: Split, settings: TrainConfig) -> float:
+    """The run's time, from the validation at its start: a backward pass costs about two forward ones."""
+    updates = total_updates(settings, len(split.rows))
+    widths = [bucket_width(len(row.tokens) - 1) for row in split.rows]
+    positions = updates * settings.grad_accumulation_steps * settings.batch_size * sum(widths) / len(widths)
+    cadence = math.gcd(settings.steps_per_eval, settings.save_every)
+    return start.seconds / start.computed * 3 * positions + start.seconds * math.ceil(updates / cadence)

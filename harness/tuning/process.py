@@ -1,0 +1,40 @@
+"""Settings of the process and of model classes that training changes, each put back afterwards."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx_lm.tuner.trainer import grad_checkpoint
+from mlx_lm.utils import maybe_set_recommended_wired_limit
+
+
+@contextmanager
+def checkpointed_blocks(model: nn.Module, enabled: bool) -> Iterator[None]:
+    """Recompute activations in the backward pass inside.
+
+    mlx-lm patches the block's class, for the rest of the process, once more with every run: the class's
+    own method is put back here.
+    """
+    if not enabled:
+        yield
+        return
+    former = {type(block): type(block).__call__ for block in model.layers}
+    try:
+        for block in {type(block): block for block in model.layers}.values():
+            grad_checkpoint(block)
+        yield
+    finally:
+        for block_class, method in former.items():
+            block_class.__call__ = method
+
+
+@contextmanager
+def wired_memory() -> Iterator[None]:
+    """mlx-lm's limit for memory that the GPU keeps wired, where the device recommends one."""
+    former = maybe_set_recommended_wired_limit()
+    try:
+        yield
+    finally:
+        if former is not None:
+            mx.set_wired_limit(former)

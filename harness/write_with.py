@@ -1,0 +1,64 @@
+"""Where the parts of generation meet: an adapter reference, its base, and the texts they write."""
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from harness.config.schema import GenerateCommand, TrackingConfig
+from harness.errors import HarnessError
+from harness.models.adapter import AdapterFiles, loaded, read_adapter, read_metadata
+from harness.models.base import Base, open_base
+from harness.progress import Display
+from harness.sampling.samples import Origin, Sample, sample
+
+
+def write_with(command: GenerateCommand, themes: list[str]) -> Iterator[Sample]:
+    """One text for each theme, as they are written.
+
+    Raises:
+        HarnessError: when the adapter or its base cannot be found, or do not belong together.
+    """
+    adapter = None if command.adapter is None else find_adapter(command.adapter, command.tracking)
+    base = _base(command, adapter)
+    settings = command.generate
+    attached: AbstractContextManager[None] = nullcontext()
+    origin = Origin(base.path, None, None, None)
+    if adapter is not None:
+        attached = loaded(base.model, adapter, scale=settings.scale)
+        run = read_metadata(adapter.weights).get("run")
+        origin = Origin(base.path, adapter.source, run, adapter.iteration)
+    with attached:
+        base.materialize()
+        yield from sample(base.model, base.tokenizer, themes, settings, system=command.data.system, origin=origin)
+
+
+def find_adapter(reference: str, tracking: TrackingConfig) -> AdapterFiles:
+    """A folder, a checkpoint file, runs:/<id> or models:/name@alias."""
+    if reference.startswith(("runs:/", "models:/")):
+        from harness.tracking.registry import resolve
+        from harness.tracking.store import open_store
+
+        return read_adapter(resolve(open_store(tracking), reference), reference)
+    return read_adapter(Path(reference).expanduser(), reference)
+
+
+def _base(command: GenerateCommand, adapter: AdapterFiles | None) -> Base:
+    """The base asked for, or else the one that the adapter names; they must not differ."""
+    model = command.model
+    if adapter is None:
+        if model.path is None:
+            raise HarnessError("give adapter=…, or model=… for a base without one")
+        return open_base(model)
+    recorded = adapter.spec.base
+    if model.path is None:
+        if recorded is None:
+            raise HarnessError(f"{adapter.source} does not say what base it was trained on; give it with model.path=…")
+        model = dataclasses.replace(model, path=recorded)
+    base = open_base(model)
+    if adapter.spec.base_revision not in (None, base.revision):
+        Display().say(
+            f"warning: {adapter.source} was trained on {recorded} at {adapter.spec.base_revision}, "
+            f"but {base.path} is at {base.revision}"
+        )
+    return base

@@ -1,0 +1,66 @@
+"""Hydra's -m, handed to harness.trials. Hydra imports this at every start: nothing heavy at the top."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from harness.config.axes import read_space
+from harness.config.load import from_hydra
+from harness.config.overrides import check_names
+from harness.config.schema import Config
+from harness.door import plainly
+from harness.errors import HarnessError
+
+
+@dataclass
+class HarnessSweeperConf:
+    """`params`: swept names and their values in Hydra's syntax, as a file in sweeps/ gives them."""
+
+    _target_: str = "hydra_plugins.harness_sweeper.HarnessSweeper"
+    params: dict[str, str] = field(default_factory=dict)
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="harness", node=HarnessSweeperConf, provider="harness")
+
+
+class HarnessSweeper(Sweeper):
+    def __init__(self, params: dict[str, str]) -> None:
+        self._params = dict(params)
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self._context, self._config = hydra_context, config
+
+    def sweep(self, arguments: list[str]) -> Any:
+        plainly(lambda: self._sweep(arguments))
+
+    def _sweep(self, arguments: list[str]) -> None:
+        check_names(list(self._params), Config)
+        space = read_space(self._params, arguments)
+        if not space.axes:
+            raise HarnessError("-m needs something to vary, such as lora.rank=4,8,16 or sweep=<a file in sweeps/>")
+
+        from harness.models import blas  # noqa: F401  (loads OpenBLAS before anything imports mlx)
+        from harness.progress import Display
+        from harness.table import print_sweep
+        from harness.trials import run_sweep
+
+        display = Display()
+        swept = run_sweep(space, self._compose, display)
+        failures = [result for result in swept.results if result.failure]
+        print_sweep(swept.sweep_id, self._compose(space.fixed).tracking)
+        for result in failures:
+            display.say(f"trial {result.trial.number + 1} failed: {result.failure}")
+        if len(failures) == len(swept.results):
+            sys.exit(1)
+
+    def _compose(self, overrides: Sequence[str]) -> Config:
+        composed = self._context.config_loader.load_sweep_config(self._config, list(overrides))
+        with open_dict(composed):
+            del composed["hydra"]
+        return from_hydra(composed, Config)
