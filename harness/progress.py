@@ -40,30 +40,38 @@ class Display:
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]} valid {task.fields[valid]} {task.fields[speed]} tok/s"),
+            TextColumn(
+                "loss {task.fields[shown][loss]} valid {task.fields[shown][valid]} {task.fields[shown][speed]} tok/s"
+            ),
             TimeRemainingColumn(),
         ]
         with Progress(*columns, console=self._console, refresh_per_second=4) as progress:
-            self._progress, self._task = progress, progress.add_task(label, total=total, **self._shown)
+            self._progress, self._task = progress, progress.add_task(label, total=total, shown=self._shown)
             try:
                 yield
             finally:
                 self._progress = None
 
-    def update(self, step: int, *, loss: float | None = None, valid: float | None = None, speed: float | None = None) -> None:
+    def update(
+        self, step: int, *, loss: float | None = None, valid: float | None = None, speed: float | None = None
+    ) -> None:
         """`loss` and `valid` in nats a learned token, `speed` in learned tokens a second."""
         for key, value, digits in (("loss", loss, 3), ("valid", valid, 4), ("speed", speed, 0)):
             if value is not None:
                 self._shown[key] = f"{value:.{digits}f}"
         if self._progress is not None:
-            self._progress.update(self._task, completed=step, **self._shown)
+            self._progress.update(self._task, completed=step, shown=dict(self._shown))
         elif valid is not None or time.monotonic() - self._last_line > _LINE_EVERY_SECONDS:
             self._line(step)
 
     def _line(self, step: int) -> None:
         self._last_line = time.monotonic()
         left = (self._last_line - self._started) * (self._total - step) / step if step else math.nan
-        words = [f"{self._label} {step}/{self._total}", f"loss {self._shown['loss']}", f"valid {self._shown['valid']}"]
+        words = [
+            f"{self._label} {step}/{self._total}",
+            f"loss {self._shown['loss']}",
+            f"valid {self._shown['valid']}",
+        ]
         words += [f"{self._shown['speed']} tok/s", f"{duration(left)} left" if step else ""]
         self.say("  ".join(word for word in words if word))
 
@@ -78,5 +86,3 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-

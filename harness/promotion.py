@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from mlflow.exceptions import MlflowException
-
 from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
 from harness.tracking import overview
@@ -44,8 +42,8 @@ def promote(tracking: TrackingConfig, choice: Choice, *, name: str | None, alias
     version = register(store, best, name or experiment)
     before = set_alias(store, version.name, alias, version.number)
     verb = "registered as" if version.new else "is already"
-    print(f"best of {len(candidates.best)} checkpoints in {where}: {choice.metric} {best.value:.4f} after {best.step} updates")
-    print(f"run {best.run_id}, update {best.step}, {verb} {version.name} version {version.number}")
+    print(f"best of {len(candidates.best)} checkpoints in {where}: {choice.metric} {best.value:.4f}")
+    print(f"update {best.step} of run {best.run_id} {verb} {version.name} version {version.number}")
     _say_alias(version.name, alias, version.number, before)
 
 
@@ -81,10 +79,7 @@ def _run_or_sweep(store: Store, choice: Choice) -> overview.Finished:
     wanted = choice.sweep or choice.run
     if wanted is None:
         return overview.newest(store)
-    try:
-        found = overview.get(store, wanted)
-    except MlflowException as error:
-        raise HarnessError(f"{choice.given[0]}={wanted} is not in {store.uri}; python -m harness.runs lists ids") from error
+    found = overview.get(store, wanted)
     if choice.sweep and found.tags.get("kind") != "sweep":
         raise HarnessError(f"--sweep={wanted} is a single run; give it as --run={wanted}")
     return found

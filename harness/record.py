@@ -36,7 +36,11 @@ def draw_losses(path: Path, windows: list[Window], scores: list[Score], title: s
     axes.plot([s.step for s in scores], [s.loss for s in scores], color="tab:orange", marker="o", label="valid/loss")
     best = min(scores, key=lambda score: score.loss)
     axes.annotate(
-        f"{best.loss:.4f} at {best.step}", (best.step, best.loss), textcoords="offset points", xytext=(0, 10), ha="center"
+        f"{best.loss:.4f} at {best.step}",
+        (best.step, best.loss),
+        textcoords="offset points",
+        xytext=(0, 10),
+        ha="center",
     )
     axes.margins(y=0.15)
     axes.set(xlabel="optimizer updates", ylabel="loss in nats a token", title=title)
@@ -49,7 +53,10 @@ def git_state() -> dict[str, str]:
     """The checkout's commit, and whether anything in it was changed; nothing outside a git checkout."""
     try:
         commit = _git("rev-parse", "HEAD")
-        return {"mlflow.source.git.commit": commit, "git.clean": str(not _git("status", "--porcelain")).lower()}
+        return {
+            "mlflow.source.git.commit": commit,
+            "git.clean": str(not _git("status", "--porcelain")).lower(),
+        }
     except (OSError, subprocess.CalledProcessError):
         return {}
 

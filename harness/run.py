@@ -102,7 +102,14 @@ def train_run(config: Config, bench: Bench, place: Place) -> FinishedRun:
         _log_beginning(run, log, config, material, place, folder)
         lineage = _lineage(config, material, run, place)
         watcher = RunWatcher(
-            config, material.train, material.valid, run=run, log=log, folder=folder, display=bench.display, lineage=lineage
+            config,
+            material.train,
+            material.valid,
+            run=run,
+            log=log,
+            folder=folder,
+            display=bench.display,
+            lineage=lineage,
         )
         model = material.base.model
         with attached(model, material.spec, seed=config.train.seed):
@@ -219,12 +226,22 @@ def _sample_best(
     base, settings = material.base, config.generate
     with loaded(base.model, adapter, scale=settings.scale):
         written = list(
-            sample(base.model, base.tokenizer, settings.prompts, settings, system=config.data.system, origin=origin)
+            sample(
+                base.model,
+                base.tokenizer,
+                settings.prompts,
+                settings,
+                system=config.data.system,
+                origin=origin,
+            )
         )
     for entry in written:
         append_sample(folder / "samples.jsonl", entry)
     run.artifact(folder / "samples.jsonl")
-    run.table([{"theme": entry.theme, "text": entry.text, "iteration": entry.iteration} for entry in written], SAMPLES_TABLE)
+    run.table(
+        [{"theme": entry.theme, "text": entry.text, "iteration": entry.iteration} for entry in written],
+        SAMPLES_TABLE,
+    )
     return written
 
 

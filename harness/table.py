@@ -1,5 +1,9 @@
 """Runs as a table in the terminal, with the command that shows them in the MLflow UI."""
 
+import shutil
+import sys
+from pathlib import Path
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -33,7 +37,17 @@ def print_sweep(sweep_id: str | None, tracking: TrackingConfig) -> None:
 
 def ui_command(store: Store) -> str:
     elsewhere = "" if store.home == MLRUNS else f" --tracking-uri {store.uri}"
-    return f"python -m harness.ui{elsewhere}"
+    return f"{_python()} -m harness.ui{elsewhere}"
+
+
+def _python() -> str:
+    """What to type for this interpreter: python where that is it, else its path."""
+    found = shutil.which("python")
+    if found is not None and Path(found).parent == Path(sys.executable).parent:
+        return "python"
+    here = Path.cwd()
+    path = Path(sys.executable)
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _table(rows: list[Finished], title: str) -> Table:

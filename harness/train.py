@@ -1,6 +1,5 @@
 """python -m harness.train: one run, or with -m one for each combination of the swept values."""
 
-
 from harness.config.schema import Config
 from harness.door import hydra_door
 

@@ -34,7 +34,10 @@ def _serve(port: int, tracking: TrackingConfig) -> None:
     # one worker and no job runner: 2 processes and 0.5 GB instead of 15 and 3.1 GB
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--default-artifact-root", (store.home / "artifacts").as_uri()]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = os.environ | {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
     server = subprocess.Popen(command, env=environment)
     try:
         code = server.wait()
@@ -54,7 +57,9 @@ def _refuse_taken(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise HarnessError(f"--port={port} is taken by another program; choose another, such as --port {port + 1}") from error
+            raise HarnessError(
+                f"--port={port} is taken by another program; choose another, such as --port {port + 1}"
+            ) from error
 
 
 if __name__ == "__main__":

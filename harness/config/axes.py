@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Transformer
+from hydra.core.override_parser.types import Override, QuotedString, Transformer
 
 from harness.errors import HarnessError
 
@@ -55,16 +55,16 @@ def _axis(key: str, override: Override) -> Axis:
     if not override.is_discrete_sweep():
         raise HarnessError(f"{override.input_line} has no end of values; list them ({key}=1,2,3) or use range(…)")
     words = [str(word) for word in override.sweep_iterator(transformer=Transformer.encode)]
-    values = [_recordable(value) for value in override.sweep_iterator(transformer=Transformer.identity)]
+    parsed = override.sweep_iterator(transformer=Transformer.identity)
+    values = [_recordable(value, word) for value, word in zip(parsed, words, strict=True)]
     if len(set(words)) < len(words):
         raise HarnessError(f"{override.input_line} names a value twice; each must be different")
     # 1 and True, or 1 and 1.0, are equal in Python: then the words tell them apart
     return Axis(key, values if len(set(values)) == len(values) else list(words), words)
 
 
-def _recordable(value: Any) -> Value:
-    """Numbers stay numbers; what a study cannot hold, such as a list, becomes its text."""
-    if value is None or isinstance(value, bool | int | float):
+def _recordable(value: Any, word: str) -> Value:
+    """Numbers stay numbers, quotes go; what a study cannot hold, such as a list, becomes its word."""
+    if value is None or isinstance(value, bool | int | float | str):
         return value
-    text = getattr(value, "text", None)
-    return str(text if text is not None else value)
+    return str(value.text) if isinstance(value, QuotedString) else word

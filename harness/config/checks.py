@@ -44,9 +44,12 @@ def _poor_choices(config: Config) -> list[tuple[bool, str]]:
     return [
         (
             scale > 32,
-            f"lora.scale={scale:g} is high: if the text turns to gibberish, take an earlier checkpoint or a lower scale",
+            f"lora.scale={scale:g} is high: should the text turn to gibberish, lower it or use an earlier checkpoint",
         ),
-        (lora.rank > 128, f"lora.rank={lora.rank} is high: memory grows with it, and style seldom needs over 64"),
+        (
+            lora.rank > 128,
+            f"lora.rank={lora.rank} is high: memory grows with it, and style seldom needs over 64",
+        ),
         (lora.dropout > 0.3, f"lora.dropout={lora.dropout:g} is high: 0.05 to 0.2 is usual"),
         (
             train.learning_rate > 1e-2,

@@ -127,13 +127,13 @@ def _rule(error: ErrorDetails) -> str:
     context = error.get("ctx", {})
     match error["type"]:
         case "greater_than_equal":
-            return f"at least {context['ge']}"
+            return f"at least {context['ge']:g}"
         case "greater_than":
-            return f"more than {context['gt']}"
+            return f"more than {context['gt']:g}"
         case "less_than_equal":
-            return f"at most {context['le']}"
+            return f"at most {context['le']:g}"
         case "less_than":
-            return f"less than {context['lt']}"
+            return f"less than {context['lt']:g}"
         case "literal_error":
             return str(context["expected"]).replace("'", "")
         case "int_type" | "int_from_float":
@@ -155,5 +155,3 @@ def _rule(error: ErrorDetails) -> str:
         case "none_required":
             return "null"
     return error["msg"].removeprefix("Input should be ")
-
-

@@ -60,16 +60,20 @@ def _prepare_word(word: str, command: type, conf: Path, *, multirun: bool) -> st
         # A group may share its name with a value's first part: a value that is no option is no group choice.
         for option in value.split(",") if multirun else [value]:
             if option not in (*options, "null"):
-                raise HarnessError(f"{key}={option} is not there{_hint(option, options)}; conf/{key} has {', '.join(options)}")
+                raise HarnessError(
+                    f"{key}={option} is not there{_hint(option, options)}; conf/{key} has {', '.join(options)}"
+                )
         return word
     return f"{match['prefix'] or ''}{key}={_quoted(key, value, multirun=multirun)}"
 
 
 def _quoted(key: str, value: str, *, multirun: bool) -> str:
-    if value == "" or _parses(f"{key}={value}"):
+    if value == "" or _parses(f"{key}={value}", multirun=multirun):
         return value
+    if value.startswith("[") and value.endswith("]"):
+        return f"[{','.join(_quote(part.strip()) for part in value[1:-1].split(','))}]"
     parts = value.split(",") if multirun else [value]
-    return ",".join(part if _parses(f"{key}={part}") else _quote(part) for part in parts)
+    return ",".join(part if _parses(f"{key}={part}", multirun=multirun) else _quote(part) for part in parts)
 
 
 def _quote(text: str) -> str:
@@ -77,12 +81,13 @@ def _quote(text: str) -> str:
     return f"'{escaped}'"
 
 
-def _parses(override: str) -> bool:
+def _parses(override: str, *, multirun: bool) -> bool:
+    """Whether Hydra reads it, and, without -m, reads one value: a,b is a text there."""
     try:
-        OverridesParser.create().parse_override(override)
+        parsed = OverridesParser.create().parse_override(override)
     except HydraException:
         return False
-    return True
+    return multirun or not parsed.is_sweep_override()
 
 
 def _groups(conf: Path) -> list[str]:
@@ -91,8 +96,9 @@ def _groups(conf: Path) -> list[str]:
 
 def _hint(name: str, known: Sequence[str]) -> str:
     """`; did you mean lora.rank?`, by the whole name or by its last part."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    ends = {entry.rsplit(".", 1)[-1]: entry for entry in known}
+    end = name.rsplit(".", 1)[-1]
+    close = [ends[end]] if end in ends else difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if not close:
-        ends = {entry.rsplit(".", 1)[-1]: entry for entry in known}
-        close = [ends[end] for end in difflib.get_close_matches(name.rsplit(".", 1)[-1], ends, n=1, cutoff=0.7)]
+        close = [ends[near] for near in difflib.get_close_matches(end, ends, n=1, cutoff=0.7)]
     return f"; did you mean {close[0]}?" if close else ""

@@ -165,6 +165,11 @@ def _learned(token_spans: Sequence[tuple[int, int]], turns: Sequence[tuple[int, 
 def describe(splits: Sequence[Split]) -> dict[str, Any]:
     """Sizes and digests, for the run's record."""
     return {
-        split.name: {"rows": len(split.rows), "targets": split.targets, "cut": split.cut, "digest": split.digest}
+        split.name: {
+            "rows": len(split.rows),
+            "targets": split.targets,
+            "cut": split.cut,
+            "digest": split.digest,
+        }
         for split in splits
     }

@@ -39,10 +39,14 @@ def read_lines(path: Path, labels: Sequence[str] | None = None) -> list[Line]:
     try:
         content = path.read_text("utf-8-sig")
     except FileNotFoundError as error:
-        raise HarnessError(f"{path} is not there; data.path must be a folder with train.jsonl and valid.jsonl") from error
+        raise HarnessError(
+            f"{path} is not there; data.path must be a folder with train.jsonl and valid.jsonl"
+        ) from error
     except UnicodeDecodeError as error:
         number = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise HarnessError(f"{path}:{number} must be UTF-8, but byte {error.start} is not; save the file as UTF-8") from error
+        raise HarnessError(
+            f"{path}:{number} must be UTF-8, but byte {error.start} is not; save the file as UTF-8"
+        ) from error
     # not splitlines(): JSON strings may hold other line separators, such as U+2028
     numbered = enumerate(content.split("\n"), start=1)
     lines = [_read_line(path, number, text) for number, text in numbered if text.strip()]
@@ -60,7 +64,9 @@ def _read_line(path: Path, number: int, text: str) -> Line:
     try:
         record = json.loads(text)
     except json.JSONDecodeError as error:
-        raise HarnessError(f"{place} must be one JSON object, but {error.msg} at column {error.colno}; mend the line") from error
+        raise HarnessError(
+            f"{place} must be one JSON object, but {error.msg} at column {error.colno}; mend the line"
+        ) from error
     if not isinstance(record, dict):
         raise HarnessError(f"{place} must be one JSON object, but it is a {type(record).__name__}; mend the line")
     label = record.get("label")

@@ -27,7 +27,14 @@ from harness.models.randomness import seeded
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapters.safetensors"
 _CHECKPOINT = re.compile(r"^(\d{7})_adapters\.safetensors$")
-_ADAPTABLE = (nn.Linear, nn.QuantizedLinear, SwitchLinear, QuantizedSwitchLinear, nn.Embedding, nn.QuantizedEmbedding)
+_ADAPTABLE = (
+    nn.Linear,
+    nn.QuantizedLinear,
+    SwitchLinear,
+    QuantizedSwitchLinear,
+    nn.Embedding,
+    nn.QuantizedEmbedding,
+)
 
 
 @dataclass(frozen=True)
@@ -88,9 +95,7 @@ def spec_for(lora: LoraConfig, model: nn.Module, *, base: str, base_revision: st
     keys = names if lora.keys is None else matched_keys(lora.keys, names)
     assert lora.scale is not None, "config.load fills in the scale"
     num_layers = len(model.layers) if lora.num_layers == -1 else lora.num_layers
-    return AdapterSpec(
-        lora.fine_tune_type, lora.rank, lora.scale, lora.dropout, num_layers, keys, base, base_revision
-    )
+    return AdapterSpec(lora.fine_tune_type, lora.rank, lora.scale, lora.dropout, num_layers, keys, base, base_revision)
 
 
 @contextmanager
@@ -221,6 +226,10 @@ def _adaptable_names(model: nn.Module) -> list[str]:
     """Names, within a block, of the layers that LoRA can go on, in the order of the blocks."""
     names: dict[str, None] = {}
     for block in model.layers:
-        found = [name for name, module in block.named_modules() if isinstance(module, _ADAPTABLE) or hasattr(module, "to_lora")]
+        found = [
+            name
+            for name, module in block.named_modules()
+            if isinstance(module, _ADAPTABLE) or hasattr(module, "to_lora")
+        ]
         names |= dict.fromkeys(reversed(found))
     return list(names)

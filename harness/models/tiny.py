@@ -8,7 +8,9 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 from mlx.utils import tree_flatten, tree_map_with_path
@@ -16,7 +18,6 @@ from mlx.utils import tree_flatten, tree_map_with_path
 from harness.config.paths import MLRUNS, ROOT
 from harness.models.randomness import seeded
 
-_VERSION = 1
 _SEED = 20
 _POEMS = ROOT / "data" / "poems.json"
 
@@ -29,12 +30,13 @@ CONFIG = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "rms_norm_eps": 1e-6,
-    "vocab_size": 1536,
     "max_position_embeddings": 2048,
     "rope_theta": 10000.0,
     "tie_word_embeddings": True,
     "torch_dtype": "float32",
 }
+
+_VOCAB_SIZE = 1536  # at most; fewer when the poems have no more pairs to merge
 
 SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
@@ -48,8 +50,9 @@ CHAT_TEMPLATE = (
 
 def folder(cache: Path = MLRUNS / "cache") -> Path:
     """The model's folder, built if it is not there yet."""
-    recipe = json.dumps([_VERSION, _SEED, CONFIG, SPECIAL_TOKENS, CHAT_TEMPLATE]) + _POEMS.read_text("utf-8")
-    target = cache / f"tiny-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    # this file and the poems are the whole recipe
+    recipe = Path(__file__).read_bytes() + _POEMS.read_bytes()
+    target = cache / f"tiny-{hashlib.sha256(recipe).hexdigest()[:12]}"
     if target.exists():
         return target
     cache.mkdir(parents=True, exist_ok=True)
@@ -68,45 +71,60 @@ def folder(cache: Path = MLRUNS / "cache") -> Path:
 def build(target: Path) -> None:
     """Write config, tokenizer and weights into `target`."""
     poems = json.loads(_POEMS.read_text("utf-8"))
-    _save_tokenizer([text for poem in poems for text in poem.values()], target)
-    (target / "config.json").write_text(json.dumps(CONFIG, indent=2) + "\n", encoding="utf-8")
+    frequencies = _save_tokenizer([text for poem in poems for text in poem.values()], target)
+    config = CONFIG | {"vocab_size": frequencies.size}
+    (target / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     with seeded(_SEED):
-        weights = _random_weights()
+        weights = _random_weights(config, frequencies)
     mx.save_safetensors(str(target / "model.safetensors"), weights, {"format": "mlx"})
 
 
-def _save_tokenizer(texts: list[str], target: Path) -> None:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+def _save_tokenizer(texts: list[str], target: Path) -> mx.array:
+    """Train and save a byte-level tokenizer; returns each token's log frequency in the texts, float [vocab]."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    # every Chinese character by itself, so that each of the sample becomes one token
+    one_by_one = pre_tokenizers.Split(Regex(r"\p{Han}"), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([one_by_one, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=CONFIG["vocab_size"],
+        vocab_size=_VOCAB_SIZE,
         special_tokens=SPECIAL_TOKENS,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator(texts + ["system user assistant"] * len(texts), trainer)
     wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", clean_up_tokenization_spaces=False
+        tokenizer_object=tokenizer,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        clean_up_tokenization_spaces=False,
     )
     wrapped.chat_template = CHAT_TEMPLATE
     wrapped.save_pretrained(target)
+    counts = Counter(token for text in texts for token in tokenizer.encode(text).ids)
+    return mx.log(mx.array([counts[token] + 0.1 for token in range(len(wrapped))]))
 
 
-def _random_weights() -> dict[str, mx.array]:
-    """Normal weights whose size keeps activations near one; norms at one, biases at zero."""
+def _random_weights(config: dict[str, Any], log_frequencies: mx.array) -> dict[str, mx.array]:
+    """Normal weights whose size keeps activations near one; norms at one, biases at zero.
+
+    One direction of the embedding says how frequent a token is, as in trained models, so that an adapter
+    of a hundred updates can learn more than which characters exist.
+    """
     from mlx_lm.models.qwen2 import Model, ModelArgs
 
     def draw(name: str, value: mx.array) -> mx.array:
         if name.endswith("embed_tokens.weight"):
-            return mx.random.normal(value.shape) * 0.15
+            direction = mx.random.normal((1, value.shape[1])) / value.shape[1] ** 0.5
+            centred = log_frequencies - log_frequencies.mean()
+            return mx.random.normal(value.shape) * 0.15 + 0.15 * centred[:, None] * direction
         if value.ndim == 2:
             return mx.random.normal(value.shape) / value.shape[1] ** 0.5
         return mx.ones_like(value) if "norm" in name else mx.zeros_like(value)
 
-    model = Model(ModelArgs.from_dict(CONFIG))
+    model = Model(ModelArgs.from_dict(config))
     drawn = tree_map_with_path(draw, model.parameters())
     return dict(tree_flatten(drawn))

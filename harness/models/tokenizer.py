@@ -26,7 +26,9 @@ class Tokenizer:
         self._base = base
         self._fast = wrapper._tokenizer
         if not self._fast.is_fast:
-            raise HarnessError(f"the tokenizer of {base} must be a fast one (tokenizer.json), but it has only a slow one")
+            raise HarnessError(
+                f"the tokenizer of {base} must be a fast one (tokenizer.json), but it has only a slow one"
+            )
 
     @property
     def has_template(self) -> bool:

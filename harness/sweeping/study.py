@@ -67,7 +67,9 @@ def run_study(
 
 
 def _one(
-    study: optuna.Study, distributions: Mapping[str, CategoricalDistribution], objective: Callable[[Trial], float]
+    study: optuna.Study,
+    distributions: Mapping[str, CategoricalDistribution],
+    objective: Callable[[Trial], float],
 ) -> Result:
     asked = study.ask(dict(distributions))
     trial = Trial(asked.number, dict(asked.params))

@@ -1,5 +1,6 @@
 """Checkpoints as MLflow LoggedModels: the adapter's files and its own scores, each stored once."""
 
+import math
 import os
 import shutil
 import tempfile
@@ -56,6 +57,7 @@ def log_checkpoint(
         metrics=[
             Metric(key, value, now, step, model_id=model.model_id, dataset_name=name, dataset_digest=digest)
             for key, value in scores.items()
+            if math.isfinite(value)  # MLflow would keep a NaN as 0 here: the best of all losses
         ],
     )
     client.finalize_logged_model(model.model_id, "READY")
@@ -67,7 +69,7 @@ def log_checkpoint(
 def drop_checkpoint(run: TrackedRun, model_id: str) -> None:
     """Delete a checkpoint and its files."""
     location = run.store.client.get_logged_model(model_id).artifact_location
-    get_artifact_repository(location).delete_artifacts()
+    get_artifact_repository(location).delete_artifacts()  # type: ignore[no-untyped-call]
     run.store.client.delete_logged_model(model_id)
 
 
@@ -108,5 +110,5 @@ def _link(source: Path, target: Path) -> None:
 
 def _local_path(location: str) -> Path | None:
     if location.startswith("file:") or "://" not in location:
-        return Path(local_file_uri_to_path(location))
+        return Path(local_file_uri_to_path(location))  # type: ignore[no-untyped-call]
     return None

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
 from harness.errors import HarnessError
 from harness.tracking.store import Store
@@ -42,7 +43,15 @@ def newest(store: Store) -> Finished:
 
 
 def get(store: Store, run_id: str) -> Finished:
-    return _finished(store.client.get_run(run_id))
+    """One run by its id.
+
+    Raises:
+        HarnessError: when there is none.
+    """
+    try:
+        return _finished(store.client.get_run(run_id))
+    except MlflowException as error:
+        raise HarnessError(f"run {run_id} is not in {store.uri}; the MLflow page shows the ids of runs") from error
 
 
 def trials(store: Store, sweep: Finished) -> list[Finished]:

@@ -56,7 +56,12 @@ class Version:
 
 
 def checkpoints(
-    store: Store, experiment_ids: list[str], where: str | None, *, metric: str = OBJECTIVE, maximize: bool = False
+    store: Store,
+    experiment_ids: list[str],
+    where: str | None,
+    *,
+    metric: str = OBJECTIVE,
+    maximize: bool = False,
 ) -> Candidates:
     """Checkpoints that have the metric, best first; `where` is an MLflow filter.
 
@@ -108,13 +113,14 @@ def register(store: Store, checkpoint: Checkpoint, name: str) -> Version:
     for version in client.search_model_versions(f"name = '{_quoted(name)}'"):
         if _model_id(version) == checkpoint.model_id:
             return Version(name, int(version.version), checkpoint.model_id, new=False)
+    score = f"{checkpoint.metric} {checkpoint.value:.4f}"
     version = client.create_model_version(
         name,
         source=f"models:/{checkpoint.model_id}",
         run_id=checkpoint.run_id,
         model_id=checkpoint.model_id,
         tags=checkpoint.tags | {checkpoint.metric: f"{checkpoint.value:.6g}", "checkpoint_step": str(checkpoint.step)},
-        description=f"{checkpoint.metric} {checkpoint.value:.4f} after {checkpoint.step} updates of run {checkpoint.run_id}",
+        description=f"{score} after {checkpoint.step} updates of run {checkpoint.run_id}",
     )
     number = int(version.version)
     _link_versions(store, checkpoint.model_id, name, number)
@@ -134,7 +140,9 @@ def set_alias(store: Store, name: str, alias: str, number: int) -> int | None:
         store.client.get_model_version(name, str(number))
     except MlflowException as error:
         versions = sorted(int(v.version) for v in store.client.search_model_versions(f"name = '{_quoted(name)}'"))
-        raise HarnessError(f"{name} has no version {number}; it has {', '.join(map(str, versions)) or 'none'}") from error
+        raise HarnessError(
+            f"{name} has no version {number}; it has {', '.join(map(str, versions)) or 'none'}"
+        ) from error
     store.client.set_registered_model_alias(name, alias, str(number))
     return before
 
@@ -166,10 +174,14 @@ def resolve(store: Store, reference: str) -> Path:
             name, _, number = rest.partition("/")
             version = store.client.get_model_version(name, number)
     except MlflowException as error:
-        raise HarnessError(f"adapter={reference} is not in {store.uri}: {_one_line(error)}{_what_there_is(store)}") from error
+        raise HarnessError(
+            f"adapter={reference} is not in {store.uri}: {_one_line(error)}{_what_there_is(store)}"
+        ) from error
     model_id = _model_id(version)
     if model_id is None:
-        raise HarnessError(f"adapter={reference} was not registered from a checkpoint; promote one with harness.promote")
+        raise HarnessError(
+            f"adapter={reference} was not registered from a checkpoint; promote one with harness.promote"
+        )
     return checkpoint_folder(store, model_id)
 
 
@@ -213,9 +225,7 @@ def _link_versions(store: Store, model_id: str, name: str, number: int) -> None:
 
 
 def _what_there_is(store: Store) -> str:
-    names = [
-        f"{model.name}@{alias}" for model in store.client.search_registered_models() for alias in model.aliases
-    ]
+    names = [f"{model.name}@{alias}" for model in store.client.search_registered_models() for alias in model.aliases]
     return f"; there is {', '.join(names)}" if names else "; nothing is promoted yet (python -m harness.promote)"
 
 

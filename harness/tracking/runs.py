@@ -33,7 +33,13 @@ class TrackedRun:
 
     @classmethod
     def start(
-        cls, store: Store, experiment_id: str, *, name: str, tags: Mapping[str, str], parent: str | None = None
+        cls,
+        store: Store,
+        experiment_id: str,
+        *,
+        name: str,
+        tags: Mapping[str, str],
+        parent: str | None = None,
     ) -> "TrackedRun":
         all_tags = dict(tags) | ({MLFLOW_PARENT_RUN_ID: parent} if parent else {})
         run = store.client.create_run(experiment_id, run_name=name, tags=all_tags)
@@ -65,7 +71,7 @@ class TrackedRun:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # MLflow registers its local source twice, and says so
             source = resolve_dataset_source(str(path))
-        dataset = MetaDataset(source, name=name, digest=digest)
+        dataset = MetaDataset(source, name=name, digest=digest)  # type: ignore[abstract]  # mlflow's own slip
         tag = InputTag("mlflow.data.context", context)
         self.store.client.log_inputs(self.run_id, [DatasetInput(dataset._to_mlflow_entity(), [tag])])
 

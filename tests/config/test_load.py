@@ -1,0 +1,71 @@
+"""Values are typed and in range, and every complaint is one line with rule, value and name."""
+
+import dataclasses
+
+import pytest
+
+from harness.config.load import flat, key_names
+from harness.config.schema import Config
+from harness.errors import HarnessError
+from tests.conftest import compose_config
+
+
+def test_the_shipped_configuration_is_valid() -> None:
+    assert compose_config().name == "poems"
+
+
+def test_flat_names_are_the_names_that_users_type() -> None:
+    assert set(flat(compose_config())) == set(key_names(Config))
+    assert "lora.rank" in key_names(Config)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("lora.rank=0", "lora.rank must be at least 1, but got 0"),
+        ("lora.rank=4.5", "lora.rank must be a whole number, but got 4.5"),
+        ("lora.rank=many", "lora.rank must be a whole number, but got 'many'"),
+        ("lora.dropout=1", "lora.dropout must be less than 1, but got 1"),
+        ("lora.scale=-2", "lora.scale must be more than 0, but got -2"),
+        ("lora.fine_tune_type=full", "lora.fine_tune_type must be lora or dora, but got 'full'"),
+        ("lora.keys=q_proj", "lora.keys must be a list, such as [a,b], but got 'q_proj'"),
+        ("train.keep=0", "train.keep must be all or at least 1, but got 0"),
+        ("train.learning_rate=0", "train.learning_rate must be more than 0, but got 0"),
+        ("train.mask_prompt=1", "train.mask_prompt must be true or false, but got 1"),
+        ("train.resume=auto", "train.resume is 'auto', but resuming is not there yet; leave train.resume=false"),
+        ("judge.model=gpt", "judge.model is 'gpt', but judging is not there yet; leave judge.model=null"),
+        ("generate.top_p=0", "generate.top_p must be more than 0, but got 0"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(override: str, message: str) -> None:
+    with pytest.raises(HarnessError) as caught:
+        compose_config(override)
+    assert str(caught.value) == message
+
+
+def test_numbers_in_scientific_notation_are_numbers() -> None:
+    assert compose_config("train.learning_rate=2e-6").train.learning_rate == 2e-6
+
+
+def test_alpha_is_the_other_way_to_say_scale() -> None:
+    lora = compose_config("lora.rank=16", "lora.alpha=32").lora
+    assert (lora.scale, lora.alpha) == (2.0, 32.0)
+
+
+def test_scale_gives_alpha_so_that_both_are_logged() -> None:
+    lora = compose_config("lora.rank=8", "lora.scale=16").lora
+    assert (lora.scale, lora.alpha) == (16.0, 128.0)
+
+
+def test_without_either_the_scale_is_that_of_mlx_lm() -> None:
+    assert compose_config().lora.scale == 20.0
+
+
+def test_scale_and_alpha_that_disagree_are_refused() -> None:
+    with pytest.raises(HarnessError, match=r"lora.alpha=32 at rank 16 means lora.scale=2, but lora.scale is 16"):
+        compose_config("lora.rank=16", "lora.alpha=32", "lora.scale=16")
+
+
+def test_configurations_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        compose_config().lora.rank = 3  # type: ignore[misc]

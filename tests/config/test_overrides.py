@@ -1,0 +1,57 @@
+"""The command line is checked and quoted before Hydra sees it."""
+
+import pytest
+
+from harness.config.overrides import check_names, prepare
+from harness.config.schema import Config, GenerateCommand
+from harness.errors import HarnessError
+from tests.conftest import compose_config
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("lora.rnk=4", "did you mean lora.rank?"),
+        ("rank=4", "did you mean lora.rank?"),
+        ("learning_rate=1", "did you mean train.learning_rate?"),
+        ("modle=tiny", "did you mean model?"),
+        ("model=tiy", "did you mean tiny?"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest_one(word: str, hint: str) -> None:
+    with pytest.raises(HarnessError) as caught:
+        prepare([word], Config)
+    assert hint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("theme", ["河", "秋天 的 河", "it's", "a=b", "“引号”", "back\\slash", "a,b", "{x", "100%"])
+def test_any_theme_arrives_as_it_was_typed(theme: str) -> None:
+    command = compose_config(f"theme={theme}", command=GenerateCommand, config_name="generate")
+    assert command.theme == theme
+
+
+def test_a_list_of_themes_arrives_as_a_list() -> None:
+    assert compose_config("generate.prompts=[河, 秋 天]").generate.prompts == ["河", "秋 天"]
+
+
+def test_references_with_colons_and_at_signs_arrive_as_typed() -> None:
+    command = compose_config("adapter=models:/poems@champion", command=GenerateCommand, config_name="generate")
+    assert command.adapter == "models:/poems@champion"
+
+
+def test_swept_values_are_quoted_one_by_one() -> None:
+    assert prepare(["-m", "name=河,山", "lora.rank=4,8"], Config) == ["-m", "name='河','山'", "lora.rank=4,8"]
+
+
+def test_the_multirun_flag_may_stand_anywhere() -> None:
+    assert prepare(["train.iters=5", "-m", "lora.rank=4,8"], Config)[0] == "-m"
+
+
+def test_free_mappings_take_any_key() -> None:
+    assert compose_config("+train.optimizer_args.weight_decay=0.1").train.optimizer_args == {"weight_decay": 0.1}
+
+
+def test_names_in_a_sweep_file_are_checked_too() -> None:
+    with pytest.raises(HarnessError, match=r"lora\.ranks is not a setting; did you mean lora\.rank\?"):
+        check_names(["lora.ranks"], Config)

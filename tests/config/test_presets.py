@@ -1,0 +1,67 @@
+"""Each preset composes, and holds the reference values that it stands for."""
+
+import pytest
+
+from harness.config.checks import check_values
+from harness.config.paths import CONF, ROOT
+from tests.conftest import compose_config
+
+SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+@pytest.mark.parametrize("preset", sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")))
+def test_every_preset_composes_without_warnings(preset: str) -> None:
+    config = compose_config(f"experiment={preset}", "data.path=my/data")
+    assert check_values(config) == []
+    assert config.model.path and "/" in config.model.path
+
+
+@pytest.mark.parametrize("model", sorted(path.stem for path in (CONF / "model").glob("*.yaml")))
+def test_every_model_group_composes(model: str) -> None:
+    path = compose_config(f"model={model}").model.path
+    assert path is None if model == "recorded" else path
+
+
+def test_poetry_7b_is_p3() -> None:
+    config = compose_config("experiment=poetry-7b")
+    assert config.model.path == "mlx-community/Qwen2.5-7B-Instruct-4bit"
+    assert (config.lora.rank, config.lora.scale, config.lora.dropout, config.lora.num_layers) == (8, 16.0, 0.1, 16)
+    assert config.lora.keys == ["q_proj", "v_proj", "down_proj", "gate_proj", "up_proj"]
+    assert (config.train.iters, config.train.max_seq_length, config.train.warmup) == (800, 256, 0.05)
+    assert (config.train.learning_rate, config.train.lr_schedule) == (1e-5, "cosine")
+
+
+def test_poetry_32b_is_p3() -> None:
+    config = compose_config("experiment=poetry-32b")
+    assert config.model.path == "mlx-community/Qwen2.5-32B-Instruct-4bit"
+    assert (config.lora.rank, config.lora.scale, config.train.iters, config.train.batch_size) == (4, 8.0, 1600, 2)
+
+
+def test_persona_14b_is_s3() -> None:
+    config = compose_config("experiment=persona-14b", "data.path=x")
+    assert "14B" in str(config.model.path) and "Instruct" not in str(config.model.path)
+    assert (config.lora.rank, config.lora.scale, config.lora.dropout) == (64, 2.0, 0.1)
+    assert config.lora.keys == SEVEN
+    train = config.train
+    assert (train.batch_size, train.grad_accumulation_steps, train.grad_checkpoint) == (1, 4, True)
+    assert (train.iters, train.save_every, train.seed) == (2100, 200, 42)
+
+
+def test_conversation_7b_is_m3() -> None:
+    config = compose_config("experiment=conversation-7b", "data.path=x")
+    assert (config.lora.rank, config.lora.alpha, config.lora.scale, config.lora.dropout) == (16, 32.0, 2.0, 0.05)
+    train = config.train
+    assert (train.learning_rate, train.warmup, train.batch_size) == (1e-4, 100, 2)
+    assert (train.grad_accumulation_steps, train.max_grad_norm, train.keep) == (4, 1.0, 3)
+    assert (train.save_every, train.steps_per_eval) == (100, 50)
+
+
+def test_mlx_example_is_d2() -> None:
+    config = compose_config("experiment=mlx-example", "data.path=x")
+    train = config.train
+    assert (config.lora.num_layers, train.batch_size, train.steps_per_report) == (16, 4, 10)
+    assert (train.steps_per_eval, train.save_every, train.mask_prompt) == (200, 100, False)
+
+
+def test_the_sweeps_folder_is_a_config_group() -> None:
+    assert (CONF / "sweep").resolve() == ROOT / "sweeps"

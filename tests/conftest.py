@@ -1,0 +1,100 @@
+"""What the tests share: the tiny base, a small dataset, one tracking store for the session."""
+
+import harness.models  # noqa: F401, I001  (loads OpenBLAS before anything imports mlx)
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf, open_dict
+
+from harness.config.load import from_hydra
+from harness.config.overrides import prepare
+from harness.config.paths import CONF, ROOT
+from harness.config.schema import Config, ModelConfig, TrackingConfig
+from harness.data.dataset import Split, load_split
+from harness.models.adapter import AdapterSpec, spec_for
+from harness.models.base import Base, open_base
+from harness.tracking.store import Store, open_store
+
+# a run of seconds: short rows, few updates
+QUICK = [
+    "train.iters=6",
+    "train.batch_size=2",
+    "train.max_seq_length=96",
+    "train.learning_rate=5e-3",
+    "train.steps_per_report=2",
+    "train.steps_per_eval=3",
+    "train.save_every=3",
+    "train.valid_rows=4",
+    "generate.prompts=[河]",
+    "generate.max_tokens=4",
+    "lora.num_layers=2",
+]
+
+
+def compose_config(*overrides: str, command: type[Any] = Config, config_name: str = "config") -> Any:
+    """What the command line would give."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = compose(config_name, prepare(overrides, command), return_hydra_config=False)
+    with open_dict(composed):
+        composed.pop("hydra", None)
+    OmegaConf.resolve(composed)
+    return from_hydra(composed, command)
+
+
+@pytest.fixture
+def quick_config() -> Callable[..., Config]:
+    return lambda *overrides: compose_config(*QUICK, *overrides)
+
+
+@pytest.fixture(scope="session")
+def base() -> Base:
+    return open_base(ModelConfig(path="builtin:tiny", revision=None))
+
+
+@pytest.fixture(scope="session")
+def poems() -> Path:
+    return ROOT / "data"
+
+
+@pytest.fixture(scope="session")
+def splits(base: Base, poems: Path) -> tuple[Split, Split]:
+    """Ten rows to train on and four to validate, cut to 96 tokens."""
+
+    def load(name: str, rows: int) -> Split:
+        split = load_split(poems, name, base.tokenizer, labels=None, max_seq_length=96, mask_prompt=True)
+        return dataclasses.replace(split, rows=split.rows[:rows])
+
+    return load("train", 10), load("valid", 4)
+
+
+@pytest.fixture(scope="session")
+def make_spec(base: Base) -> Callable[..., AdapterSpec]:
+    """A spec for the last two blocks of the tiny base."""
+
+    def make(**values: Any) -> AdapterSpec:
+        lora = compose_config("lora.num_layers=2", "lora.rank=4").lora
+        return spec_for(dataclasses.replace(lora, **values), base.model, base=base.path, base_revision=base.revision)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A database of its own, made once: that takes seconds. Tests use experiments of their own."""
+    home = tmp_path_factory.mktemp("store")
+    return open_store(TrackingConfig(uri=f"sqlite:///{home / 'mlflow.db'}"))
+
+
+@pytest.fixture
+def write_lines(tmp_path: Path) -> Callable[[str, Sequence[str]], Path]:
+    def write(name: str, lines: Sequence[str]) -> Path:
+        path = tmp_path / name
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    return write

@@ -1,0 +1,45 @@
+"""A base that is not there, or not whole, is refused with the next step."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.config.schema import ModelConfig
+from harness.errors import HarnessError
+from harness.models.base import Base, open_base
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("./nowhere", "must be builtin:tiny, a folder or a hub name"),
+        ("builtin:huge", "must be builtin:tiny, a folder or a hub name"),
+        ("gpt2", "must be builtin:tiny, a folder or a hub name"),
+    ],
+)
+def test_a_path_that_means_nothing_is_refused(path: str, complaint: str) -> None:
+    with pytest.raises(HarnessError) as caught:
+        open_base(ModelConfig(path=path, revision=None))
+    assert complaint in str(caught.value)
+
+
+def test_a_hub_model_without_a_network_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(HarnessError, match="connect and try again, or set model.path to a local folder"):
+        open_base(ModelConfig(path="someone/some-model", revision=None))
+
+
+def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match=r"must hold config.json and model\*.safetensors"):
+        open_base(ModelConfig(path=str(tmp_path), revision=None))
+
+
+def test_a_local_folder_is_a_base_with_the_same_revision(base: Base) -> None:
+    local = open_base(ModelConfig(path=str(base.folder), revision=None))
+    assert (local.revision, local.num_blocks) == (base.revision, base.num_blocks)
+
+
+def test_the_base_is_frozen_and_evaluates(base: Base) -> None:
+    assert base.model.trainable_parameters() == {} or not list(base.model.trainable_parameters().get("leaves", []))
+    assert base.model.training is False

@@ -1,0 +1,49 @@
+"""builtin:tiny: the same bytes wherever it is built, and a model like any other to stock mlx-lm."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import mlx.core as mx
+from mlx_lm import generate, load
+
+from harness.models import tiny
+from harness.models.base import Base
+
+
+def test_two_processes_build_the_same_bytes(tmp_path: Path) -> None:
+    tiny.build(tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    code = f"from pathlib import Path; from harness.models import tiny; tiny.build(Path({str(other)!r}))"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    for name in ("model.safetensors", "tokenizer.json", "config.json"):
+        assert (tmp_path / name).read_bytes() == (other / name).read_bytes()
+
+
+def test_building_leaves_the_callers_random_state(tmp_path: Path) -> None:
+    mx.random.seed(5)
+    expected = mx.random.normal((3,)).tolist()
+    mx.random.seed(5)
+    tiny.build(tmp_path)
+    assert mx.random.normal((3,)).tolist() == expected
+
+
+def test_it_is_cached(tmp_path: Path) -> None:
+    first = tiny.folder(tmp_path)
+    stamp = (first / "model.safetensors").stat().st_mtime_ns
+    assert tiny.folder(tmp_path) == first
+    assert (first / "model.safetensors").stat().st_mtime_ns == stamp
+    assert [path.name for path in tmp_path.iterdir()] == [first.name]
+
+
+def test_stock_mlx_lm_loads_it_and_writes(base: Base) -> None:
+    model, tokenizer = load(str(base.folder))
+    text = generate(model, tokenizer, "<|im_start|>user\n河<|im_end|>\n<|im_start|>assistant\n", max_tokens=5)
+    assert isinstance(text, str)
+    assert len(model.layers) == base.num_blocks == 8
+
+
+def test_its_tokenizer_gives_back_any_text(base: Base) -> None:
+    for text in ("河\n\n两岸，", "Ünïcödé 😀", "<|im_start|>user\n灯<|im_end|>"):
+        assert base.tokenizer.decode(base.tokenizer.encode(text, special=False).ids) == text

@@ -1,0 +1,267 @@
+"""Whole commands in processes of their own, as a user types them."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import mlx.core as mx
+import pytest
+
+from harness.config.paths import ROOT
+from harness.config.schema import TrackingConfig
+from harness.models.base import Base
+from harness.tracking.store import Store, open_store
+from tests.conftest import QUICK
+
+HEAVY = ("mlx", "mlx_lm", "mlflow", "optuna", "transformers")
+
+
+def run(*arguments: str, cwd: Path, status: int = 0) -> str:
+    """stdout of `python -m …`; its exit status is as expected."""
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=cwd, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"}
+    )
+    assert done.returncode == status, done.stderr
+    return done.stdout if status == 0 else done.stdout + done.stderr
+
+
+class Trained:
+    """One sweep and one run alone of the same settings, in a store of their own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.uri = f"sqlite:///{home / 'mlflow.db'}"
+        tracking = f"tracking.uri={self.uri}"
+        self.swept = run("harness.train", "-m", "lora.rank=4,8", *QUICK, tracking, "lora.dropout=0.1", cwd=home)
+        self.alone_id = run(
+            "harness.train",
+            *QUICK,
+            tracking,
+            "lora.rank=8",
+            "lora.dropout=0.1",
+            "generate.prompts=[河,灯]",
+            "train.steps_per_eval=2",
+            cwd=home,
+        ).strip()
+
+    @property
+    def store(self) -> Store:
+        return open_store(TrackingConfig(uri=self.uri))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return Trained(tmp_path_factory.mktemp("trained"))
+
+
+def _trial_folders(trained: Trained) -> dict[str, Path]:
+    """The folders of the sweep's trials by their runs' names."""
+    store = trained.store
+    found = store.client.search_runs(
+        [experiment.experiment_id for experiment in store.client.search_experiments()], "tags.kind = 'trial'"
+    )
+    return {str(each.info.run_name): store.runs / each.info.run_id for each in found}
+
+
+def test_a_trials_weights_are_the_bytes_of_the_same_run_alone(trained: Trained) -> None:
+    """Alone, that run also validated at other times and wrote other samples."""
+    trial = _trial_folders(trained)["lora.rank=8"]
+    alone = trained.store.runs / trained.alone_id
+    name = "0000006_adapters.safetensors"
+    first, second = mx.load(str(trial / "adapters" / name)), mx.load(str(alone / "adapters" / name))
+    assert isinstance(first, dict) and isinstance(second, dict)
+    assert first.keys() == second.keys()
+    assert all(mx.array_equal(first[key], second[key]).item() for key in first)
+
+
+def test_a_sweep_prints_its_trials_and_the_command_that_shows_them(trained: Trained) -> None:
+    assert re.search(r"lora\.rank=4 +\d", trained.swept) and re.search(r"lora\.rank=8 +\d", trained.swept)
+    assert "-m harness.ui --tracking-uri sqlite" in trained.swept
+
+
+def test_trials_are_children_of_their_sweep_in_mlflow(trained: Trained) -> None:
+    store = trained.store
+    for name, folder in _trial_folders(trained).items():
+        trial = store.client.get_run(folder.name)
+        parent = store.client.get_run(trial.data.tags["sweep"])
+        assert trial.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert parent.data.tags["kind"] == "sweep" and parent.info.status == "FINISHED"
+        assert trial.data.params["lora.rank"] == name.split("=")[1]
+
+
+def test_a_run_records_all_that_is_needed_to_repeat_it(trained: Trained) -> None:
+    found = trained.store.client.get_run(trained.alone_id)
+    params, tags, metrics = found.data.params, found.data.tags, found.data.metrics
+    assert (params["lora.rank"], params["lora.scale"], params["lora.alpha"]) == ("8", "20", "160")
+    assert params["train.seed"] == "0" and params["model.path"] == "builtin:tiny"
+    assert tags["version.mlx"] and tags["device.name"] and tags["base_revision"] and "lora.rank=8" in tags["overrides"]
+    assert {
+        "valid/loss",
+        "valid/perplexity",
+        "train/loss",
+        "train/tokens_per_second",
+        "memory/peak_gb",
+    } <= metrics.keys()
+    assert sorted(each.dataset.name for each in found.inputs.dataset_inputs) == ["train", "valid"]
+    artifacts = {each.path for each in trained.store.client.list_artifacts(trained.alone_id)}
+    assert {"config.yaml", "report.json", "loss.png", "samples.json", "samples.jsonl", "log.jsonl"} <= artifacts
+
+
+def test_the_steps_of_metrics_are_updates_with_one_point_each(trained: Trained) -> None:
+    history = trained.store.client.get_metric_history(trained.alone_id, "valid/loss")
+    assert [point.step for point in history] == [0, 2, 3, 4, 6]
+    assert history[-1].value < history[0].value - 0.05
+
+
+def test_the_report_holds_the_scores_of_the_run(trained: Trained) -> None:
+    report = json.loads((trained.store.runs / trained.alone_id / "report.json").read_text("utf-8"))
+    assert [each["step"] for each in report["validations"]] == [0, 2, 3, 4, 6]
+    assert [each["theme"] for each in report["samples"]] == ["河", "灯"]
+    assert report["data"]["train"]["rows"] == 100 and report["config"]["lora"]["rank"] == 8
+    log = (trained.store.runs / trained.alone_id / "log.jsonl").read_text("utf-8").splitlines()
+    events = [json.loads(line)["event"] for line in log]
+    assert events[0] == "started" and events[-1] == "ended" and {"scored", "saved", "trained"} <= set(events)
+
+
+def test_stock_mlx_lm_generates_with_our_checkpoint(trained: Trained, base: Base) -> None:
+    adapters = trained.store.runs / trained.alone_id / "adapters"
+    out = run(
+        *["mlx_lm", "generate", "--model", str(base.folder), "--adapter-path", str(adapters)],
+        *["--prompt", "河", "--max-tokens", "5"],
+        cwd=trained.home,
+    )
+    assert "Generation: 5 tokens" in out
+
+
+def test_stock_mlx_lm_fuses_our_checkpoint(trained: Trained, base: Base, tmp_path: Path) -> None:
+    adapters = trained.store.runs / trained.alone_id / "adapters"
+    run(
+        *["mlx_lm", "fuse", "--model", str(base.folder), "--adapter-path", str(adapters)],
+        *["--save-path", str(tmp_path / "fused")],
+        cwd=trained.home,
+    )
+    assert (tmp_path / "fused" / "model.safetensors").exists()
+
+
+def test_stock_mlx_lm_trains_on_the_tiny_base_and_the_shipped_data(base: Base, poems: Path, tmp_path: Path) -> None:
+    run(
+        *["mlx_lm", "lora", "--model", str(base.folder), "--train", "--data", str(poems), "--iters", "2"],
+        *["--num-layers", "2", "--batch-size", "2", "--val-batches", "1", "--adapter-path", str(tmp_path)],
+        cwd=tmp_path,
+    )
+    assert (tmp_path / "adapters.safetensors").exists()
+
+
+def test_promote_then_generate_then_roll_back(trained: Trained, tmp_path: Path) -> None:
+    uri = ["--tracking-uri", trained.uri]
+    sweep = next(iter(_trial_folders(trained).values())).name
+    sweep = trained.store.client.get_run(sweep).data.tags["sweep"]
+    first = run("harness.promote", "--sweep", sweep, "--name", "poet", *uri, cwd=tmp_path)
+    assert "models:/poet@champion is now version 1" in first
+    second = run("harness.promote", "--run", trained.alone_id, "--name", "poet", *uri, cwd=tmp_path)
+    assert "back with: python -m harness.promote --name poet --version 1" in second
+    (tmp_path / "words.txt").write_text("河\n海\n", encoding="utf-8")
+    arguments = ["adapter=models:/poet@champion", "generate.max_tokens=5", f"tracking.uri={trained.uri}"]
+    shown = run("harness.generate", *arguments, "themes=words.txt", "out=samples.jsonl", cwd=tmp_path)
+    assert "── 河" in shown and "── 海" in shown
+    lines = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text("utf-8").splitlines()]
+    assert [line["theme"] for line in lines] == ["河", "海"]
+    assert {line["run"] for line in lines} == {trained.alone_id}
+    assert lines[0]["iteration"] in (2, 3, 4, 6)
+    back = run("harness.promote", "--name", "poet", "--version", "1", *uri, cwd=tmp_path)
+    assert "models:/poet@champion is now version 1" in back
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["samples.jsonl", "words.txt"]
+
+
+def test_every_kind_of_adapter_reference_writes_the_same(trained: Trained, tmp_path: Path) -> None:
+    adapters = trained.store.runs / trained.alone_id / "adapters"
+    best = (adapters / "adapters.safetensors").resolve()
+    shared = ["theme=河", "generate.max_tokens=5", f"tracking.uri={trained.uri}"]
+    texts = {
+        run("harness.generate", f"adapter={reference}", *shared, cwd=tmp_path)
+        for reference in (adapters, best, f"runs:/{trained.alone_id}")
+    }
+    assert len(texts) == 1
+
+
+def test_keep_leaves_the_last_and_the_best(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    quick = [*QUICK, "train.save_every=1", "train.steps_per_eval=1", "train.keep=2", f"tracking.uri={uri}"]
+    run_id = run("harness.train", *quick, "generate.prompts=[]", cwd=tmp_path).strip()
+    store = open_store(TrackingConfig(uri=uri))
+    adapters = store.runs / run_id / "adapters"
+    kept = {path.name for path in adapters.glob("0*")}
+    best = (adapters / "adapters.safetensors").resolve().name
+    assert kept == {"0000005_adapters.safetensors", "0000006_adapters.safetensors", best}
+    models = store.client.search_logged_models([store.experiment_id("poems")])
+    assert {f"{int(model.tags['step']):07d}_adapters.safetensors" for model in models} == kept
+
+
+@pytest.mark.parametrize("command", ["--help", "--cfg job"])
+@pytest.mark.parametrize("door", ["harness.train", "harness.generate", "harness.prepare"])
+def test_help_and_cfg_import_nothing_heavy(door: str, command: str, tmp_path: Path) -> None:
+    words = command.split(" ", 1) if command.startswith("--cfg") else [command]
+    code = (
+        f"import sys, runpy; sys.argv = ['x', *{words!r}]\n"
+        f"try: runpy.run_module({door!r}, run_name='__main__')\n"
+        f"except SystemExit: pass\n"
+        f"print('LOADED', [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "LOADED []" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["harness.train", "lora.rnk=4"], "error: lora.rnk is not a setting; did you mean lora.rank?"),
+        (["harness.train", "-m", "lora.rank=4,0"], "error: lora.rank must be at least 1, but got 0"),
+        (["harness.train", "-m", "lora.rank=4"], "error: -m needs something to vary"),
+        (["harness.train", "data.path=nowhere"], "error: data.path=nowhere must be a folder"),
+        (["harness.generate", "theme=河"], "error: give adapter=…, or model=…"),
+        (["harness.generate", "adapter=nowhere", "theme=河"], "error: adapter=nowhere must be a folder"),
+        (["harness.generate", "adapter=x", "theme=河", "themes=y"], "error: give theme or themes, not both"),
+        (["harness.generate", "adapter=x", "theme=a", "out=no/s.jsonl"], "must be in a folder that exists"),
+        (["harness.prepare", "source.path=nowhere.json"], "error: source.path=nowhere.json is not there"),
+        (["harness.promote", "--run", "x", "--sweep", "y"], "error: give one of --experiment, --sweep and --run"),
+        (["harness.promote", "--version", "1"], "error: --version needs --name"),
+        (["harness.promote", "--run", "x"], "error: run x is not in"),
+        (["harness.ui", "--tracking-uri", "nonsense"], "must be a URI such as"),
+    ],
+)
+def test_a_careless_command_ends_in_one_line(
+    arguments: list[str], complaint: str, trained: Trained, tmp_path: Path
+) -> None:
+    if arguments[0] == "harness.promote":
+        arguments = [*arguments, "--tracking-uri", trained.uri]
+    elif arguments[0] in ("harness.train", "harness.generate"):
+        arguments = [*arguments, f"tracking.uri={trained.uri}"]
+    said = run(*arguments, cwd=tmp_path, status=1)
+    errors = [line for line in said.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1 and complaint in errors[0]
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_trial_that_fails_costs_only_itself(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    swept = subprocess.run(
+        [sys.executable, "-m", "harness.train", "-m", "lora.num_layers=2,99", *QUICK[:-1], f"tracking.uri={uri}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert swept.returncode == 0
+    assert "trial 2 failed: lora.num_layers must be 1 to 8 for builtin:tiny" in swept.stderr
+    assert re.search(r"lora\.num_layers=2 +\d", swept.stdout)
+
+
+def test_nothing_is_written_into_the_checkout_root() -> None:
+    tracked = subprocess.run(
+        ["git", "status", "--porcelain", "--ignored"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    unexpected = [line for line in tracked if re.search(r"(outputs|multirun|mlflow\.db|\.hydra)", line)]
+    assert unexpected == []
