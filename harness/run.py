@@ -188,7 +188,7 @@ def _log_beginning(
         {"base": base.path, "base_revision": base.revision}
         | {"overrides": " ".join(place.overrides)}
         | {f"version.{name}": version for name, version in versions().items()}
-        | {f"device.{name}": value for name, value in device().items()}
+        | {f"device.{name}": value for name, value in device().items() if value}
     )
     for split in (material.train, material.valid):
         run.dataset(name=split.name, digest=split.digest, path=split.path, context=split.name)

@@ -6,14 +6,13 @@ from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from harness.config.paths import MLRUNS
 from harness.config.schema import TrackingConfig
 from harness.tracking.overview import BEST, Finished, get, newest, trials
 from harness.tracking.store import Store, open_store
-
-_WIDTH = 120
 
 _METRICS = {
     BEST: ("valid/loss", ".4f"),
@@ -30,8 +29,10 @@ def print_sweep(sweep_id: str | None, tracking: TrackingConfig) -> None:
     chosen = newest(store) if sweep_id is None else get(store, sweep_id)
     rows = trials(store, chosen) or [chosen]
     console = Console(highlight=False)
-    console.width = max(console.width, _WIDTH)  # a narrower terminal wraps; ids must stay whole to be copied
-    console.print(_table(rows, f"{chosen.name} ({chosen.run_id})"))
+    table = _table(rows, f"{chosen.name} ({chosen.run_id})")
+    # as wide as it needs: a narrow terminal wraps, but names and ids stay whole and can be copied
+    console.width = max(console.width, Measurement.get(console, console.options.update(max_width=999), table).maximum)
+    console.print(table)
     console.print(f"Open them in MLflow: {ui_command(store)}", soft_wrap=True)
 
 

@@ -14,7 +14,8 @@ def _train(config: Config) -> None:
     from harness.models import blas  # noqa: F401  (loads OpenBLAS before anything imports mlx)
     from harness.progress import Display
     from harness.run import Bench, Place, train_run
-    from harness.tracking.overview import runs_link
+    from harness.table import ui_command
+    from harness.tracking.overview import save_view
     from harness.tracking.store import open_store
 
     overrides = list(HydraConfig.get().overrides.task)
@@ -22,7 +23,9 @@ def _train(config: Config) -> None:
     bench = Bench(open_store(config.tracking), display)
     finished = train_run(config, bench, Place(overrides=overrides))
     print(finished.run_id)
-    display.say(f"compare: python -m harness.ui ({runs_link(bench.store.experiment_id(config.name))})")
+    varied = ["lora.rank", "lora.scale", "lora.num_layers", "train.learning_rate", "train.updates"]
+    save_view(bench.store, bench.store.experiment_id(config.name), None, varied)
+    display.say(f"Open it in MLflow: {ui_command(bench.store)}")
 
 
 if __name__ == "__main__":

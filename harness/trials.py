@@ -10,7 +10,7 @@ from harness.errors import HarnessError
 from harness.progress import Display
 from harness.run import Bench, Place, train_run
 from harness.sweeping.study import Combination, Result, Trial, combinations, run_study
-from harness.tracking.overview import BEST
+from harness.tracking.overview import BEST, save_view
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import open_store
 
@@ -43,11 +43,14 @@ def run_sweep(space: Space, compose: Compose, display: Display) -> SweepResult:
     experiment_id = bench.store.experiment_id(first.name)
     parent = TrackedRun.start(bench.store, experiment_id, name=f"sweep {varied}", tags={"kind": "sweep"})
     parent.params({axis.name: axis.words for axis in space.axes} | {"sweep.trials": len(todo)})
+    save_view(bench.store, experiment_id, parent.run_id, [axis.name for axis in space.axes])
     display.say(f"sweep {parent.run_id}: {len(todo)} trials, {varied}")
+
+    short = short_names([axis.name for axis in space.axes])
 
     def objective(trial: Trial) -> float:
         overrides = words(space, trial.params)
-        varying = " ".join(axis.word(trial.params[axis.name]) for axis in space.axes)
+        varying = " ".join(f"{short[axis.name]}={axis.word(trial.params[axis.name])}" for axis in space.axes)
         place = Place(varying, overrides, parent.run_id, trial.number)
         display.say(f"trial {trial.number + 1} of {len(todo)}: {varying}")
         return train_run(compose(overrides), bench, place).outcome.best.loss
@@ -68,7 +71,13 @@ def run_sweep(space: Space, compose: Compose, display: Display) -> SweepResult:
 
 def words(space: Space, combination: Combination) -> list[str]:
     """The command-line overrides of one combination."""
-    return [*space.fixed, *(axis.word(combination[axis.name]) for axis in space.axes)]
+    return [*space.fixed, *(f"{axis.name}={axis.word(combination[axis.name])}" for axis in space.axes)]
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """lora.rank is rank, as long as no other name ends so."""
+    ends = [name.rsplit(".", 1)[-1] for name in names]
+    return {name: end if ends.count(end) == 1 else name for name, end in zip(names, ends, strict=True)}
 
 
 def _checked(compose: Compose, overrides: Sequence[str]) -> Config:

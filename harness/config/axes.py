@@ -21,7 +21,7 @@ class Axis:
     words: list[str]
 
     def word(self, value: Value) -> str:
-        return f"{self.name}={self.words[self.values.index(value)]}"
+        return self.words[self.values.index(value)]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """What there is to compare: runs as a flat list, and links that open them in the MLflow UI."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -11,6 +13,10 @@ from harness.tracking.store import Store
 
 # a run's last valid/loss may not be its lowest
 BEST = "valid/best_loss"
+_COLUMNS = (BEST, "valid/best_step", "train/tokens_per_second", "memory/peak_gb")
+_RUNS_VIEW = "runs"
+# else the page opens in its GenAI mode, which hides the registry
+_TRAINING = "workflowType=machine_learning"
 
 
 @dataclass(frozen=True)
@@ -62,15 +68,51 @@ def trials(store: Store, sweep: Finished) -> list[Finished]:
     return sorted(map(_finished, found), key=lambda run: run.metrics.get(BEST, float("inf")))
 
 
-def runs_link(experiment_id: str, where: str | None = None) -> str:
-    """The flat table of an experiment's runs, the best first; `where` filters it, such as tags.sweep = "…"."""
-    link = f"/#/experiments/{experiment_id}/runs?orderByKey={quote(f'metrics.`{BEST}`', safe='')}&orderByAsc=true"
-    return link + (f"&searchFilter={quote(where, safe='')}" if where else "")
+def save_view(store: Store, experiment_id: str, sweep_id: str | None, params: Sequence[str]) -> None:
+    """A view of the runs table with the columns that matter, opened by `view_link`.
+
+    MLflow's page keeps shared views as tags of the experiment, by a key that stands in the link. The key
+    is the sweep's id; None is for the runs outside sweeps.
+    """
+    view = {
+        "searchFilter": f'tags.sweep = "{sweep_id}"' if sweep_id else 'tags.kind = "run"',
+        "orderByKey": f"metrics.`{BEST}`",
+        "orderByAsc": True,
+        "selectedColumns": ["attributes.`Duration`"]
+        + [f"metrics.`{name}`" for name in _COLUMNS]
+        + [f"params.`{name}`" for name in params],
+    }
+    store.client.set_experiment_tag(experiment_id, f"mlflow.sharedViewState.{sweep_id or _RUNS_VIEW}", json.dumps(view))
 
 
-def samples_link(experiment_id: str, where: str | None = None) -> str:
-    """The runs' samples side by side."""
-    return runs_link(experiment_id, where) + "&compareRunsMode=ARTIFACT"
+def view_link(experiment_id: str, sweep_id: str | None) -> str:
+    """The flat table of a sweep's trials, or of the runs outside sweeps, the best first."""
+    return f"/#/experiments/{experiment_id}/runs?viewStateShareKey={sweep_id or _RUNS_VIEW}&{_TRAINING}"
+
+
+def samples_link(experiment_id: str, sweep_id: str | None) -> str:
+    """Their samples side by side."""
+    where = f'tags.sweep = "{sweep_id}"' if sweep_id else 'tags.kind = "run"'
+    order = f"orderByKey={quote(f'metrics.`{BEST}`', safe='')}&orderByAsc=true"
+    return (
+        f"/#/experiments/{experiment_id}/runs?searchFilter={quote(where, safe='')}&{order}"
+        f"&compareRunsMode=ARTIFACT&{_TRAINING}"
+    )
+
+
+def page_links(store: Store) -> list[tuple[str, str]]:
+    """What a person opens first, as label and path: the newest sweep's trials, their samples, the registry."""
+    registry = ("registry", f"/#/models?{_TRAINING}")
+    try:
+        chosen = newest(store)
+    except HarnessError:
+        return [("experiments", f"/#/experiments?{_TRAINING}"), registry]
+    sweep_id = chosen.run_id if chosen.tags.get("kind") == "sweep" else None
+    return [
+        ("trials of newest sweep" if sweep_id else "runs", view_link(chosen.experiment_id, sweep_id)),
+        ("their samples", samples_link(chosen.experiment_id, sweep_id)),
+        registry,
+    ]
 
 
 def _finished(run: Run) -> Finished:
@@ -85,20 +127,3 @@ def _finished(run: Run) -> Finished:
         dict(run.data.metrics),
         tags,
     )
-
-
-def page_links(store: Store) -> list[tuple[str, str]]:
-    """What a person opens first, as label and path: the newest sweep's trials, their samples, the registry."""
-    links = [("registry", "/#/models")]
-    try:
-        chosen = newest(store)
-    except HarnessError:
-        return [("experiments", "/#/experiments"), *links]
-    sweep = chosen.tags.get("kind") == "sweep"
-    where = f'tags.sweep = "{chosen.run_id}"' if sweep else None
-    label = "trials of newest sweep" if sweep else "runs"
-    return [
-        (label, runs_link(chosen.experiment_id, where)),
-        ("their samples", samples_link(chosen.experiment_id, where)),
-        *links,
-    ]

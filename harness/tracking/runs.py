@@ -3,6 +3,7 @@
 Metrics are gathered and sent in batches: a call costs several milliseconds, a hundred points hardly more.
 """
 
+import getpass
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_SOURCE_NAME, MLFLOW_USER
 
 from harness.tracking.store import Store
 
@@ -41,7 +42,9 @@ class TrackedRun:
         tags: Mapping[str, str],
         parent: str | None = None,
     ) -> "TrackedRun":
-        all_tags = dict(tags) | ({MLFLOW_PARENT_RUN_ID: parent} if parent else {})
+        all_tags = {MLFLOW_SOURCE_NAME: "harness.train", MLFLOW_USER: getpass.getuser(), **tags}
+        if parent:
+            all_tags[MLFLOW_PARENT_RUN_ID] = parent
         run = store.client.create_run(experiment_id, run_name=name, tags=all_tags)
         return cls(store, experiment_id, run.info.run_id)
 

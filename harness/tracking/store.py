@@ -24,6 +24,9 @@ from harness.config.paths import MLRUNS
 from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
 
+# what MLflow's page takes the experiment for
+_MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+
 
 @dataclass(frozen=True)
 class Store:
@@ -39,7 +42,7 @@ class Store:
         if found is None:
             location = self._artifacts(name)
             try:
-                return str(self.client.create_experiment(name, artifact_location=location))
+                return str(self.client.create_experiment(name, artifact_location=location, tags=_MODEL_TRAINING))
             except MlflowException:  # another process made it meanwhile
                 found = self.client.get_experiment_by_name(name)
                 if found is None:

@@ -68,7 +68,7 @@ def _trial_folders(trained: Trained) -> dict[str, Path]:
 
 def test_a_trials_weights_are_the_bytes_of_the_same_run_alone(trained: Trained) -> None:
     """Alone, that run also validated at other times and wrote other samples."""
-    trial = _trial_folders(trained)["lora.rank=8"]
+    trial = _trial_folders(trained)["rank=8"]
     alone = trained.store.runs / trained.alone_id
     name = "0000006_adapters.safetensors"
     first, second = mx.load(str(trial / "adapters" / name)), mx.load(str(alone / "adapters" / name))
@@ -78,7 +78,7 @@ def test_a_trials_weights_are_the_bytes_of_the_same_run_alone(trained: Trained) 
 
 
 def test_a_sweep_prints_its_trials_and_the_command_that_shows_them(trained: Trained) -> None:
-    assert re.search(r"lora\.rank=4 +\d", trained.swept) and re.search(r"lora\.rank=8 +\d", trained.swept)
+    assert re.search(r"  rank=4 +\d", trained.swept) and re.search(r"  rank=8 +\d", trained.swept)
     assert "-m harness.ui --tracking-uri sqlite" in trained.swept
 
 
@@ -256,7 +256,7 @@ def test_a_trial_that_fails_costs_only_itself(tmp_path: Path) -> None:
     )
     assert swept.returncode == 0
     assert "trial 2 failed: lora.num_layers must be 1 to 8 for builtin:tiny" in swept.stderr
-    assert re.search(r"lora\.num_layers=2 +\d", swept.stdout)
+    assert re.search(r"  num_layers=2 +\d", swept.stdout)
 
 
 def test_nothing_is_written_into_the_checkout_root() -> None:

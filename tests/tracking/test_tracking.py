@@ -1,5 +1,6 @@
 """Runs, checkpoints and the registry, against a real SQLite store."""
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from harness.errors import HarnessError
 from harness.files import write_json
 from harness.models.adapter import save_weights
 from harness.tracking.checkpoints import checkpoint_folder, drop_checkpoint, log_checkpoint
-from harness.tracking.overview import newest, page_links, trials
+from harness.tracking.overview import newest, page_links, save_view, trials
 from harness.tracking.registry import alias_version, checkpoints, of_run, of_sweep, register, resolve, set_alias
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, open_store
@@ -227,5 +228,8 @@ def test_trials_are_listed_best_first_and_linked(tmp_path_factory: pytest.TempPa
         trial.finish("FINISHED")
     assert newest(store).run_id == sweep.run_id
     assert [run.name for run in trials(store, newest(store))] == ["t1", "t0"]
-    links = dict(page_links(store))
-    assert sweep.run_id in links["trials of newest sweep"]
+    save_view(store, sweep.experiment_id, sweep.run_id, ["lora.rank"])
+    assert f"viewStateShareKey={sweep.run_id}" in dict(page_links(store))["trials of newest sweep"]
+    tags = store.client.get_experiment(sweep.experiment_id).tags
+    view = json.loads(tags[f"mlflow.sharedViewState.{sweep.run_id}"])
+    assert "params.`lora.rank`" in view["selectedColumns"] and sweep.run_id in view["searchFilter"]
