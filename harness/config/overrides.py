@@ -96,9 +96,11 @@ def _groups(conf: Path) -> list[str]:
 
 def _hint(name: str, known: Sequence[str]) -> str:
     """`; did you mean lora.rank?`, by the whole name or by its last part."""
-    ends = {entry.rsplit(".", 1)[-1]: entry for entry in known}
     end = name.rsplit(".", 1)[-1]
-    close = [ends[end]] if end in ends else difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    ends: dict[str, list[str]] = {}
+    for entry in known:
+        ends.setdefault(entry.rsplit(".", 1)[-1], []).append(entry)
+    close = ends.get(end) or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if not close:
-        close = [ends[near] for near in difflib.get_close_matches(end, ends, n=1, cutoff=0.7)]
-    return f"; did you mean {close[0]}?" if close else ""
+        close = [entry for near in difflib.get_close_matches(end, ends, n=1, cutoff=0.7) for entry in ends[near]]
+    return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -210,9 +210,13 @@ class _Meter:
 
 
 def estimated_seconds(start: Score, split: Split, settings: TrainConfig) -> float:
-    """The run's time, from the validation at its start: a backward pass costs about two forward ones."""
+    """The run's time, from the validation at its start.
+
+    A backward pass through frozen weights costs about a forward one, and checkpointing one more.
+    """
     updates = total_updates(settings, len(split.rows))
     widths = [bucket_width(len(row.tokens) - 1) for row in split.rows]
     positions = updates * settings.grad_accumulation_steps * settings.batch_size * sum(widths) / len(widths)
     cadence = math.gcd(settings.steps_per_eval, settings.save_every)
-    return start.seconds / start.computed * 3 * positions + start.seconds * math.ceil(updates / cadence)
+    passes = 3 if settings.grad_checkpoint else 2
+    return start.seconds / start.computed * passes * positions + start.seconds * math.ceil(updates / cadence)

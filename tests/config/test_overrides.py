@@ -14,6 +14,7 @@ from tests.conftest import compose_config
         ("lora.rnk=4", "did you mean lora.rank?"),
         ("rank=4", "did you mean lora.rank?"),
         ("learning_rate=1", "did you mean train.learning_rate?"),
+        ("scale=3", "did you mean lora.scale or generate.scale?"),
         ("modle=tiny", "did you mean model?"),
         ("model=tiy", "did you mean tiny?"),
     ],
