@@ -14,9 +14,10 @@ def _prepare(command: PrepareCommand) -> None:
     from harness.data.sources.poems import prepare_poems
 
     source = command.source
-    out = Path(source.out).expanduser()
+    path = Path(source.path).expanduser()
+    out = path.parent if source.out is None else Path(source.out).expanduser()
     prepared = prepare_poems(
-        Path(source.path).expanduser(),
+        path,
         out,
         system=command.data.system,
         line_format=source.format,

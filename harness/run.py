@@ -30,7 +30,7 @@ from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store
 from harness.tuning.loop import Outcome, train
-from harness.watch import RunWatcher
+from harness.watch import RUN_CONFIG, RunWatcher
 
 SAMPLES_TABLE = "samples.json"
 
@@ -179,9 +179,9 @@ def _log_beginning(
     run: TrackedRun, log: EventLog, config: Config, material: Material, place: Place, folder: Path
 ) -> None:
     resolved = yaml.safe_dump(dataclasses.asdict(config), allow_unicode=True, sort_keys=False)
-    write_text(folder / "config.yaml", resolved)
+    write_text(folder / RUN_CONFIG, resolved)
     save_spec(folder / "adapters", material.spec)
-    run.artifact(folder / "config.yaml")
+    run.artifact(folder / RUN_CONFIG)
     base, updates = material.base, total_updates(config.train, len(material.train.rows))
     run.params(flat(config) | {"train.updates": updates, "model.resolved_revision": base.revision})
     run.tags(

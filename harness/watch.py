@@ -14,6 +14,8 @@ from harness.tracking.runs import TrackedRun
 from harness.tuning.evaluate import Score
 from harness.tuning.loop import Weights, Window, estimated_seconds
 
+RUN_CONFIG = "config.yaml"  # the resolved configuration, in the run's folder
+
 
 class RunWatcher:
     """A tuning.loop.Watcher. Keeps what the report needs; `best_file` is a link to the best checkpoint."""
@@ -72,7 +74,7 @@ class RunWatcher:
         self._model_ids[path] = log_checkpoint(
             self._run,
             path,
-            self._adapters / CONFIG_FILE,
+            configs=[self._adapters / CONFIG_FILE, self._adapters.parent / RUN_CONFIG],
             step=score.step,
             scores=values,
             dataset=(self._valid.name, self._valid.digest),

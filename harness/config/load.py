@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from harness.config.hints import did_you_mean
 from harness.config.paths import ROOT
 from harness.config.schema import Config, LoraConfig
 from harness.errors import HarnessError
@@ -39,7 +41,7 @@ def from_values(values: Any, command: type[Command]) -> Command:
         # as JSON: pydantic's strict mode takes a Python dict for no dataclass
         typed = TypeAdapter(command).validate_json(json.dumps(values))
     except ValidationError as error:
-        raise HarnessError(_say(error.errors(include_url=False))) from error
+        raise HarnessError(_say(error.errors(include_url=False), key_names(command))) from error
     if isinstance(typed, Config):
         return dataclasses.replace(typed, lora=with_scale_and_alpha(typed.lora))
     return typed
@@ -101,7 +103,7 @@ _LATER = {
 }
 
 
-def _say(errors: list[ErrorDetails]) -> str:
+def _say(errors: list[ErrorDetails], known: Sequence[str]) -> str:
     """One line for the first broken value. A union reports a line for each member: the members are joined."""
     first = errors[0]
     name = _name(first)
@@ -110,9 +112,9 @@ def _say(errors: list[ErrorDetails]) -> str:
     rules = [_rule(error) for error in errors if _name(error) == name]
     rule = " or ".join(dict.fromkeys(rules))
     if first["type"] == "unexpected_keyword_argument":
-        return f"{name} is not a setting; python -m harness.train --cfg job lists them"
+        return f"{name} is not a setting{did_you_mean(name, known)}; --cfg job lists them all"
     if first["type"] == "missing":
-        return f"{name} is missing; python -m harness.train --cfg job shows where it belongs"
+        return f"{name} is missing; --cfg job shows where it belongs"
     return f"{name} must be {rule}, but got {first['input']!r}"
 
 

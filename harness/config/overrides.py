@@ -4,7 +4,6 @@ Hydra's own complaint about an unknown key comes late and in several lines, and 
 unquoted values such as 河. So the words are put right here first. Knows nothing of what values mean.
 """
 
-import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from harness.config.hints import did_you_mean
 from harness.config.load import free_names, key_names
 from harness.config.paths import CONF
 from harness.errors import HarnessError
@@ -45,7 +45,7 @@ def check_names(names: Sequence[str], command: type, conf: Path = CONF) -> None:
         bare = name.split("@")[0]
         if bare in known or bare.startswith(("hydra.", "hydra/", *free)):
             continue
-        raise HarnessError(f"{bare} is not a setting{_hint(bare, known)}; --cfg job lists them all")
+        raise HarnessError(f"{bare} is not a setting{did_you_mean(bare, known)}; --cfg job lists them all")
 
 
 def _prepare_word(word: str, command: type, conf: Path, *, multirun: bool) -> str:
@@ -61,7 +61,7 @@ def _prepare_word(word: str, command: type, conf: Path, *, multirun: bool) -> st
         for option in value.split(",") if multirun else [value]:
             if option not in (*options, "null"):
                 raise HarnessError(
-                    f"{key}={option} is not there{_hint(option, options)}; conf/{key} has {', '.join(options)}"
+                    f"{key}={option} is not there{did_you_mean(option, options)}; conf/{key} has {', '.join(options)}"
                 )
         return word
     return f"{match['prefix'] or ''}{key}={_quoted(key, value, multirun=multirun)}"
@@ -92,15 +92,3 @@ def _parses(override: str, *, multirun: bool) -> bool:
 
 def _groups(conf: Path) -> list[str]:
     return [path.name for path in conf.iterdir() if path.is_dir()]
-
-
-def _hint(name: str, known: Sequence[str]) -> str:
-    """`; did you mean lora.rank?`, by the whole name or by its last part."""
-    end = name.rsplit(".", 1)[-1]
-    ends: dict[str, list[str]] = {}
-    for entry in known:
-        ends.setdefault(entry.rsplit(".", 1)[-1], []).append(entry)
-    close = ends.get(end) or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if not close:
-        close = [entry for near in difflib.get_close_matches(end, ends, n=1, cutoff=0.7) for entry in ends[near]]
-    return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -103,10 +103,10 @@ class TrackingConfig:
 
 @dataclass(frozen=True, config=_strict)
 class SourceConfig:
-    """Raw poems in a JSON list, and the folder for the lines made from them."""
+    """Raw poems in a JSON list, and the folder for the lines made of them; null for the folder of `path`."""
 
     path: Text
-    out: Text
+    out: Text | None
     format: Literal["text", "messages"]
     valid: Share
     test: Share

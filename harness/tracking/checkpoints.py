@@ -4,7 +4,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ MODEL_TYPE = "lora-adapter"
 def log_checkpoint(
     run: TrackedRun,
     weights: Path,
-    config: Path,
     *,
+    configs: Sequence[Path],
     step: int,
     scores: Mapping[str, float],
     dataset: tuple[str, str],
@@ -33,6 +33,7 @@ def log_checkpoint(
 ) -> str:
     """Log one adapter as a model that stock mlx-lm can load; returns the model's id.
 
+    `configs` are small files to go with it: adapter_config.json, and what else says how it came about.
     `dataset` is the name and digest of the split that was scored. Where the artifact store is a local
     folder, `weights` becomes a hard link into it, so that the bytes lie on disk once.
     """
@@ -48,7 +49,8 @@ def log_checkpoint(
     with tempfile.TemporaryDirectory(prefix=".logging-", dir=weights.parent) as staging:
         staged = Path(staging)
         _link(weights, staged / "adapters.safetensors")
-        shutil.copyfile(config, staged / config.name)
+        for config in configs:
+            shutil.copyfile(config, staged / config.name)
         client.log_model_artifacts(model.model_id, staging)
     now = model.creation_timestamp
     name, digest = dataset

@@ -1,10 +1,13 @@
 """Values are typed and in range, and every complaint is one line with rule, value and name."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 
-from harness.config.load import flat, key_names
+from harness.config.load import flat, from_hydra, key_names
+from harness.config.paths import CONF
 from harness.config.schema import Config
 from harness.errors import HarnessError
 from tests.conftest import compose_config
@@ -41,6 +44,15 @@ def test_a_value_out_of_range_is_refused_by_name(override: str, message: str) ->
     with pytest.raises(HarnessError) as caught:
         compose_config(override)
     assert str(caught.value) == message
+
+
+def test_an_unknown_name_in_a_preset_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nlora:\n  rnk: 4\n", encoding="utf-8")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = compose("config", [f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"])
+    with pytest.raises(HarnessError, match="lora.rnk is not a setting; did you mean lora.rank?"):
+        from_hydra(composed, Config)
 
 
 def test_numbers_in_scientific_notation_are_numbers() -> None:

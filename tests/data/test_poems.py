@@ -72,6 +72,19 @@ def test_a_bad_source_is_refused_and_nothing_is_written(content: str, complaint:
     assert list(tmp_path.glob("*.jsonl")) == []
 
 
+def test_files_that_are_there_are_not_overwritten(tmp_path: Path) -> None:
+    def prepare(seed: int) -> None:
+        source = ROOT / "data" / "poems.json"
+        prepare_poems(source, tmp_path, system=None, line_format="text", valid=0.1, test=0.1, seed=seed)
+
+    prepare(0)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    prepare(0)  # the same again is no harm
+    with pytest.raises(HarnessError, match="is there already and would change"):
+        prepare(1)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_the_split_depends_on_the_seed_alone() -> None:
     poems = [Poem(str(number), "x") for number in range(50)]
     first, again, other = (split(poems, valid=0.2, test=0.1, seed=seed) for seed in (1, 1, 2))

@@ -1,8 +1,10 @@
 """A base that is not there, or not whole, is refused with the next step."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from huggingface_hub.errors import GatedRepoError
 
 from harness.config.schema import ModelConfig
 from harness.errors import HarnessError
@@ -27,6 +29,15 @@ def test_a_hub_model_without_a_network_says_what_to_do(monkeypatch: pytest.Monke
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(HarnessError, match="connect and try again, or set model.path to a local folder"):
+        open_base(ModelConfig(path="someone/some-model", revision=None))
+
+
+def test_a_gated_model_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise GatedRepoError("403", response=SimpleNamespace(headers={}, request=None))  # type: ignore[arg-type]
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    with pytest.raises(HarnessError, match="is gated: accept its licence on its hub page, then run `hf auth login`"):
         open_base(ModelConfig(path="someone/some-model", revision=None))
 
 

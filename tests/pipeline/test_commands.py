@@ -13,6 +13,7 @@ import pytest
 from harness.config.paths import ROOT
 from harness.config.schema import TrackingConfig
 from harness.models.base import Base
+from harness.tracking.registry import resolve
 from harness.tracking.store import Store, open_store
 from tests.conftest import QUICK
 
@@ -171,6 +172,8 @@ def test_promote_then_generate_then_roll_back(trained: Trained, tmp_path: Path) 
     assert [line["theme"] for line in lines] == ["河", "海"]
     assert {line["run"] for line in lines} == {trained.alone_id}
     assert lines[0]["iteration"] in (2, 3, 4, 6)
+    folder = resolve(trained.store, "models:/poet@champion")
+    assert {path.name for path in folder.iterdir()} == {"adapters.safetensors", "adapter_config.json", "config.yaml"}
     back = run("harness.promote", "--name", "poet", "--version", "1", *uri, cwd=tmp_path)
     assert "models:/poet@champion is now version 1" in back
     assert sorted(path.name for path in tmp_path.iterdir()) == ["samples.jsonl", "words.txt"]

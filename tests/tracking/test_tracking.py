@@ -31,7 +31,7 @@ def _checkpoint(run: TrackedRun, folder: Path, step: int, loss: float, *, digest
     return log_checkpoint(
         run,
         weights,
-        folder / "adapter_config.json",
+        configs=[folder / "adapter_config.json"],
         step=step,
         scores={"valid/loss": loss},
         dataset=("valid", digest),

@@ -40,7 +40,7 @@ def prepare_poems(
     """Write train.jsonl, valid.jsonl and test.jsonl into `out`.
 
     Raises:
-        HarnessError: when the source cannot be read, or is too small to be split.
+        HarnessError: when the source cannot be read or is too small to be split, or when other files are there.
     """
     raw = read_poems(source)
     unique: dict[tuple[str, str], Poem] = {}
@@ -48,10 +48,17 @@ def prepare_poems(
         unique.setdefault((poem.theme, _without_space(poem.body)), poem)
     poems = list(unique.values())
     splits = split(poems, valid=valid, test=test, seed=seed)
-    for name, chosen in splits.items():
-        lines = [json.dumps(to_line(poem, system, line_format), ensure_ascii=False) for poem in chosen]
-        write_text(out / f"{name}.jsonl", "".join(f"{line}\n" for line in lines))
+    texts = {out / f"{name}.jsonl": _lines(chosen, system, line_format) for name, chosen in splits.items()}
+    for path, text in texts.items():
+        if path.exists() and path.read_text("utf-8", errors="replace") != text:
+            raise HarnessError(f"{path} is there already and would change; choose another source.out, or move it away")
+    for path, text in texts.items():
+        write_text(path, text)
     return Prepared(len(raw), len(raw) - len(poems), {name: len(chosen) for name, chosen in splits.items()})
+
+
+def _lines(poems: Sequence[Poem], system: str | None, line_format: str) -> str:
+    return "".join(json.dumps(to_line(poem, system, line_format), ensure_ascii=False) + "\n" for poem in poems)
 
 
 def read_poems(path: Path) -> list[Poem]:
