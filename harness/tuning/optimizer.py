@@ -18,8 +18,13 @@ _CLASSES: dict[str, type[Any]] = {
     "muon": optim.Muon,
     "sgd": optim.SGD,
 }
-# MLX leaves Adam's bias correction off; without it the first updates are several times too small
-_DEFAULTS: dict[str, dict[str, Any]] = {"adam": {"bias_correction": True}, "adamw": {"bias_correction": True}}
+# MLX leaves Adam's bias correction off, without which the first updates have the wrong size, and its
+# Adafactor ignores the learning rate unless relative_step is off.
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "adam": {"bias_correction": True},
+    "adamw": {"bias_correction": True},
+    "adafactor": {"relative_step": False},
+}
 
 Schedule = Callable[[mx.array], mx.array]
 

@@ -244,11 +244,15 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_lines(
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "adafactor", "muon", "sgd"])
-def test_every_optimizer_lowers_the_loss(base: Base, make_spec: MakeSpec, splits: Splits, optimizer: str) -> None:
-    rate = {"sgd": 0.3, "muon": 0.05, "adafactor": 0.1}.get(optimizer, 1e-2)
+def test_every_optimizer_lowers_the_loss_at_the_rate_it_is_given(
+    base: Base, make_spec: MakeSpec, splits: Splits, optimizer: str
+) -> None:
+    rate = {"sgd": 0.3, "muon": 0.05, "adafactor": 0.5}.get(optimizer, 1e-2)
     settings = _settings(optimizer=optimizer, learning_rate=rate, iters=8, warmup=0.0)
-    _, _, outcome = _train(base, make_spec(), splits, settings)
+    _, weights, outcome = _train(base, make_spec(), splits, settings)
     assert outcome.last.loss < outcome.start.loss - 0.05
+    _, other, _ = _train(base, make_spec(), splits, dataclasses.replace(settings, learning_rate=rate / 2))
+    assert not _same(weights, other), "the learning rate must count"
 
 
 def test_dora_learns_too(base: Base, make_spec: MakeSpec, splits: Splits) -> None:
