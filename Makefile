@@ -5,8 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := dev$(if $(filter Linux,$(shell uname -s)),$(if $(CUDA),$(comma)cuda,$(comma)cpu))
 comma := ,
+EXTRAS := dev$(if $(filter Linux,$(shell uname -s)),$(if $(CUDA),$(comma)cuda,$(comma)cpu))
 
 .PHONY: env demo test format bench clean
 
