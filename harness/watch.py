@@ -56,7 +56,7 @@ class RunWatcher:
 
     def on_score(self, score: Score, weights: Weights | None, *, best: bool) -> None:
         if score.step == 0:
-            seconds = estimated_seconds(score, self._train, self._config.train)
+            seconds = estimated_seconds(score, self._train, self._valid, self._config.train)
             self._display.say(f"about {duration(seconds)} of training, judging by the first validation")
         self.scores.append(score)
         self._display.update(score.step, valid=score.loss)

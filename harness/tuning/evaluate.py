@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -16,13 +17,14 @@ from harness.tuning.loss import loss_sum
 class Score:
     """`loss`: nats a learned token over the whole split, of the weights after `step` updates.
 
-    `computed`: positions the model computed for it, padding included; with `seconds`, a speed.
+    `position_seconds`: what a computed position took in the median batch, so that compiling in the first
+    ones does not count.
     """
 
     step: int
     loss: float
     seconds: float
-    computed: int
+    position_seconds: float
 
     @property
     def perplexity(self) -> float:
@@ -38,15 +40,16 @@ class Evaluator:
         # compiled over the model's state: the weights of the moment are inputs, not constants
         self._loss_sum = mx.compile(lambda tokens, learn: loss_sum(model, tokens, learn), inputs=[model.state])
 
-    def score(self, step: int, advance: Callable[[], None] = lambda: None) -> Score:
-        """Evaluate now; `advance` is called after each batch. Leaves the model in evaluation mode."""
-        start = time.perf_counter()
+    def score(self, step: int) -> Score:
+        """Evaluate now. Leaves the model in evaluation mode."""
         self._model.eval()
         total, count = 0.0, 0
+        seconds = []
         for batch in self._batches:
+            start = time.perf_counter()
             loss, targets = self._loss_sum(batch.tokens, batch.learn)
             total += loss.item()
             count += int(targets.item())
-            advance()
-        computed = sum(batch.computed for batch in self._batches)
-        return Score(step, total / count, time.perf_counter() - start, computed)
+            seconds.append(time.perf_counter() - start)
+        typical = median(spent / batch.computed for spent, batch in zip(seconds, self._batches, strict=True))
+        return Score(step, total / count, sum(seconds), typical)

@@ -209,14 +209,18 @@ class _Meter:
         return window
 
 
-def estimated_seconds(start: Score, split: Split, settings: TrainConfig) -> float:
+def estimated_seconds(start: Score, train_split: Split, valid_split: Split, settings: TrainConfig) -> float:
     """The run's time, from the validation at its start.
 
     A backward pass through frozen weights costs about a forward one, and checkpointing one more.
     """
-    updates = total_updates(settings, len(split.rows))
-    widths = [bucket_width(len(row.tokens) - 1) for row in split.rows]
-    positions = updates * settings.grad_accumulation_steps * settings.batch_size * sum(widths) / len(widths)
-    cadence = math.gcd(settings.steps_per_eval, settings.save_every)
+    updates = total_updates(settings, len(train_split.rows))
     passes = 3 if settings.grad_checkpoint else 2
-    return start.seconds / start.computed * passes * positions + start.seconds * math.ceil(updates / cadence)
+    trained = updates * settings.grad_accumulation_steps * settings.batch_size * _mean_width(train_split)
+    validations = math.ceil(updates / math.gcd(settings.steps_per_eval, settings.save_every))
+    validated = validations * len(valid_split.rows) * _mean_width(valid_split)
+    return start.position_seconds * (passes * trained + validated)
+
+
+def _mean_width(split: Split) -> float:
+    return sum(bucket_width(len(row.tokens) - 1) for row in split.rows) / len(split.rows)

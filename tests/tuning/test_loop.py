@@ -270,6 +270,14 @@ def test_clipping_bounds_the_step(base: Base, make_spec: MakeSpec, splits: Split
 
 
 def test_the_estimate_grows_with_the_work(splits: Splits) -> None:
-    start = Score(0, 5.0, seconds=1.0, computed=1000)
-    short, long = (estimated_seconds(start, splits[0], _settings(iters=n, steps_per_eval=10)) for n in (100, 200))
+    start = Score(0, 5.0, seconds=1.0, position_seconds=0.001)
+    short, long = (estimated_seconds(start, *splits, _settings(iters=n, steps_per_eval=10)) for n in (100, 200))
     assert long == pytest.approx(2 * short, rel=0.05)
+
+
+def test_the_estimate_is_of_the_right_size(base: Base, make_spec: MakeSpec, splits: Splits) -> None:
+    settings = _settings(iters=30, steps_per_eval=10)
+    _train(base, make_spec(), splits, settings)  # compiled once: a first run on a machine takes longer
+    recorder, _, outcome = _train(base, make_spec(), splits, settings)
+    spent = outcome.train_seconds + sum(score.seconds for score in recorder.scores[1:])
+    assert spent / 4 < estimated_seconds(outcome.start, *splits, settings) < 4 * spent
