@@ -37,6 +37,9 @@ def print_sweep(sweep_id: str | None, tracking: TrackingConfig) -> None:
 
 
 def ui_command(store: Store) -> str:
+    """What opens the MLflow page on this store: a command, or the address of its server."""
+    if store.home is None:
+        return store.uri
     elsewhere = "" if store.home == MLRUNS else f" --tracking-uri {store.uri}"
     return f"{_python()} -m harness.ui{elsewhere}"
 

@@ -55,7 +55,10 @@ def _base(command: GenerateCommand, adapter: AdapterFiles | None) -> Base:
         if recorded is None:
             raise HarnessError(f"{adapter.source} does not say what base it was trained on; give it with model.path=…")
         model = dataclasses.replace(model, path=recorded)
-    base = open_base(model)
+    try:
+        base = open_base(model)
+    except HarnessError as error:
+        raise HarnessError(f"the base of {adapter.source}: {error}") from error
     if adapter.spec.base_revision not in (None, base.revision):
         Display().say(
             f"warning: {adapter.source} was trained on {recorded} at {adapter.spec.base_revision}, "

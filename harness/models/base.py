@@ -24,7 +24,7 @@ BUILTIN_TINY = "builtin:tiny"
 
 @dataclass(frozen=True)
 class Base:
-    """`path` as the user typed it, the folder it means, and a revision that names its exact content."""
+    """`path` that finds it again, the folder it means, and a revision that names its exact content."""
 
     path: str
     folder: Path
@@ -84,7 +84,8 @@ def open_base(config: ModelConfig) -> Base:
                 f"model.path={path} must hold config.json and model*.safetensors, but it does not; "
                 "make such a folder with mlx_lm.convert"
             )
-        return Base(path, local.resolve(), _content_revision(local))
+        # absolute, so that an adapter's record of its base holds in any working directory
+        return Base(str(local.resolve()), local.resolve(), _content_revision(local))
     if path.startswith(("/", "./", "../", "~", "builtin:")) or path.count("/") != 1:
         raise HarnessError(
             f"model.path={path} must be {BUILTIN_TINY}, a folder or a hub name such as "

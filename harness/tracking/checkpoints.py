@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import LoggedModelOutput, Metric
@@ -85,9 +86,8 @@ def checkpoint_folder(store: Store, model_id: str, cache: Path = MLRUNS / "cache
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as building:
-            download_artifacts(artifact_uri=location, dst_path=building, tracking_uri=store.uri)
-            Path(building, "adapters.safetensors").stat()
-            shutil.copytree(building, target)
+            fetched = download_artifacts(artifact_uri=location, dst_path=building, tracking_uri=store.uri)
+            Path(fetched).rename(target)
     return target
 
 
@@ -111,6 +111,6 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _local_path(location: str) -> Path | None:
-    if location.startswith("file:") or "://" not in location:
+    if urlsplit(location).scheme in ("", "file"):
         return Path(local_file_uri_to_path(location))  # type: ignore[no-untyped-call]
     return None
