@@ -64,6 +64,15 @@ class Display:
         elif valid is not None or time.monotonic() - self._last_line > _LINE_EVERY_SECONDS:
             self._line(step)
 
+    def validating(self, done: int, total: int) -> None:
+        """Batches of a validation."""
+        if self._progress is not None:
+            label = self._label if done == total else f"{self._label} (validating {done}/{total})"
+            self._progress.update(self._task, description=label)
+        elif done < total and time.monotonic() - self._last_line > _LINE_EVERY_SECONDS:
+            self._last_line = time.monotonic()
+            self.say(f"{self._label}  validating {done}/{total}")
+
     def _line(self, step: int) -> None:
         self._last_line = time.monotonic()
         left = (self._last_line - self._started) * (self._total - step) / step if step else math.nan

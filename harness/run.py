@@ -113,6 +113,7 @@ def train_run(config: Config, bench: Bench, place: Place) -> FinishedRun:
         )
         model = material.base.model
         with attached(model, material.spec, seed=config.train.seed):
+            bench.display.say(f"reading the weights of {material.base.path}")
             material.base.materialize()
             with bench.display.updates(total_updates(config.train, len(material.train.rows)), name):
                 outcome = train(model, material.train, material.valid, config.train, watcher)
@@ -220,23 +221,18 @@ def _sample_best(
     """The best checkpoint, read back from disk, writes on the fixed prompts."""
     if not config.generate.prompts:
         return []
-    display.say(f"writing {len(config.generate.prompts)} samples with the checkpoint of update {outcome.best.step}")
+    display.say(f"writing {len(config.generate.prompts)} samples with the checkpoint of update {outcome.best.step}:")
     adapter = read_adapter(folder / "adapters", f"runs:/{run.run_id}")
     origin = Origin(material.base.path, adapter.source, run.run_id, outcome.best.step)
     base, settings = material.base, config.generate
+    written = []
     with loaded(base.model, adapter, scale=settings.scale):
-        written = list(
-            sample(
-                base.model,
-                base.tokenizer,
-                settings.prompts,
-                settings,
-                system=config.data.system,
-                origin=origin,
-            )
-        )
-    for entry in written:
-        append_sample(folder / "samples.jsonl", entry)
+        for entry in sample(
+            base.model, base.tokenizer, settings.prompts, settings, system=config.data.system, origin=origin
+        ):
+            written.append(entry)
+            append_sample(folder / "samples.jsonl", entry)
+            display.say(f"  {entry.theme}: {' / '.join(entry.text.split())[:60]}")
     run.artifact(folder / "samples.jsonl")
     run.table(
         [{"theme": entry.theme, "text": entry.text, "iteration": entry.iteration} for entry in written],

@@ -54,6 +54,9 @@ class RunWatcher:
         self._run.metrics(window.step, values)
         self._log.write("trained", step=window.step, **values)
 
+    def on_validating(self, done: int, total: int) -> None:
+        self._display.validating(done, total)
+
     def on_score(self, score: Score, weights: Weights | None, *, best: bool) -> None:
         if score.step == 0:
             seconds = estimated_seconds(score, self._train, self._valid, self._config.train)

@@ -29,6 +29,7 @@ def write_with(command: GenerateCommand, themes: list[str]) -> Iterator[Sample]:
         run = read_metadata(adapter.weights).get("run")
         origin = Origin(base.path, adapter.source, run, adapter.iteration)
     with attached:
+        Display().say(f"reading the weights of {base.path}")
         base.materialize()
         yield from sample(base.model, base.tokenizer, themes, settings, system=command.data.system, origin=origin)
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -40,8 +40,11 @@ class Evaluator:
         # compiled over the model's state: the weights of the moment are inputs, not constants
         self._loss_sum = mx.compile(lambda tokens, learn: loss_sum(model, tokens, learn), inputs=[model.state])
 
-    def score(self, step: int) -> Score:
-        """Evaluate now. Leaves the model in evaluation mode."""
+    def score(self, step: int, on_batch: Callable[[int, int], None] = lambda done, total: None) -> Score:
+        """Evaluate now, telling `on_batch` how many batches of how many are done.
+
+        Leaves the model in evaluation mode.
+        """
         self._model.eval()
         total, count = 0.0, 0
         seconds = []
@@ -51,5 +54,6 @@ class Evaluator:
             total += loss.item()
             count += int(targets.item())
             seconds.append(time.perf_counter() - start)
+            on_batch(len(seconds), len(self._batches))
         typical = median(spent / batch.computed for spent, batch in zip(seconds, self._batches, strict=True))
         return Score(step, total / count, sum(seconds), typical)

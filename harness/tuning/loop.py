@@ -49,6 +49,7 @@ class Watcher(Protocol):
 
     def on_update(self, step: int, loss: float) -> None: ...
     def on_window(self, window: Window) -> None: ...
+    def on_validating(self, done: int, total: int) -> None: ...
     def on_score(self, score: Score, weights: Weights | None, *, best: bool) -> None:
         """A validation. `weights`: exactly those that were scored, when they are to be saved."""
 
@@ -86,7 +87,7 @@ def train(
     optimizer.init(model.trainable_parameters())
     mx.reset_peak_memory()
     with wired_memory(), seeded(settings.seed), checkpointed_blocks(model, settings.grad_checkpoint):
-        start = evaluator.score(0)
+        start = evaluator.score(0, watcher.on_validating)
         watcher.on_score(start, None, best=False)
         best: Score | None = None
         last, seconds = start, 0.0
@@ -105,7 +106,7 @@ def train(
                 watcher.on_window(meter.read(step))
             save = step % settings.save_every == 0 or step == updates
             if save or step % settings.steps_per_eval == 0:
-                last = evaluator.score(step)
+                last = evaluator.score(step, watcher.on_validating)
                 _check_finite(last.loss, f"the validation loss after update {step}")
                 is_best = best is None or last.loss < best.loss
                 best = last if best is None or is_best else best

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import mlx.core as mx
@@ -260,6 +262,25 @@ def test_a_trial_that_fails_costs_only_itself(tmp_path: Path) -> None:
     assert swept.returncode == 0
     assert "trial 2 failed: lora.num_layers must be 1 to 8 for builtin:tiny" in swept.stderr
     assert re.search(r"  num_layers=2 +\d", swept.stdout)
+
+
+def test_ctrl_c_ends_a_run_as_killed_with_its_checkpoints_kept(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    command = [sys.executable, "-m", "harness.train", *QUICK, "train.iters=100000", "train.warmup=0"]
+    process = subprocess.Popen(
+        [*command, f"tracking.uri={uri}"], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/*/adapters/0000009_adapters.safetensors")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and "interrupted" in said and "Traceback" not in said
+    (folder,) = (tmp_path / "runs").iterdir()
+    run_info = open_store(TrackingConfig(uri=uri)).client.get_run(folder.name)
+    assert (run_info.info.status, run_info.data.tags["failure"]) == ("KILLED", "interrupted from the keyboard")
+    assert mx.load(str(folder / "adapters" / "adapters.safetensors"))
 
 
 def test_nothing_is_written_into_the_checkout_root() -> None:

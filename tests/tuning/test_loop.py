@@ -30,7 +30,7 @@ Splits = tuple[Split, Split]
 
 
 class Recorder:
-    """Keeps all that the loop tells; draws random numbers, as sampling during a run would."""
+    """Keeps all that the loop tells."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
@@ -44,6 +44,9 @@ class Recorder:
 
     def on_window(self, window: Window) -> None:
         self.windows.append(window)
+
+    def on_validating(self, done: int, total: int) -> None:
+        assert 1 <= done <= total
 
     def on_score(self, score: Score, weights: Weights | None, *, best: bool) -> None:
         self.scores.append(score)
