@@ -92,10 +92,21 @@ def train_run(config: Config, bench: Bench, place: Place) -> FinishedRun:
     Raises:
         HarnessError: for what the user can mend; the MLflow run, if it had begun, then says FAILED and why.
     """
-    material = gather(config, bench)
     name = place.name or _name(config)
-    experiment_id = bench.store.experiment_id(config.name)
-    run = TrackedRun.start(bench.store, experiment_id, name=name, tags=place.tags | git_state(), parent=place.sweep)
+
+    def start() -> TrackedRun:
+        experiment_id = bench.store.experiment_id(config.name)
+        return TrackedRun.start(
+            bench.store, experiment_id, name=name, tags=place.tags | git_state(), parent=place.sweep
+        )
+
+    try:
+        material = gather(config, bench)
+    except HarnessError as error:
+        if place.sweep is not None:  # a trial that cannot begin is to be seen among the others
+            start().finish("FAILED", reason(error))
+        raise
+    run = start()
     folder = bench.store.runs / run.run_id
     folder.mkdir(parents=True)
     with _status_kept(run, EventLog(folder / "log.jsonl")) as log:
@@ -166,14 +177,20 @@ def _status_kept(run: TrackedRun, log: EventLog) -> Iterator[EventLog]:
         _end(run, log, "KILLED", "interrupted from the keyboard")
         raise
     except BaseException as error:
-        _end(run, log, "FAILED", " ".join(f"{type(error).__name__}: {error}".split()))
+        _end(run, log, "FAILED", reason(error))
         raise
     run.finish("FINISHED")
 
 
-def _end(run: TrackedRun, log: EventLog, status: str, reason: str) -> None:
-    log.write("ended", status=status, reason=reason)
-    run.finish(status, reason)
+def reason(error: BaseException) -> str:
+    """One line that says what a run died of."""
+    said = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+    return " ".join(said.split())
+
+
+def _end(run: TrackedRun, log: EventLog, status: str, why: str) -> None:
+    log.write("ended", status=status, reason=why)
+    run.finish(status, why)
 
 
 def _log_beginning(

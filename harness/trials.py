@@ -8,7 +8,7 @@ from harness.config.checks import check_values
 from harness.config.schema import Config
 from harness.errors import HarnessError
 from harness.progress import Display
-from harness.run import Bench, Place, train_run
+from harness.run import Bench, Place, reason, train_run
 from harness.sweeping.study import Combination, Result, Trial, combinations, run_study
 from harness.tracking.overview import BEST, save_view
 from harness.tracking.runs import TrackedRun
@@ -63,7 +63,7 @@ def run_sweep(space: Space, compose: Compose, display: Display) -> SweepResult:
         parent.finish("KILLED", "interrupted from the keyboard")
         raise
     except BaseException as error:
-        parent.finish("FAILED", " ".join(f"{type(error).__name__}: {error}".split()))
+        parent.finish("FAILED", reason(error))
         raise
     _finish(parent, results)
     return SweepResult(parent.run_id, results)

@@ -261,7 +261,10 @@ def test_a_trial_that_fails_costs_only_itself(tmp_path: Path) -> None:
     )
     assert swept.returncode == 0
     assert "trial 2 failed: lora.num_layers must be 1 to 8 for builtin:tiny" in swept.stderr
-    assert re.search(r"  num_layers=2 +\d", swept.stdout)
+    assert re.search(r"  num_layers=2 +\d", swept.stdout) and re.search(r"  num_layers=99 .*FAILED", swept.stdout)
+    store = open_store(TrackingConfig(uri=uri))
+    (failed,) = store.client.search_runs([store.experiment_id("poems")], "attributes.status = 'FAILED'")
+    assert failed.data.tags["failure"].startswith("lora.num_layers must be 1 to 8") and failed.data.tags["trial"] == "1"
 
 
 def test_ctrl_c_ends_a_run_as_killed_with_its_checkpoints_kept(tmp_path: Path) -> None:
