@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 comma := ,
 EXTRAS := dev$(if $(filter Linux,$(shell uname -s)),$(if $(CUDA),$(comma)cuda,$(comma)cpu))
 
-.PHONY: env demo test format bench clean
+.PHONY: env demo test faults format bench clean
 
 env: $(STAMP)
 
@@ -36,6 +36,9 @@ test: env
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+faults: env
+	$(BIN)/pytest -m slow tests/faults
 
 format: env
 	$(BIN)/ruff format .

@@ -18,8 +18,9 @@ from benchmarks.model import build_model, write_data
 from harness.config.load import from_hydra
 from harness.config.paths import CONF
 from harness.config.schema import Config, TrackingConfig
+from harness.material import Bench
 from harness.progress import Display
-from harness.run import Bench, Place, train_run
+from harness.run import Place, train_run
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import open_store
 

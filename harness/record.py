@@ -25,6 +25,15 @@ class EventLog:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"time": round(time.time(), 3), "event": event, **fields}, ensure_ascii=False) + "\n")
 
+    def read(self) -> list[dict[str, Any]]:
+        """The events so far. A last line that a killed process left half-written is cut off."""
+        if not self.path.exists():
+            return []
+        whole, _, half = self.path.read_bytes().rpartition(b"\n")
+        if half:
+            write_whole(self.path, lambda file: file.write_bytes(whole + b"\n"))
+        return [json.loads(line) for line in whole.decode("utf-8").split("\n") if line]
+
 
 def draw_losses(path: Path, windows: list[Window], scores: list[Score], title: str) -> None:
     """Training and validation loss by update, the best validation marked, as a PNG."""

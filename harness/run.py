@@ -1,55 +1,41 @@
 """Where the parts meet: one training run, from a Config to a finished record.
 
-The train door and the sweeper both call `train_run`, and only it. A `Bench` holds what the runs of one
-process share; nothing else passes from one run to the next.
+The train door and the sweeper both call `train_run`, and only it. Nothing passes from one run to the
+next but what a Bench holds.
 """
 
 import dataclasses
+import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
-from harness.config.checks import check_data, check_model, check_values, total_updates
+from harness.config.checks import total_updates
 from harness.config.load import flat
-from harness.config.schema import Config, ModelConfig
-from harness.data.dataset import Split, describe, fixed_subset, load_split
+from harness.config.schema import Config
+from harness.data.dataset import describe
 from harness.errors import HarnessError
-from harness.files import write_json, write_text
-from harness.models import blas
-from harness.models.adapter import AdapterSpec, attached, loaded, read_adapter, save_spec, spec_for
-from harness.models.base import Base, open_base
+from harness.files import only_process, write_json, write_text
+from harness.identity import identity_of
+from harness.material import Bench, Material, gather
+from harness.models.adapter import WEIGHTS_FILE, AdapterFiles, attached, load_weights, loaded, read_adapter, save_spec
 from harness.models.device import device, versions
 from harness.progress import Display, duration
 from harness.record import EventLog, draw_losses, git_state
+from harness.resume import PARTS_FILE, STATE_FILE, Unfinished, clean, find_unfinished
 from harness.sampling.samples import Origin, Sample, append_sample, sample
 from harness.tracking.overview import BEST
 from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
-from harness.tracking.store import Store
+from harness.tuning.batches import fixed_batches
+from harness.tuning.evaluate import Evaluator, Score
 from harness.tuning.loop import Outcome, train
 from harness.watch import RUN_CONFIG, RunWatcher
 
 SAMPLES_TABLE = "samples.json"
-
-
-class Bench:
-    """What the runs of one process share: the tracking store, the display, and the last base used."""
-
-    def __init__(self, store: Store, display: Display) -> None:
-        self.store = store
-        self.display = display
-        self._config: ModelConfig | None = None
-        self._base: Base | None = None
-        display.say(blas.describe())
-
-    def base(self, config: ModelConfig) -> Base:
-        if self._base is None or config != self._config:
-            self._base = None  # let the former go before the next is loaded
-            self._base, self._config = open_base(config), config
-        return self._base
 
 
 @dataclass(frozen=True)
@@ -69,117 +55,60 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Material:
-    """Everything checked and loaded that a run starts from."""
-
-    base: Base
-    spec: AdapterSpec
-    train: Split
-    valid: Split
-    warnings: list[str]
-
-
-@dataclass(frozen=True)
 class FinishedRun:
     run_id: str
     folder: Path
     outcome: Outcome
 
 
+@dataclass(frozen=True)
+class _Work:
+    """One run at work: what its phases need of it."""
+
+    config: Config
+    material: Material
+    run: TrackedRun
+    log: EventLog
+    folder: Path
+    name: str
+    display: Display
+
+
 def train_run(config: Config, bench: Bench, place: Place) -> FinishedRun:
-    """Check, train, sample, record.
+    """Check, train, sample, record; or go on with a run that was interrupted, as train.resume says.
 
     Raises:
         HarnessError: for what the user can mend; the MLflow run, if it had begun, then says FAILED and why.
     """
     name = place.name or _name(config)
+    experiment_id = bench.store.experiment_id(config.name)
 
-    def start() -> TrackedRun:
-        experiment_id = bench.store.experiment_id(config.name)
-        return TrackedRun.start(
-            bench.store, experiment_id, name=name, tags=place.tags | git_state(), parent=place.sweep
-        )
+    def start(more: dict[str, str]) -> TrackedRun:
+        tags = place.tags | git_state() | more
+        return TrackedRun.start(bench.store, experiment_id, name=name, tags=tags, parent=place.sweep)
 
     try:
         material = gather(config, bench)
     except HarnessError as error:
         if place.sweep is not None:  # a trial that cannot begin is to be seen among the others
-            start().finish("FAILED", reason(error))
+            start({}).finish("FAILED", reason(error))
         raise
-    run = start()
-    folder = bench.store.runs / run.run_id
-    folder.mkdir(parents=True)
-    with _status_kept(run, EventLog(folder / "log.jsonl")) as log:
-        _log_beginning(run, log, config, material, place, folder)
-        lineage = _lineage(config, material, run, place)
-        watcher = RunWatcher(
-            config,
-            material.train,
-            material.valid,
-            run=run,
-            log=log,
-            folder=folder,
-            display=bench.display,
-            lineage=lineage,
-        )
-        model = material.base.model
-        with attached(model, material.spec, seed=config.train.seed):
-            bench.display.say(f"reading the weights of {material.base.path}")
-            material.base.materialize()
-            with bench.display.updates(total_updates(config.train, len(material.train.rows)), name):
-                outcome = train(model, material.train, material.valid, config.train, watcher)
-        samples = _sample_best(config, material, run, folder, outcome, bench.display)
-        _log_end(run, log, config, material, outcome, watcher, samples, folder, name)
+    former = find_unfinished(config, bench.store, experiment_id, material.parts)
+    run_id = former.run_id if former else start({"identity": identity_of(material.parts)}).run_id
+    folder = bench.store.runs / run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    with only_process(folder / ".lock", f"run {run_id}"):
+        taken_up = TrackedRun.go_on if former else TrackedRun
+        run = taken_up(bench.store, experiment_id, run_id)
+        work = _Work(config, material, run, EventLog(folder / "log.jsonl"), folder, name, bench.display)
+        with _status_kept(work, place):
+            outcome = _work(work, place, former)
     bench.display.say(
         f"{name}: {OBJECTIVE} {outcome.start.loss:.4f} → {outcome.best.loss:.4f}, "
         f"perplexity {outcome.best.perplexity:.1f}, after {outcome.best.step} updates; "
-        f"{duration(outcome.train_seconds)}, {outcome.peak_gb:.2f} GB; run {run.run_id}"
+        f"{duration(outcome.train_seconds)}, {outcome.peak_gb:.2f} GB; run {run_id}"
     )
-    return FinishedRun(run.run_id, folder, outcome)
-
-
-def gather(config: Config, bench: Bench) -> Material:
-    """All checks, in the order of their cost: values, the base's settings, the data, the layers' names."""
-    warnings = check_values(config)
-    base = bench.base(config.model)
-    check_model(config, num_blocks=base.num_blocks)
-    folder = Path(config.data.path).expanduser()
-    if not folder.is_dir():
-        raise HarnessError(f"data.path={folder} must be a folder with train.jsonl and valid.jsonl, but there is none")
-    settings = config.train
-    train_split, valid_split = (
-        load_split(
-            folder,
-            name,
-            base.tokenizer,
-            labels=config.data.labels,
-            max_seq_length=settings.max_seq_length,
-            mask_prompt=settings.mask_prompt,
-        )
-        for name in ("train", "valid")
-    )
-    valid_split = fixed_subset(valid_split, settings.valid_rows)
-    for split in (train_split, valid_split):
-        warnings += split.warnings(settings.max_seq_length)
-    warnings += check_data(config, train_rows=len(train_split.rows), valid_rows=len(valid_split.rows))
-    spec = spec_for(config.lora, base.model, base=base.path, base_revision=base.revision)
-    for warning in warnings:
-        bench.display.say(f"warning: {warning}")
-    return Material(base, spec, train_split, valid_split, warnings)
-
-
-@contextmanager
-def _status_kept(run: TrackedRun, log: EventLog) -> Iterator[EventLog]:
-    """However the work inside ends, the run's status and reason say so."""
-    try:
-        yield log
-    except KeyboardInterrupt:
-        _end(run, log, "KILLED", "interrupted from the keyboard")
-        raise
-    except BaseException as error:
-        _end(run, log, "FAILED", reason(error))
-        raise
-    run.finish("FINISHED")
+    return FinishedRun(run_id, folder, outcome)
 
 
 def reason(error: BaseException) -> str:
@@ -188,115 +117,190 @@ def reason(error: BaseException) -> str:
     return " ".join(said.split())
 
 
-def _end(run: TrackedRun, log: EventLog, status: str, why: str) -> None:
-    log.write("ended", status=status, reason=why)
-    run.finish(status, why)
+def _name(config: Config) -> str:
+    lora, settings = config.lora, config.train
+    return f"rank={lora.rank} scale={lora.scale:g} layers={lora.num_layers} lr={settings.learning_rate:g}"
 
 
-def _log_beginning(
-    run: TrackedRun, log: EventLog, config: Config, material: Material, place: Place, folder: Path
-) -> None:
+@contextmanager
+def _status_kept(work: _Work, place: Place) -> Iterator[None]:
+    """However the work inside ends, the run's status and reason say so."""
+
+    def end(status: str, why: str) -> None:
+        work.log.write("ended", status=status, reason=why)
+        work.run.finish(status, why)
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        end("KILLED", "interrupted from the keyboard")
+        if place.sweep is None:
+            work.display.say(_how_to_go_on(work, place))
+        raise
+    except BaseException as error:
+        end("FAILED", reason(error))
+        raise
+    work.run.finish("FINISHED")
+
+
+def _how_to_go_on(work: _Work, place: Place) -> str:
+    if not (work.folder / STATE_FILE).exists():
+        return f"stopped before the first checkpoint of run {work.run.run_id}: nothing to go on from"
+    overrides = [word for word in place.overrides if not word.startswith("train.resume=")]
+    command = shlex.join(["python", "-m", "harness.train", *overrides, f"train.resume={work.run.run_id}"])
+    return f"go on with: {command}"
+
+
+def _work(work: _Work, place: Place, former: Unfinished | None) -> Outcome:
+    """The phases of a run; each lets go of what the next does not need."""
+    material, settings = work.material, work.config.train
+    watcher = RunWatcher(
+        work.config,
+        material.train,
+        material.valid,
+        run=work.run,
+        log=work.log,
+        folder=work.folder,
+        display=work.display,
+        lineage=_lineage(work, place),
+    )
+    if former is None:
+        _log_beginning(work, place)
+    else:
+        clean(work.folder)
+        watcher.go_on(former.state.course)
+        work.display.say(f"going on with run {former.run_id} after update {former.state.course.step}")
+    model = material.base.model
+    with attached(model, material.spec, seed=settings.seed):
+        if material.init is not None:
+            load_weights(model, material.init.weights)
+        work.display.say(f"reading the weights of {material.base.path}")
+        material.base.materialize()
+        with work.display.updates(total_updates(settings, len(material.train.rows)), work.name):
+            state = former.state if former else None
+            outcome = train(model, material.train, material.valid, settings, watcher, resume=state)
+    adapter = _best_adapter(work)
+    test = _score_test(work, adapter, outcome)
+    samples = _write_samples(work, adapter, outcome)
+    _log_end(work, outcome, test, watcher, samples)
+    return outcome
+
+
+def _log_beginning(work: _Work, place: Place) -> None:
+    run, material, config, folder = work.run, work.material, work.config, work.folder
     resolved = yaml.safe_dump(dataclasses.asdict(config), allow_unicode=True, sort_keys=False)
     write_text(folder / RUN_CONFIG, resolved)
+    write_json(folder / PARTS_FILE, material.parts)
     save_spec(folder / "adapters", material.spec)
     run.artifact(folder / RUN_CONFIG)
-    base, updates = material.base, total_updates(config.train, len(material.train.rows))
-    run.params(flat(config) | {"train.updates": updates, "model.resolved_revision": base.revision})
+    updates = total_updates(config.train, len(material.train.rows))
+    run.params(flat(config) | {"train.updates": updates, "model.resolved_revision": material.base.revision})
     run.tags(
-        {"base": base.path, "base_revision": base.revision}
+        {"base": material.base.path, "base_revision": material.base.revision}
         | {"overrides": " ".join(place.overrides)}
         | {f"version.{name}": version for name, version in versions().items()}
         | {f"device.{name}": value for name, value in device().items() if value}
     )
-    for split in (material.train, material.valid):
+    for split in material.splits:
         run.dataset(name=split.name, digest=split.digest, path=split.path, context=split.name)
-    log.write("started", run=run.run_id, overrides=place.overrides, data=describe([material.train, material.valid]))
+    work.log.write("started", run=run.run_id, overrides=place.overrides, data=describe(material.splits))
     for warning in material.warnings:
-        log.write("warning", text=warning)
+        work.log.write("warning", text=warning)
 
 
-def _name(config: Config) -> str:
-    lora, train_config = config.lora, config.train
-    return f"rank={lora.rank} scale={lora.scale:g} layers={lora.num_layers} lr={train_config.learning_rate:g}"
-
-
-def _lineage(config: Config, material: Material, run: TrackedRun, place: Place) -> dict[str, str]:
+def _lineage(work: _Work, place: Place) -> dict[str, str]:
     """What each checkpoint, and so each registered version, says of where it comes from."""
     sweep = {} if place.sweep is None else {"sweep": place.sweep}
-    return sweep | {
-        "run": run.run_id,
-        "experiment": config.name,
-        "base": material.base.path,
-        "base_revision": material.base.revision,
-        "train_digest": material.train.digest,
-    }
+    start = {} if work.material.init is None else {"init_adapter": work.material.init.source}
+    return (
+        sweep
+        | start
+        | {
+            "run": work.run.run_id,
+            "experiment": work.config.name,
+            "base": work.material.base.path,
+            "base_revision": work.material.base.revision,
+            "train_digest": work.material.train.digest,
+        }
+    )
 
 
-def _sample_best(
-    config: Config, material: Material, run: TrackedRun, folder: Path, outcome: Outcome, display: Display
-) -> list[Sample]:
-    """The best checkpoint, read back from disk, writes on the fixed prompts."""
-    if not config.generate.prompts:
+def _best_adapter(work: _Work) -> AdapterFiles | None:
+    """The best checkpoint, as it is on disk; without any, what the run began with."""
+    if (work.folder / "adapters" / WEIGHTS_FILE).exists():
+        return read_adapter(work.folder / "adapters", f"runs:/{work.run.run_id}")
+    return work.material.init
+
+
+def _with(work: _Work, adapter: AdapterFiles | None, scale: float = 1.0) -> AbstractContextManager[None]:
+    return nullcontext() if adapter is None else loaded(work.material.base.model, adapter, scale=scale)
+
+
+def _score_test(work: _Work, adapter: AdapterFiles | None, outcome: Outcome) -> Score | None:
+    """The best checkpoint on the test split, when that is asked for."""
+    if work.material.test is None:
+        return None
+    batches = fixed_batches(work.material.test.rows, work.config.train.batch_size)
+    with _with(work, adapter):
+        score = Evaluator(work.material.base.model, batches).score(outcome.best.step)
+    work.display.say(f"test/loss {score.loss:.4f}, perplexity {score.perplexity:.1f}")
+    work.log.write("tested", **dataclasses.asdict(score))
+    return score
+
+
+def _write_samples(work: _Work, adapter: AdapterFiles | None, outcome: Outcome) -> list[Sample]:
+    """Texts on the fixed prompts by the best checkpoint, read back from disk."""
+    settings, base, file = work.config.generate, work.material.base, work.folder / "samples.jsonl"
+    file.unlink(missing_ok=True)
+    if not settings.prompts:
         return []
-    display.say(f"writing {len(config.generate.prompts)} samples with the checkpoint of update {outcome.best.step}:")
-    adapter = read_adapter(folder / "adapters", f"runs:/{run.run_id}")
-    origin = Origin(material.base.path, adapter.source, run.run_id, outcome.best.step)
-    base, settings = material.base, config.generate
+    work.display.say(f"writing {len(settings.prompts)} samples with the checkpoint of update {outcome.best.step}:")
+    origin = Origin(base.path, None if adapter is None else adapter.source, work.run.run_id, outcome.best.step)
     written = []
-    with loaded(base.model, adapter, scale=settings.scale):
+    with _with(work, adapter, settings.scale):
         for entry in sample(
-            base.model, base.tokenizer, settings.prompts, settings, system=config.data.system, origin=origin
+            base.model, base.tokenizer, settings.prompts, settings, system=work.config.data.system, origin=origin
         ):
             written.append(entry)
-            append_sample(folder / "samples.jsonl", entry)
-            display.say(f"  {entry.theme}: {' / '.join(entry.text.split())[:60]}")
-    run.artifact(folder / "samples.jsonl")
-    run.table(
-        [{"theme": entry.theme, "text": entry.text, "iteration": entry.iteration} for entry in written],
-        SAMPLES_TABLE,
-    )
+            append_sample(file, entry)
+            work.display.say(f"  {entry.theme}: {' / '.join(entry.text.split())[:60]}")
+    work.run.artifact(file)
+    rows = [{"theme": entry.theme, "text": entry.text, "iteration": entry.iteration} for entry in written]
+    work.run.table(rows, SAMPLES_TABLE)
     return written
 
 
-def _log_end(
-    run: TrackedRun,
-    log: EventLog,
-    config: Config,
-    material: Material,
-    outcome: Outcome,
-    watcher: RunWatcher,
-    samples: list[Sample],
-    folder: Path,
-    name: str,
-) -> None:
-    seconds_sampling = sum(entry.seconds for entry in samples)
+def _log_end(work: _Work, outcome: Outcome, test: Score | None, watcher: RunWatcher, samples: list[Sample]) -> None:
     totals = {
         BEST: outcome.best.loss,
         "valid/best_step": float(outcome.best.step),
         "memory/peak_gb": outcome.peak_gb,
         "train/seconds": outcome.train_seconds,
     }
+    if test is not None:
+        totals |= {"test/loss": test.loss, "test/perplexity": test.perplexity}
     if samples:
-        totals["generate/seconds_per_sample"] = seconds_sampling / len(samples)
-    run.metrics(outcome.updates, totals)
-    draw_losses(folder / "loss.png", watcher.windows, watcher.scores, name)
-    run.artifact(folder / "loss.png")
+        totals["generate/seconds_per_sample"] = sum(entry.seconds for entry in samples) / len(samples)
+    work.run.metrics(outcome.updates, totals)
+    draw_losses(work.folder / "loss.png", watcher.windows, watcher.scores, work.name)
     report = {
-        "run": run.run_id,
-        "name": name,
-        "config": dataclasses.asdict(config),
-        "data": describe([material.train, material.valid]),
-        "base": {"path": material.base.path, "revision": material.base.revision},
+        "run": work.run.run_id,
+        "name": work.name,
+        "identity": work.material.parts,
+        "config": dataclasses.asdict(work.config),
+        "data": describe(work.material.splits),
+        "base": {"path": work.material.base.path, "revision": work.material.base.revision},
         "device": device(),
         "versions": versions(),
         "git": git_state(),
-        "warnings": material.warnings,
+        "warnings": work.material.warnings,
         "totals": totals,
         "validations": [dataclasses.asdict(score) | {"perplexity": score.perplexity} for score in watcher.scores],
         "training": [dataclasses.asdict(window) for window in watcher.windows],
         "samples": [dataclasses.asdict(entry) for entry in samples],
     }
-    write_json(folder / "report.json", report)
-    run.artifact(folder / "report.json")
-    log.write("ended", status="FINISHED", **totals)
-    run.artifact(log.path)
+    write_json(work.folder / "report.json", report)
+    work.log.write("ended", status="FINISHED", **totals)
+    for file in ("loss.png", "report.json", "log.jsonl"):
+        work.run.artifact(work.folder / file)
+    (work.folder / STATE_FILE).unlink(missing_ok=True)  # nothing is left to go on with

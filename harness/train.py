@@ -11,9 +11,10 @@ def main() -> None:
 def _train(config: Config) -> None:
     from hydra.core.hydra_config import HydraConfig
 
+    from harness.material import Bench
     from harness.models import blas  # noqa: F401  (loads OpenBLAS before anything imports mlx)
     from harness.progress import Display
-    from harness.run import Bench, Place, train_run
+    from harness.run import Place, train_run
     from harness.table import ui_command
     from harness.tracking.overview import save_view
     from harness.tracking.store import open_store

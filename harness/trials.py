@@ -7,8 +7,9 @@ from harness.config.axes import Space
 from harness.config.checks import check_values
 from harness.config.schema import Config
 from harness.errors import HarnessError
+from harness.material import Bench
 from harness.progress import Display
-from harness.run import Bench, Place, reason, train_run
+from harness.run import Place, reason, train_run
 from harness.sweeping.study import Combination, Result, Trial, combinations, run_study
 from harness.tracking.overview import BEST, save_view
 from harness.tracking.runs import TrackedRun
@@ -83,6 +84,8 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
 def _checked(compose: Compose, overrides: Sequence[str]) -> Config:
     config = compose(overrides)
     check_values(config)
+    if config.train.resume is not False:
+        raise HarnessError("train.resume is for single runs; leave it false in a sweep")
     return config
 
 

@@ -3,14 +3,15 @@
 import dataclasses
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 
-from harness.config.schema import GenerateCommand, TrackingConfig
+from harness.config.schema import GenerateCommand
 from harness.errors import HarnessError
-from harness.models.adapter import AdapterFiles, loaded, read_adapter, read_metadata
+from harness.models.adapter import AdapterFiles, loaded, read_metadata
 from harness.models.base import Base, open_base
 from harness.progress import Display
+from harness.references import find_adapter
 from harness.sampling.samples import Origin, Sample, sample
+from harness.tracking.store import open_store
 
 
 def write_with(command: GenerateCommand, themes: list[str]) -> Iterator[Sample]:
@@ -19,7 +20,7 @@ def write_with(command: GenerateCommand, themes: list[str]) -> Iterator[Sample]:
     Raises:
         HarnessError: when the adapter or its base cannot be found, or do not belong together.
     """
-    adapter = None if command.adapter is None else find_adapter(command.adapter, command.tracking)
+    adapter = None if command.adapter is None else find_adapter(command.adapter, lambda: open_store(command.tracking))
     base = _base(command, adapter)
     settings = command.generate
     attached: AbstractContextManager[None] = nullcontext()
@@ -32,16 +33,6 @@ def write_with(command: GenerateCommand, themes: list[str]) -> Iterator[Sample]:
         Display().say(f"reading the weights of {base.path}")
         base.materialize()
         yield from sample(base.model, base.tokenizer, themes, settings, system=command.data.system, origin=origin)
-
-
-def find_adapter(reference: str, tracking: TrackingConfig) -> AdapterFiles:
-    """A folder, a checkpoint file, runs:/<id> or models:/name@alias."""
-    if reference.startswith(("runs:/", "models:/")):
-        from harness.tracking.registry import resolve
-        from harness.tracking.store import open_store
-
-        return read_adapter(resolve(open_store(tracking), reference), reference)
-    return read_adapter(Path(reference).expanduser(), reference)
 
 
 def _base(command: GenerateCommand, adapter: AdapterFiles | None) -> Base:

@@ -28,7 +28,7 @@ def check_values(config: Config) -> list[str]:
         raise HarnessError("model.path must name a base model, but got null; try model=tiny or model.path=<folder>")
     if lora.num_layers == 0:
         raise HarnessError("lora.num_layers must be at least 1, or -1 for all blocks, but got 0")
-    if train.iters is not None:
+    if train.iters:
         warmup_updates(train, train.iters)
     if train.learning_rate_end > train.learning_rate:
         raise HarnessError(
@@ -41,6 +41,7 @@ def check_values(config: Config) -> list[str]:
 def _poor_choices(config: Config) -> list[tuple[bool, str]]:
     train, lora, generate = config.train, config.lora, config.generate
     scale = lora.scale or 0.0
+    updates = train.iters or 0
     return [
         (
             scale > 32,
@@ -64,7 +65,7 @@ def _poor_choices(config: Config) -> list[tuple[bool, str]]:
             f"generate.top_p={generate.top_p:g} has no effect at generate.temperature=0",
         ),
         (
-            train.iters is not None and train.warmup > 0 and warmup_updates(train, train.iters) > 0.3 * train.iters,
+            train.warmup > 0 and updates > 0 and warmup_updates(train, updates) > 0.3 * updates,
             f"train.warmup={train.warmup:g} spends over 30 % of the run warming up: 5 % is usual",
         ),
         (
@@ -89,7 +90,8 @@ def check_data(config: Config, *, train_rows: int, valid_rows: int, test_rows: i
             f"train.batch_size must be at most the {train_rows} rows of the train split, but got {batch}; lower it"
         )
     updates = total_updates(config.train, train_rows)
-    warmup_updates(config.train, updates)
+    if updates:
+        warmup_updates(config.train, updates)
     passes = updates * batch * config.train.grad_accumulation_steps / train_rows
     warnings = []
     if passes > 30:

@@ -96,8 +96,6 @@ def free_names(command: type[Any]) -> list[str]:
 
 
 _LATER = {
-    "train.resume": "resuming is not there yet; leave train.resume=false",
-    "train.init_adapter": "starting from an adapter is not there yet; leave train.init_adapter=null",
     "judge.base_url": "judging is not there yet; leave judge.base_url=null",
     "judge.model": "judging is not there yet; leave judge.model=null",
 }
@@ -154,6 +152,8 @@ def _rule(error: ErrorDetails) -> str:
             return "a list, such as [a,b]"
         case "dict_type":
             return "a mapping, such as {a:1}"
+        case "string_pattern_mismatch":
+            return "a run's id of 32 hex digits"
         case "none_required":
             return "null"
     return error["msg"].removeprefix("Input should be ")

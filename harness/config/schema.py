@@ -52,7 +52,7 @@ class DataConfig:
 class TrainConfig:
     """Counts of `iters`, `steps_per_*` and `save_every` are optimizer updates, not micro-batches."""
 
-    iters: Count | None
+    iters: Annotated[int, Field(ge=0)] | None
     epochs: Positive | None
     batch_size: Count
     grad_accumulation_steps: Count
@@ -72,8 +72,9 @@ class TrainConfig:
     valid_rows: Count | None
     keep: Literal["all"] | Count
     seed: Seed
-    resume: Literal[False]
-    init_adapter: None
+    test: bool
+    resume: Literal[False, "auto"] | Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    init_adapter: Text | None
 
 
 @dataclass(frozen=True, config=_strict)

@@ -77,12 +77,17 @@ class AdapterFiles:
     def iteration(self) -> int | None:
         """The update that the weights were saved after, as the file itself or its name says."""
         said = read_metadata(self.weights).get("step")
-        match = _CHECKPOINT.match(self.weights.resolve().name)
-        return int(said) if said is not None else int(match[1]) if match else None
+        return checkpoint_step(self.weights) if said is None else int(said)
 
 
 def checkpoint_name(step: int) -> str:
     return f"{step:07d}_{WEIGHTS_FILE}"
+
+
+def checkpoint_step(path: Path) -> int | None:
+    """The step in the name of a checkpoint, or of what a link to one leads to."""
+    match = _CHECKPOINT.match(path.resolve().name)
+    return int(match[1]) if match else None
 
 
 def spec_for(lora: LoraConfig, model: nn.Module, *, base: str, base_revision: str) -> AdapterSpec:
@@ -129,6 +134,38 @@ def loaded(model: nn.Module, adapter: AdapterFiles, *, scale: float = 1.0) -> It
     with attached(model, spec, seed=0):
         load_weights(model, adapter.weights)
         yield
+
+
+def check_fits(adapter: AdapterFiles, spec: AdapterSpec, model: nn.Module) -> list[str]:
+    """Whether training can start from an adapter; returns warnings.
+
+    Raises:
+        HarnessError: naming the first thing that differs, with both values.
+    """
+    theirs = with_all_keys(adapter.spec, model)
+    for name, config in (
+        ("fine_tune_type", "lora.fine_tune_type"),
+        ("rank", "lora.rank"),
+        ("num_layers", "lora.num_layers"),
+    ):
+        there, here = getattr(theirs, name), getattr(spec, name)
+        if there != here:
+            raise HarnessError(
+                f"train.init_adapter={adapter.source} has {config}={there}, but this run {here}; make them the same"
+            )
+    if set(theirs.keys) != set(spec.keys):
+        raise HarnessError(
+            f"train.init_adapter={adapter.source} has lora.keys=[{','.join(theirs.keys)}], "
+            f"but this run [{','.join(spec.keys)}]; make them the same"
+        )
+    if theirs.base_revision not in (None, spec.base_revision):
+        raise HarnessError(
+            f"train.init_adapter={adapter.source} was trained on {theirs.base} at {theirs.base_revision}, "
+            f"but this run's base is {spec.base} at {spec.base_revision}; choose the same base"
+        )
+    if theirs.scale == spec.scale:
+        return []
+    return [f"{adapter.source} was trained at scale {theirs.scale:g} and now starts at lora.scale={spec.scale:g}"]
 
 
 def adapter_weights(model: nn.Module) -> dict[str, mx.array]:

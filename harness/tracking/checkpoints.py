@@ -69,6 +69,19 @@ def log_checkpoint(
     return str(model.model_id)
 
 
+def logged_checkpoints(run: TrackedRun) -> dict[int, str]:
+    """The run's checkpoints as model ids by step. One that was being logged when its process died is deleted."""
+    found: dict[int, str] = {}
+    for model in run.store.client.search_logged_models(
+        [run.experiment_id], filter_string=f"source_run_id = '{run.run_id}'", max_results=1000
+    ):
+        if str(model.status) == "READY":
+            found[int(model.tags["step"])] = model.model_id
+        else:
+            drop_checkpoint(run, model.model_id)
+    return found
+
+
 def drop_checkpoint(run: TrackedRun, model_id: str) -> None:
     """Delete a checkpoint and its files."""
     location = run.store.client.get_logged_model(model_id).artifact_location

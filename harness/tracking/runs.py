@@ -23,13 +23,14 @@ _LONGEST_PARAMETER = 6000  # characters; MLflow cuts what is longer
 
 
 class TrackedRun:
-    """Writes to one run. Make it with `start`, end it with `finish`."""
+    """Writes to one run. Make it with `start` or `go_on`, end it with `finish`."""
 
     def __init__(self, store: Store, experiment_id: str, run_id: str) -> None:
         self.store = store
         self.experiment_id = experiment_id
         self.run_id = run_id
         self._waiting: list[Metric] = []
+        self._known: dict[str, int] = {}
         self._sent = time.monotonic()
 
     @classmethod
@@ -48,6 +49,18 @@ class TrackedRun:
         run = store.client.create_run(experiment_id, run_name=name, tags=all_tags)
         return cls(store, experiment_id, run.info.run_id)
 
+    @classmethod
+    def go_on(cls, store: Store, experiment_id: str, run_id: str) -> "TrackedRun":
+        """Take up a run that was interrupted: it runs again, and points that it has are not sent twice."""
+        run = cls(store, experiment_id, run_id)
+        found = store.client.get_run(run_id)
+        for key in found.data.metrics:
+            run._known[key] = max(point.step for point in store.client.get_metric_history(run_id, key))
+        if "failure" in found.data.tags:
+            store.client.delete_tag(run_id, "failure")
+        store.client.update_run(run_id, status="RUNNING")
+        return run
+
     def params(self, values: Mapping[str, Any]) -> None:
         params = [Param(key, _text(value)[:_LONGEST_PARAMETER]) for key, value in values.items()]
         for start in range(0, len(params), 100):  # MLflow's limit for one call
@@ -59,7 +72,8 @@ class TrackedRun:
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Points at an update; they reach MLflow within seconds, or with `flush`."""
         now = int(time.time() * 1000)
-        self._waiting += [Metric(key, value, now, step) for key, value in values.items()]
+        new = {key: value for key, value in values.items() if step > self._known.get(key, -1)}
+        self._waiting += [Metric(key, value, now, step) for key, value in new.items()]
         if len(self._waiting) >= _SEND_AT or time.monotonic() - self._sent > _SEND_EVERY_SECONDS:
             self.flush()
 

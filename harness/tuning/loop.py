@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
-from mlx.utils import tree_flatten, tree_map
+from mlx.utils import tree_map
 
 from harness.config.checks import micro_batches_per_epoch, total_updates
 from harness.config.schema import TrainConfig
@@ -25,8 +25,10 @@ from harness.tuning.evaluate import Evaluator, Score
 from harness.tuning.loss import loss_sum
 from harness.tuning.optimizer import make_optimizer
 from harness.tuning.process import checkpointed_blocks, wired_memory
+from harness.tuning.state import Course, LoopState, capture, restore
 
-Weights = dict[str, mx.array]
+# Raised whenever a change makes the same settings end in other weights: it is part of a run's identity.
+ENGINE = 1
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,16 @@ class Watcher(Protocol):
     def on_update(self, step: int, loss: float) -> None: ...
     def on_window(self, window: Window) -> None: ...
     def on_validating(self, done: int, total: int) -> None: ...
-    def on_score(self, score: Score, weights: Weights | None, *, best: bool) -> None:
-        """A validation. `weights`: exactly those that were scored, when they are to be saved."""
+    def on_score(self, score: Score, state: LoopState | None, *, best: bool) -> None:
+        """A validation. `state`: what was scored, its weights and how to go on, when that is to be saved."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """`start` and `last`: validation before the first and after the last update; `best`: the lowest after any."""
+    """`start` and `last`: validation before the first and after the last update; `best`: the lowest after any.
+
+    `peak_gb` is of this process, so of the part after a resumption.
+    """
 
     start: Score
     last: Score
@@ -72,8 +77,10 @@ def train(
     valid_split: Split,
     settings: TrainConfig,
     watcher: Watcher,
+    *,
+    resume: LoopState | None = None,
 ) -> Outcome:
-    """Train the attached adapter for the configured number of updates.
+    """Train the attached adapter for the configured number of updates, from the start or from `resume`.
 
     Validation runs before the first update, at each multiple of steps_per_eval and save_every, and after
     the last: always after the update, on exactly the weights that are then handed to the watcher.
@@ -87,34 +94,34 @@ def train(
     optimizer.init(model.trainable_parameters())
     mx.reset_peak_memory()
     with wired_memory(), seeded(settings.seed), checkpointed_blocks(model, settings.grad_checkpoint):
-        start = evaluator.score(0, watcher.on_validating)
-        watcher.on_score(start, None, best=False)
-        best: Score | None = None
-        last, seconds = start, 0.0
-        meter = _Meter(optimizer)
+        if resume is None:
+            start = evaluator.score(0, watcher.on_validating)
+            watcher.on_score(start, None, best=False)
+            course = Course(start, start, start, 0.0, 0.0, 0, 0.0)
+        else:
+            restore(resume, model, optimizer)
+            course = resume.course
+        meter = _Meter(optimizer, course)
         step_function = make_step(model, optimizer, max_grad_norm=settings.max_grad_norm)
-        micro_batches = _micro_batches(train_split, settings)
-        for step in range(1, updates + 1):
+        micro_batches = _micro_batches(train_split, settings, course.step)
+        for step in range(course.step + 1, updates + 1):
             model.train()
             tic = time.perf_counter()
             total, targets = _update(step_function, micro_batches, step, train_split)
-            elapsed = time.perf_counter() - tic
-            seconds += elapsed
-            meter.add(total, targets, elapsed)
+            meter.add(total, targets, time.perf_counter() - tic)
             watcher.on_update(step, total / targets)
             if step % settings.steps_per_report == 0 or step == updates:
                 watcher.on_window(meter.read(step))
             save = step % settings.save_every == 0 or step == updates
             if save or step % settings.steps_per_eval == 0:
-                last = evaluator.score(step, watcher.on_validating)
-                _check_finite(last.loss, f"the validation loss after update {step}")
-                is_best = best is None or last.loss < best.loss
-                best = last if best is None or is_best else best
-                weights = dict(tree_flatten(model.trainable_parameters())) if save or is_best else None
-                watcher.on_score(last, weights, best=is_best)
+                score = evaluator.score(step, watcher.on_validating)
+                _check_finite(score.loss, f"the validation loss after update {step}")
+                best = course.best.step == 0 or score.loss < course.best.loss
+                course = meter.course(course.start, score, score if best else course.best)
+                watcher.on_score(score, capture(model, optimizer, course) if save or best else None, best=best)
         model.eval()
-    assert best is not None, "there is at least one update, and the last one is scored"
-    return Outcome(start, last, best, updates, seconds, mx.get_peak_memory() / 1e9)
+    peak_gb = mx.get_peak_memory() / 1e9
+    return Outcome(course.start, course.last, course.best, updates, course.train_seconds, peak_gb)
 
 
 # (tokens, learn, carried, last) -> loss sum, targets, carried: see make_step
@@ -153,12 +160,13 @@ def make_step(model: nn.Module, optimizer: optim.Optimizer, *, max_grad_norm: fl
     return evaluated
 
 
-def _micro_batches(split: Split, settings: TrainConfig) -> Iterator[list[Batch]]:
-    """The micro-batches of each update; a run by epochs ends with its data, not beyond it."""
+def _micro_batches(split: Split, settings: TrainConfig, updates_done: int) -> Iterator[list[Batch]]:
+    """The micro-batches of each update to come; a run by epochs ends with its data, not beyond it."""
+    done = updates_done * settings.grad_accumulation_steps
     left = math.inf
     if settings.epochs is not None:
-        left = math.ceil(settings.epochs * micro_batches_per_epoch(settings, len(split.rows)))
-    batches = stream(split.rows, settings.batch_size, seed=settings.seed)
+        left = math.ceil(settings.epochs * micro_batches_per_epoch(settings, len(split.rows))) - done
+    batches = stream(split.rows, settings.batch_size, seed=settings.seed, start=done)
     while left > 0:
         count = int(min(settings.grad_accumulation_steps, left))
         left -= count
@@ -189,25 +197,27 @@ def _check_finite(loss: float, what: str) -> None:
 
 
 class _Meter:
-    """Sums over the updates since the last report."""
+    """Sums over the updates since the last report, and the seconds of them all."""
 
-    def __init__(self, optimizer: optim.Optimizer) -> None:
+    def __init__(self, optimizer: optim.Optimizer, course: Course) -> None:
         self._optimizer = optimizer
-        self._clear()
-
-    def _clear(self) -> None:
-        self._loss, self._targets, self._seconds = 0.0, 0, 0.0
+        self._loss, self._targets, self._seconds = course.window_loss, course.window_targets, course.window_seconds
+        self._all_seconds = course.train_seconds
 
     def add(self, loss: float, targets: int, seconds: float) -> None:
         self._loss += loss
         self._targets += targets
         self._seconds += seconds
+        self._all_seconds += seconds
 
     def read(self, step: int) -> Window:
         rate = float(self._optimizer.learning_rate.item())
         window = Window(step, self._loss / self._targets, rate, self._targets, self._seconds)
-        self._clear()
+        self._loss, self._targets, self._seconds = 0.0, 0, 0.0
         return window
+
+    def course(self, start: Score, last: Score, best: Score) -> Course:
+        return Course(start, last, best, self._all_seconds, self._loss, self._targets, self._seconds)
 
 
 def estimated_seconds(start: Score, train_split: Split, valid_split: Split, settings: TrainConfig) -> float:

@@ -21,11 +21,13 @@ from harness.models.adapter import AdapterSpec, adapter_weights, attached
 from harness.models.base import Base
 from harness.tuning.batches import fixed_batches, stream
 from harness.tuning.evaluate import Evaluator, Score
-from harness.tuning.loop import Outcome, Weights, Window, estimated_seconds, train
+from harness.tuning.loop import Outcome, Window, estimated_seconds, train
 from harness.tuning.loss import loss_sum
+from harness.tuning.state import LoopState, load_state, save_state
 from tests.conftest import QUICK, compose_config
 
 MakeSpec = Callable[..., AdapterSpec]
+Weights = dict[str, mx.array]
 Splits = tuple[Split, Split]
 
 
@@ -37,6 +39,7 @@ class Recorder:
         self.windows: list[Window] = []
         self.scores: list[Score] = []
         self.saved: dict[int, Weights] = {}
+        self.states: dict[int, LoopState] = {}
         self.best: list[int] = []
 
     def on_update(self, step: int, loss: float) -> None:
@@ -48,10 +51,11 @@ class Recorder:
     def on_validating(self, done: int, total: int) -> None:
         assert 1 <= done <= total
 
-    def on_score(self, score: Score, weights: Weights | None, *, best: bool) -> None:
+    def on_score(self, score: Score, state: LoopState | None, *, best: bool) -> None:
         self.scores.append(score)
-        if weights is not None:
-            self.saved[score.step] = weights
+        if state is not None:
+            self.saved[score.step] = state.weights
+            self.states[score.step] = state
         if best:
             self.best.append(score.step)
 
@@ -164,6 +168,41 @@ def test_a_run_leaves_nothing_to_the_next_in_the_process(base: Base, make_spec: 
     _train(base, make_spec(rank=8, scale=3.0, dropout=0.3), splits, _settings(grad_checkpoint=True, seed=5))
     _, after, _ = _train(base, make_spec(scale=10.0), splits, _settings())
     assert _same(alone, after)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"optimizer": "adamw", "lr_schedule": "cosine", "warmup": 2.0},
+        {"grad_accumulation_steps": 3, "iters": None, "epochs": 4.5, "max_grad_norm": None},
+        {"optimizer": "muon", "grad_checkpoint": True, "batch_size": 3},
+    ],
+)
+def test_a_resumed_run_ends_with_the_same_weights(
+    base: Base, make_spec: MakeSpec, splits: Splits, tmp_path: Path, values: dict[str, Any]
+) -> None:
+    settings = _settings(**{"iters": 7, "save_every": 2, "steps_per_eval": 3, "steps_per_report": 5} | values)
+    spec = make_spec(dropout=0.2)
+    whole, weights, outcome = _train(base, spec, splits, settings)
+    for step in (2, 3, 4):
+        if step not in whole.states:
+            continue
+        save_state(tmp_path / "state.safetensors", whole.states[step])
+        mx.random.seed(1234)
+        rest = Recorder()
+        with attached(base.model, spec, seed=99):  # other start weights: they must not matter
+            state = load_state(tmp_path / "state.safetensors")
+            again = train(base.model, *splits, settings, rest, resume=state)
+            assert _same(weights, adapter_weights(base.model))
+        assert [s.loss for s in rest.scores] == [s.loss for s in whole.scores if s.step > step]
+        assert [w.loss for w in rest.windows] == [w.loss for w in whole.windows if w.step > step]
+        assert (again.best.loss, again.start.loss) == (outcome.best.loss, outcome.start.loss)
+
+
+def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{half")
+    with pytest.raises(HarnessError, match="is not a readable training state"):
+        load_state(tmp_path / "state.safetensors")
 
 
 def test_the_seed_changes_the_weights(base: Base, make_spec: MakeSpec, splits: Splits) -> None:

@@ -1,0 +1,93 @@
+"""Everything that a run starts from, checked before it begins."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.config.checks import check_data, check_model, check_values
+from harness.config.schema import Config, ModelConfig
+from harness.data.dataset import Split, fixed_subset, load_split
+from harness.errors import HarnessError
+from harness.identity import Parts, parts_of
+from harness.models import blas
+from harness.models.adapter import AdapterFiles, AdapterSpec, check_fits, spec_for
+from harness.models.base import Base, open_base
+from harness.progress import Display
+from harness.references import find_adapter
+from harness.tracking.store import Store
+
+
+class Bench:
+    """What the runs of one process share: the tracking store, the display, and the last base used."""
+
+    def __init__(self, store: Store, display: Display) -> None:
+        self.store = store
+        self.display = display
+        self._config: ModelConfig | None = None
+        self._base: Base | None = None
+        display.say(blas.describe())
+
+    def base(self, config: ModelConfig) -> Base:
+        if self._base is None or config != self._config:
+            self._base = None  # let the former go before the next is loaded
+            self._base, self._config = open_base(config), config
+        return self._base
+
+
+@dataclass(frozen=True)
+class Material:
+    """`init`: the adapter to start from; `parts`: what determines the weights (see identity.py)."""
+
+    base: Base
+    spec: AdapterSpec
+    train: Split
+    valid: Split
+    test: Split | None
+    init: AdapterFiles | None
+    parts: Parts
+    warnings: list[str]
+
+    @property
+    def splits(self) -> list[Split]:
+        return [self.train, self.valid, *([self.test] if self.test else [])]
+
+
+def gather(config: Config, bench: Bench) -> Material:
+    """All checks, in the order of their cost: values, the base's settings, the data, the layers' names.
+
+    Raises:
+        HarnessError: for the first thing that cannot work.
+    """
+    warnings = check_values(config)
+    base = bench.base(config.model)
+    check_model(config, num_blocks=base.num_blocks)
+    train_split, valid_split = _load(config, base, "train"), _load(config, base, "valid")
+    valid_split = fixed_subset(valid_split, config.train.valid_rows)
+    test_split = _load(config, base, "test") if config.train.test else None
+    for split in (train_split, valid_split, *([test_split] if test_split else [])):
+        warnings += split.warnings(config.train.max_seq_length)
+    warnings += check_data(config, train_rows=len(train_split.rows), valid_rows=len(valid_split.rows))
+    spec = spec_for(config.lora, base.model, base=base.path, base_revision=base.revision)
+    init = None if config.train.init_adapter is None else find_adapter(config.train.init_adapter, lambda: bench.store)
+    if init is not None:
+        warnings += check_fits(init, spec, base.model)
+    parts = parts_of(config, spec, train_split, None if init is None else init.weights)
+    for warning in warnings:
+        bench.display.say(f"warning: {warning}")
+    return Material(base, spec, train_split, valid_split, test_split, init, parts, warnings)
+
+
+def _load(config: Config, base: Base, name: str) -> Split:
+    folder = Path(config.data.path).expanduser()
+    if not folder.is_dir():
+        raise HarnessError(f"data.path={folder} must be a folder with train.jsonl and valid.jsonl, but there is none")
+    split = load_split(
+        folder,
+        name,
+        base.tokenizer,
+        labels=config.data.labels,
+        max_seq_length=config.train.max_seq_length,
+        mask_prompt=config.train.mask_prompt,
+    )
+    if not split.rows:
+        raise HarnessError(f"{split.path} has no row to learn from; add lines to it")
+    return split

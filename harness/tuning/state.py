@@ -1,0 +1,90 @@
+"""Everything that the loop needs to go on as if it had never stopped, as one file.
+
+The data cursor is not in it: the batches follow from the seed and the step.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import mlx.optimizers as optim
+from mlx.utils import tree_flatten, tree_unflatten
+
+from harness.errors import HarnessError
+from harness.files import write_whole
+from harness.models.adapter import adapter_weights
+from harness.models.randomness import get_state, set_state
+from harness.tuning.evaluate import Score
+
+Arrays = dict[str, mx.array]
+
+
+@dataclass(frozen=True)
+class Course:
+    """How far a run has come: scores so far, seconds of training, and sums since the last report."""
+
+    start: Score
+    last: Score
+    best: Score
+    train_seconds: float
+    window_loss: float
+    window_targets: int
+    window_seconds: float
+
+    @property
+    def step(self) -> int:
+        return self.last.step
+
+
+@dataclass(frozen=True)
+class LoopState:
+    """`random`: MLX's random state as one seed; see models.randomness."""
+
+    course: Course
+    weights: Arrays
+    optimizer: Arrays
+    random: int
+
+
+def capture(model: nn.Module, optimizer: optim.Optimizer, course: Course) -> LoopState:
+    return LoopState(course, adapter_weights(model), dict(tree_flatten(optimizer.state)), get_state())
+
+
+def restore(state: LoopState, model: nn.Module, optimizer: optim.Optimizer) -> None:
+    """Put weights, optimizer and MLX's random state back, exactly."""
+    model.load_weights(list(state.weights.items()), strict=False)
+    optimizer.state = tree_unflatten(list(state.optimizer.items()))
+    set_state(state.random)
+
+
+def save_state(path: Path, state: LoopState) -> None:
+    """Written whole, then renamed: the file is always one whole state."""
+    arrays = {f"weights/{key}": value for key, value in state.weights.items()}
+    arrays |= {f"optimizer/{key}": value for key, value in state.optimizer.items()}
+    notes = {"course": json.dumps(dataclasses.asdict(state.course)), "random": str(state.random)}
+    write_whole(path, lambda file: mx.save_safetensors(str(file), arrays, notes))
+
+
+def load_state(path: Path) -> LoopState:
+    """Read what `save_state` wrote.
+
+    Raises:
+        HarnessError: when the file is damaged.
+    """
+    try:
+        arrays, notes = mx.load(str(path), return_metadata=True)
+        course = json.loads(notes["course"])
+        scores: dict[str, Any] = {name: Score(**course.pop(name)) for name in ("start", "last", "best")}
+        return LoopState(
+            Course(**scores, **course), _under("weights/", arrays), _under("optimizer/", arrays), int(notes["random"])
+        )
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise HarnessError(f"{path} is not a readable training state, so the run cannot go on: {error}") from error
+
+
+def _under(prefix: str, arrays: Arrays) -> Arrays:
+    return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
