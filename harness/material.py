@@ -61,10 +61,10 @@ def gather(config: Config, bench: Bench) -> Material:
     base = bench.base(config.model)
     check_model(config, num_blocks=base.num_blocks)
     train_split, valid_split = _load(config, base, "train"), _load(config, base, "valid")
-    valid_split = fixed_subset(valid_split, config.train.valid_rows)
     test_split = _load(config, base, "test") if config.train.test else None
     for split in (train_split, valid_split, *([test_split] if test_split else [])):
         warnings += split.warnings(config.train.max_seq_length)
+    valid_split = fixed_subset(valid_split, config.train.valid_rows)
     warnings += check_data(config, train_rows=len(train_split.rows), valid_rows=len(valid_split.rows))
     spec = spec_for(config.lora, base.model, base=base.path, base_revision=base.revision)
     init = None if config.train.init_adapter is None else find_adapter(config.train.init_adapter, lambda: bench.store)

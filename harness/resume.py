@@ -1,6 +1,7 @@
 """Which unfinished run to go on with, and what it left in its folder."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from harness.tuning.state import LoopState, load_state
 
 PARTS_FILE = "identity.json"
 STATE_FILE = "state.safetensors"
+LOCK_FILE = ".lock"
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ def _refuse_other(run_id: str, store: Store, parts: Parts) -> None:
 
 
 def clean(folder: Path) -> None:
-    """Remove what a process that was killed left half-written: only hidden files are."""
+    """Remove what a process that was killed left half-written: its names begin with a dot."""
     for leftover in [*folder.glob(".*"), *folder.glob("adapters/.*")]:
-        if leftover.is_file() and leftover.name != ".lock":
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        elif leftover.name != LOCK_FILE:
             leftover.unlink()

@@ -25,7 +25,7 @@ from harness.models.adapter import WEIGHTS_FILE, AdapterFiles, attached, load_we
 from harness.models.device import device, versions
 from harness.progress import Display, duration
 from harness.record import EventLog, draw_losses, git_state
-from harness.resume import PARTS_FILE, STATE_FILE, Unfinished, clean, find_unfinished
+from harness.resume import LOCK_FILE, PARTS_FILE, STATE_FILE, Unfinished, clean, find_unfinished
 from harness.sampling.samples import Origin, Sample, append_sample, sample
 from harness.tracking.overview import BEST
 from harness.tracking.registry import OBJECTIVE
@@ -97,7 +97,7 @@ def train_run(config: Config, bench: Bench, place: Place) -> FinishedRun:
     run_id = former.run_id if former else start({"identity": identity_of(material.parts)}).run_id
     folder = bench.store.runs / run_id
     folder.mkdir(parents=True, exist_ok=True)
-    with only_process(folder / ".lock", f"run {run_id}"):
+    with only_process(folder / LOCK_FILE, f"run {run_id}"):
         taken_up = TrackedRun.go_on if former else TrackedRun
         run = taken_up(bench.store, experiment_id, run_id)
         work = _Work(config, material, run, EventLog(folder / "log.jsonl"), folder, name, bench.display)

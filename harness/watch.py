@@ -53,11 +53,12 @@ class RunWatcher:
     def go_on(self, course: Course) -> None:
         """Take up what an interrupted process left, up to the step that is gone on from."""
         events = [event for event in self._log.read() if event.get("step", math.inf) <= course.step]
-        self.windows = [_record(Window, event) for event in events if event["event"] == "trained"]
-        self.scores = [_record(Score, event) for event in events if event["event"] == "scored"]
+        # by step: what an earlier process had done beyond its last state was done again, to the same numbers
+        windows = {event["step"]: _record(Window, event) for event in events if event["event"] == "trained"}
+        scores = {event["step"]: _record(Score, event) for event in events if event["event"] == "scored"}
+        self.windows, self.scores = list(windows.values()), list(scores.values())
         self._log.write("resumed", step=course.step)
         self._model_ids = logged_checkpoints(self._run)
-        scores = {score.step: score for score in self.scores}
         for path in sorted(self._adapters.glob("*_adapters.safetensors")):
             step = checkpoint_step(path)
             if step is None or step > course.step:

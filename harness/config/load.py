@@ -135,7 +135,7 @@ def _rule(error: ErrorDetails) -> str:
         case "less_than":
             return f"less than {context['lt']:g}"
         case "literal_error":
-            return str(context["expected"]).replace("'", "")
+            return str(context["expected"]).replace("'", "").replace("False", "false")
         case "int_type" | "int_from_float":
             return "a whole number"
         case "float_type" | "finite_number":

@@ -35,7 +35,7 @@ def test_flat_names_are_the_names_that_users_type() -> None:
         ("train.keep=0", "train.keep must be all or at least 1, but got 0"),
         ("train.learning_rate=0", "train.learning_rate must be more than 0, but got 0"),
         ("train.mask_prompt=1", "train.mask_prompt must be true or false, but got 1"),
-        ("train.resume=yes", "train.resume must be False or auto or a run's id of 32 hex digits, but got 'yes'"),
+        ("train.resume=yes", "train.resume must be false or auto or a run's id of 32 hex digits, but got 'yes'"),
         ("judge.model=gpt", "judge.model is 'gpt', but judging is not there yet; leave judge.model=null"),
         ("generate.top_p=0", "generate.top_p must be more than 0, but got 0"),
     ],

@@ -3,6 +3,7 @@
 An instant is a call into what a run does to the world: computing, writing and renaming files, logging.
 """
 
+import json
 import random
 import subprocess
 import sys
@@ -110,6 +111,9 @@ def _kill_and_go_on(undisturbed: tuple[Path, str, int], home: Path, seed: int) -
     assert sorted(int(model.tags["step"]) for model in models) == [
         int(name[:7]) for name in sorted(expected) if name[0] == "0"
     ]
+    report = json.loads((store.runs / run_id / "report.json").read_text("utf-8"))
+    assert [entry["step"] for entry in report["validations"]] == [0, 2, 3, 4, 6, 8]
+    assert [entry["step"] for entry in report["training"]] == [2, 4, 6, 8]
     left = [path for path in (store.runs / run_id).rglob(".*") if path.name != ".lock"]
     assert left == [], "no half-written file stays"
 

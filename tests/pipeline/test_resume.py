@@ -1,0 +1,233 @@
+"""Which run is gone on with, what is refused, and what a run can start from or only evaluate."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import mlx.core as mx
+import pytest
+
+from harness.config.schema import Config, TrackingConfig
+from harness.errors import HarnessError
+from harness.files import only_process
+from harness.identity import differences, identity_of
+from harness.material import Bench, gather
+from harness.models.adapter import read_adapter
+from harness.progress import Display
+from harness.resume import PARTS_FILE, STATE_FILE
+from harness.run import FinishedRun, Place, train_run
+from harness.tracking.store import Store, open_store
+from harness.watch import RunWatcher
+
+Quick = Callable[..., Config]
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    home = tmp_path_factory.mktemp("resume")
+    return Bench(open_store(TrackingConfig(uri=f"sqlite:///{home / 'mlflow.db'}")), Display())
+
+
+def _run(bench: Bench, config: Config, overrides: list[str] | None = None) -> FinishedRun:
+    return train_run(config, bench, Place(overrides=overrides or []))
+
+
+def _interrupt_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Ctrl-C at the update after the one given."""
+    update = RunWatcher.on_update
+
+    def interrupted(self: RunWatcher, at: int, loss: float) -> None:
+        if at > step:
+            raise KeyboardInterrupt
+        update(self, at, loss)
+
+    monkeypatch.setattr(RunWatcher, "on_update", interrupted)
+
+
+def _interrupted(bench: Bench, config: Config, monkeypatch: pytest.MonkeyPatch, after: int = 4) -> str:
+    """A run stopped by Ctrl-C; its id."""
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        _interrupt_after(patch, after)
+        _run(bench, config)
+    experiment = bench.store.experiment_id(config.name)
+    found = bench.store.client.search_runs([experiment], order_by=["attributes.start_time DESC"], max_results=1)
+    return str(found[0].info.run_id)
+
+
+def _last_weights(store: Store, run_id: str) -> dict[str, mx.array]:
+    weights = mx.load(str(store.runs / run_id / "adapters" / "0000006_adapters.safetensors"))
+    assert isinstance(weights, dict)
+    return weights
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_does(
+    bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = quick_config("name=goes-on", "lora.dropout=0.1")
+    run_id = _interrupted(bench, config, monkeypatch)
+    assert f"go on with: python -m harness.train train.resume={run_id}" in capsys.readouterr().err
+    whole = _run(bench, config)
+    rest = _run(bench, quick_config("name=goes-on", "lora.dropout=0.1", f"train.resume={run_id}"))
+    assert rest.run_id == run_id != whole.run_id
+    assert rest.outcome.best.loss == whole.outcome.best.loss
+    first, second = _last_weights(bench.store, run_id), _last_weights(bench.store, whole.run_id)
+    assert all(mx.array_equal(first[key], second[key]).item() for key in first)
+    history = bench.store.client.get_metric_history(run_id, "valid/loss")
+    assert [point.step for point in history] == [0, 3, 6], "one MLflow run, each point once"
+    report = json.loads((rest.folder / "report.json").read_text("utf-8"))
+    assert [entry["step"] for entry in report["validations"]] == [0, 3, 6]
+    assert [entry["step"] for entry in report["training"]] == [2, 4, 6]
+    assert not (rest.folder / STATE_FILE).exists(), "a finished run keeps no state"
+
+
+def test_auto_goes_on_with_the_same_identity_only(
+    bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = _interrupted(bench, quick_config("name=auto"), monkeypatch)
+    other = _run(bench, quick_config("name=auto", "train.resume=auto", "lora.rank=4"))
+    assert other.run_id != run_id
+    same = _run(bench, quick_config("name=auto", "train.resume=auto", "train.steps_per_report=3"))
+    assert same.run_id == run_id
+    again = _run(bench, quick_config("name=auto", "train.resume=auto"))
+    assert again.run_id != run_id, "a finished run is not gone on with"
+
+
+def test_another_identity_is_refused_naming_what_differs(
+    bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = _interrupted(bench, quick_config("name=other"), monkeypatch)
+    with pytest.raises(HarnessError, match="is another run: lora.rank was 8 and is 4, train.learning_rate was 0.005"):
+        _run(bench, quick_config("name=other", f"train.resume={run_id}", "lora.rank=4", "train.learning_rate=0.001"))
+
+
+def test_a_finished_run_is_not_gone_on_with(bench: Bench, quick_config: Quick) -> None:
+    done = _run(bench, quick_config("name=finished"))
+    with pytest.raises(HarnessError, match="names a run that is finished"):
+        _run(bench, quick_config("name=finished", f"train.resume={done.run_id}"))
+
+
+def test_a_run_stopped_before_its_first_checkpoint_is_refused(
+    bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id = _interrupted(bench, quick_config("name=early"), monkeypatch, after=1)
+    assert "stopped before the first checkpoint" in capsys.readouterr().err
+    with pytest.raises(HarnessError, match="was stopped before its first checkpoint; start it anew"):
+        _run(bench, quick_config("name=early", f"train.resume={run_id}"))
+
+
+def test_a_run_whose_folder_is_elsewhere_is_refused(
+    bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = _interrupted(bench, quick_config("name=elsewhere"), monkeypatch)
+    shutil.rmtree(bench.store.runs / run_id)
+    with pytest.raises(HarnessError, match="must have its folder here"):
+        _run(bench, quick_config("name=elsewhere", f"train.resume={run_id}"))
+
+
+def test_two_processes_cannot_work_on_one_run(
+    bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = _interrupted(bench, quick_config("name=twice"), monkeypatch)
+    with (
+        only_process(bench.store.runs / run_id / ".lock", "the test"),
+        pytest.raises(
+            HarnessError, match=f"run {run_id} is in the hands of process {os.getpid()}; wait for it or stop it"
+        ),
+    ):
+        _run(bench, quick_config("name=twice", f"train.resume={run_id}"))
+
+
+def test_what_only_watches_is_not_part_of_the_identity(bench: Bench, quick_config: Quick) -> None:
+    def identity(*overrides: str) -> str:
+        return identity_of(gather(quick_config(*overrides), bench).parts)
+
+    plain = identity()
+    for same in (
+        "name=else",
+        "train.steps_per_eval=2",
+        "train.steps_per_report=1",
+        "train.save_every=2",
+        "train.valid_rows=3",
+        "train.keep=1",
+        "train.test=true",
+        "generate.seed=5",
+        "lora.scale=20.0",
+        "lora.alpha=160",
+    ):
+        assert identity(same) == plain, same
+    for other in ("lora.rank=4", "lora.dropout=0.1", "train.seed=1", "train.iters=7", "train.max_seq_length=80"):
+        assert identity(other) != plain, other
+
+
+def test_differences_name_both_values() -> None:
+    assert differences({"a": 1, "b": 2}, {"a": 1, "b": 3}) == "b was 2 and is 3"
+
+
+def test_a_warm_start_begins_with_the_adapters_weights(bench: Bench, quick_config: Quick) -> None:
+    first = _run(bench, quick_config("name=warm"))
+    second = _run(bench, quick_config("name=warm", f"train.init_adapter=runs:/{first.run_id}", "train.seed=3"))
+    assert second.outcome.start.loss == first.outcome.best.loss
+    assert second.outcome.best.loss < first.outcome.best.loss
+    parts = json.loads((second.folder / PARTS_FILE).read_text("utf-8"))
+    assert parts["start"] and parts != json.loads((first.folder / PARTS_FILE).read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("lora.rank=4", "has lora.rank=8, but this run 4; make them the same"),
+        ("lora.num_layers=1", "has lora.num_layers=2, but this run 1"),
+        ("lora.keys=[q_proj]", r"but this run \[self_attn.q_proj\]; make them the same"),
+        ("lora.fine_tune_type=dora", "has lora.fine_tune_type=lora, but this run dora"),
+    ],
+)
+def test_a_warm_start_from_another_adapter_is_refused(
+    bench: Bench, quick_config: Quick, override: str, complaint: str
+) -> None:
+    first = _run(bench, quick_config("name=misfit", "train.iters=1", "generate.prompts=[]"))
+    with pytest.raises(HarnessError, match=complaint):
+        _run(bench, quick_config("name=misfit", f"train.init_adapter={first.folder / 'adapters'}", override))
+
+
+def test_a_warm_start_from_another_base_is_refused(bench: Bench, quick_config: Quick, tmp_path: Path) -> None:
+    first = _run(bench, quick_config("name=base", "train.iters=1", "generate.prompts=[]"))
+    shutil.copytree(first.folder / "adapters", tmp_path / "a", symlinks=False)
+    config = json.loads((tmp_path / "a" / "adapter_config.json").read_text())
+    (tmp_path / "a" / "adapter_config.json").write_text(json.dumps(config | {"model_revision": "0123"}))
+    with pytest.raises(
+        HarnessError, match="was trained on builtin:tiny at 0123, but this run's base is builtin:tiny at"
+    ):
+        _run(bench, quick_config("name=base", f"train.init_adapter={tmp_path / 'a'}"))
+
+
+def test_evaluating_only_scores_an_adapter_on_valid_and_test(bench: Bench, quick_config: Quick) -> None:
+    trained = _run(bench, quick_config("name=evaluate", "train.test=true"))
+    scored = _run(
+        bench,
+        quick_config("name=evaluate", "train.iters=0", "train.test=true", f"train.init_adapter=runs:/{trained.run_id}"),
+    )
+    metrics = [bench.store.client.get_run(each.run_id).data.metrics for each in (trained, scored)]
+    assert metrics[0]["valid/best_loss"] == metrics[1]["valid/best_loss"]
+    assert metrics[0]["test/loss"] == metrics[1]["test/loss"] > 0
+    assert not list((scored.folder / "adapters").glob("*.safetensors"))
+    samples = [json.loads((each.folder / "samples.jsonl").read_text("utf-8")) for each in (trained, scored)]
+    assert samples[0]["text"] == samples[1]["text"]
+
+
+def test_the_bare_base_can_be_evaluated(bench: Bench, quick_config: Quick) -> None:
+    scored = _run(bench, quick_config("name=bare", "train.iters=0", "train.test=true"))
+    assert scored.outcome.best.step == 0 and scored.outcome.updates == 0
+
+
+def test_a_missing_test_split_is_refused(bench: Bench, quick_config: Quick, poems: Path, tmp_path: Path) -> None:
+    for name in ("train", "valid"):
+        shutil.copy(poems / f"{name}.jsonl", tmp_path)
+    with pytest.raises(HarnessError, match="test.jsonl is not there"):
+        _run(bench, quick_config("train.test=true", f"data.path={tmp_path}"))
+
+
+def test_a_runs_adapter_is_the_best_checkpoint(bench: Bench, quick_config: Quick) -> None:
+    done = _run(bench, quick_config("name=best"))
+    assert read_adapter(done.folder / "adapters").iteration == done.outcome.best.step
