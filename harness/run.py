@@ -179,6 +179,8 @@ def _work(work: _Work, place: Place, former: Unfinished | None) -> Outcome:
         with work.display.updates(total_updates(settings, len(material.train.rows)), work.name):
             state = former.state if former else None
             outcome = train(model, material.train, material.valid, settings, watcher, resume=state)
+    if outcome.updates < total_updates(settings, len(material.train.rows)):
+        work.display.say(f"stopped after update {outcome.updates}: {settings.patience} validations without a new best")
     adapter = _best_adapter(work)
     test = _score_test(work, adapter, outcome)
     samples = _write_samples(work, adapter, outcome)

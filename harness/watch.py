@@ -77,6 +77,7 @@ class RunWatcher:
         self._display.update(window.step, loss=window.loss, speed=window.tokens_per_second)
         values = {
             "train/loss": window.loss,
+            "train/grad_norm": window.grad_norm,
             "train/learning_rate": window.learning_rate,
             "train/tokens_per_second": window.tokens_per_second,
         }

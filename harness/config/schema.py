@@ -71,6 +71,7 @@ class TrainConfig:
     save_every: Count
     valid_rows: Count | None
     keep: Literal["all"] | Count
+    patience: Count | None
     seed: Seed
     test: bool
     resume: Literal[False, "auto"] | Annotated[str, Field(pattern="^[0-9a-f]{32}$")]

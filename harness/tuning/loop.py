@@ -33,10 +33,14 @@ ENGINE = 1
 
 @dataclass(frozen=True)
 class Window:
-    """Training since the last report. `loss`: nats a learned token; `targets`: learned tokens in `seconds`."""
+    """Training since the last report. `loss`: nats a learned token; `targets`: learned tokens in `seconds`.
+
+    `grad_norm`: of the last update, before it was clipped.
+    """
 
     step: int
     loss: float
+    grad_norm: float
     learning_rate: float
     targets: int
     seconds: float
@@ -83,7 +87,8 @@ def train(
     """Train the attached adapter for the configured number of updates, from the start or from `resume`.
 
     Validation runs before the first update, at each multiple of steps_per_eval and save_every, and after
-    the last: always after the update, on exactly the weights that are then handed to the watcher.
+    the last: always after the update, on exactly the weights that are then handed to the watcher. With
+    `patience`, that many validations in a row without a new best end the run.
 
     Raises:
         HarnessError: when the loss is not finite any more.
@@ -97,35 +102,39 @@ def train(
         if resume is None:
             start = evaluator.score(0, watcher.on_validating)
             watcher.on_score(start, None, best=False)
-            course = Course(start, start, start, 0.0, 0.0, 0, 0.0)
+            course = Course(start, start, start, 0, 0.0, 0.0, 0, 0.0)
         else:
             restore(resume, model, optimizer)
             course = resume.course
         meter = _Meter(optimizer, course)
         step_function = make_step(model, optimizer, max_grad_norm=settings.max_grad_norm)
         micro_batches = _micro_batches(train_split, settings, course.step)
-        for step in range(course.step + 1, updates + 1):
+        step = course.step
+        while step < updates and not _out_of_patience(course, settings):
+            step += 1
             model.train()
             tic = time.perf_counter()
-            total, targets = _update(step_function, micro_batches, step, train_split)
+            total, targets, norm = _update(step_function, micro_batches, step, train_split)
             meter.add(total, targets, time.perf_counter() - tic)
             watcher.on_update(step, total / targets)
             if step % settings.steps_per_report == 0 or step == updates:
-                watcher.on_window(meter.read(step))
+                watcher.on_window(meter.read(step, norm))
             save = step % settings.save_every == 0 or step == updates
             if save or step % settings.steps_per_eval == 0:
                 score = evaluator.score(step, watcher.on_validating)
                 _check_finite(score.loss, f"the validation loss after update {step}")
                 best = course.best.step == 0 or score.loss < course.best.loss
-                course = meter.course(course.start, score, score if best else course.best)
-                watcher.on_score(score, capture(model, optimizer, course) if save or best else None, best=best)
+                course = meter.after(course, score, best=best)
+                save = save or best or _out_of_patience(course, settings)
+                watcher.on_score(score, capture(model, optimizer, course) if save else None, best=best)
         model.eval()
     peak_gb = mx.get_peak_memory() / 1e9
-    return Outcome(course.start, course.last, course.best, updates, course.train_seconds, peak_gb)
+    return Outcome(course.start, course.last, course.best, course.step, course.train_seconds, peak_gb)
 
 
-# (tokens, learn, carried, last) -> loss sum, targets, carried: see make_step
-StepFunction = Callable[[mx.array, mx.array, Any, bool], tuple[mx.array, mx.array, Any]]
+# (tokens, learn, carried, last) -> loss sum, targets, norm of the gradient, carried: see make_step
+StepResult = tuple[mx.array, mx.array, mx.array | None, Any]
+StepFunction = Callable[[mx.array, mx.array, Any, bool], StepResult]
 
 
 def make_step(model: nn.Module, optimizer: optim.Optimizer, *, max_grad_norm: float | None) -> StepFunction:
@@ -139,20 +148,19 @@ def make_step(model: nn.Module, optimizer: optim.Optimizer, *, max_grad_norm: fl
     state = [model.state, optimizer.state, mx.random.state]
 
     @partial(mx.compile, inputs=state, outputs=state)
-    def step(tokens: mx.array, learn: mx.array, carried: Any, last: bool) -> tuple[mx.array, mx.array, Any]:
+    def step(tokens: mx.array, learn: mx.array, carried: Any, last: bool) -> StepResult:
         (total, targets), gradient = loss_and_gradient(model, tokens, learn)
         if carried is not None:
             total, targets = total + carried[0], targets + carried[1]
             gradient = tree_map(lambda new, old: new + old, gradient, carried[2])
         if not last:
-            return total, targets, (total, targets, gradient)
+            return total, targets, None, (total, targets, gradient)
         gradient = tree_map(lambda summed: summed / targets, gradient)
-        if max_grad_norm is not None:
-            gradient, _ = optim.clip_grad_norm(gradient, max_grad_norm)
+        gradient, norm = optim.clip_grad_norm(gradient, math.inf if max_grad_norm is None else max_grad_norm)
         optimizer.update(model, gradient)
-        return total, targets, None
+        return total, targets, norm, None
 
-    def evaluated(tokens: mx.array, learn: mx.array, carried: Any, last: bool) -> tuple[mx.array, mx.array, Any]:
+    def evaluated(tokens: mx.array, learn: mx.array, carried: Any, last: bool) -> StepResult:
         result = step(tokens, learn, carried, last)
         mx.eval(state, result)
         return result
@@ -175,24 +183,30 @@ def _micro_batches(split: Split, settings: TrainConfig, updates_done: int) -> It
 
 def _update(
     step_function: StepFunction, micro_batches: Iterator[list[Batch]], step: int, split: Split
-) -> tuple[float, int]:
-    """One optimizer update; returns the summed loss and the number of learned tokens."""
+) -> tuple[float, int, float]:
+    """One optimizer update; returns the summed loss, the number of learned tokens and the gradient's norm."""
     batches = next(micro_batches)
     carried: Any = None
-    total = targets = mx.array(0.0)
-    for index, batch in enumerate(batches):
-        total, targets, carried = step_function(batch.tokens, batch.learn, carried, index == len(batches) - 1)
-    value = total.item()
+    for batch in batches[:-1]:
+        *_, carried = step_function(batch.tokens, batch.learn, carried, False)
+    total, targets, norm, _ = step_function(batches[-1].tokens, batches[-1].learn, carried, True)
+    assert norm is not None, "the last micro-batch of an update gives it"
     lines = ", ".join(str(line) for batch in batches for line in batch.lines)
-    _check_finite(value, f"the loss at update {step} (lines {lines} of {split.path.name})")
-    return value, int(targets.item())
+    where = f"update {step} (lines {lines} of {split.path.name})"
+    _check_finite(total.item(), f"the loss at {where}")
+    _check_finite(norm.item(), f"the gradient at {where}")
+    return total.item(), int(targets.item()), norm.item()
+
+
+def _out_of_patience(course: Course, settings: TrainConfig) -> bool:
+    return settings.patience is not None and course.stale >= settings.patience
 
 
 def _check_finite(loss: float, what: str) -> None:
     if not math.isfinite(loss):
         raise HarnessError(
             f"{what} must be a finite number, but is {loss}; lower train.learning_rate or lora.scale, "
-            "or set train.max_grad_norm=1"
+            "set train.max_grad_norm=1, or start from an earlier checkpoint with train.init_adapter"
         )
 
 
@@ -210,14 +224,18 @@ class _Meter:
         self._seconds += seconds
         self._all_seconds += seconds
 
-    def read(self, step: int) -> Window:
+    def read(self, step: int, grad_norm: float) -> Window:
         rate = float(self._optimizer.learning_rate.item())
-        window = Window(step, self._loss / self._targets, rate, self._targets, self._seconds)
+        window = Window(step, self._loss / self._targets, grad_norm, rate, self._targets, self._seconds)
         self._loss, self._targets, self._seconds = 0.0, 0, 0.0
         return window
 
-    def course(self, start: Score, last: Score, best: Score) -> Course:
-        return Course(start, last, best, self._all_seconds, self._loss, self._targets, self._seconds)
+    def after(self, course: Course, score: Score, *, best: bool) -> Course:
+        """The course with one more validation."""
+        sums = (self._all_seconds, self._loss, self._targets, self._seconds)
+        if best:
+            return Course(course.start, score, score, 0, *sums)
+        return Course(course.start, score, course.best, course.stale + 1, *sums)
 
 
 def estimated_seconds(start: Score, train_split: Split, valid_split: Split, settings: TrainConfig) -> float:

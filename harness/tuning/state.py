@@ -25,11 +25,15 @@ Arrays = dict[str, mx.array]
 
 @dataclass(frozen=True)
 class Course:
-    """How far a run has come: scores so far, seconds of training, and sums since the last report."""
+    """How far a run has come: scores so far, seconds of training, and sums since the last report.
+
+    `stale`: validations since the best one.
+    """
 
     start: Score
     last: Score
     best: Score
+    stale: int
     train_seconds: float
     window_loss: float
     window_targets: int

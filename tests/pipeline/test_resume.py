@@ -9,7 +9,7 @@ from pathlib import Path
 import mlx.core as mx
 import pytest
 
-from harness.config.schema import Config, TrackingConfig
+from harness.config.schema import Config, TrackingConfig, TrainConfig
 from harness.errors import HarnessError
 from harness.files import only_process
 from harness.identity import differences, identity_of
@@ -226,6 +226,25 @@ def test_a_missing_test_split_is_refused(bench: Bench, quick_config: Quick, poem
         shutil.copy(poems / f"{name}.jsonl", tmp_path)
     with pytest.raises(HarnessError, match="test.jsonl is not there"):
         _run(bench, quick_config("train.test=true", f"data.path={tmp_path}"))
+
+
+def test_a_run_that_diverges_fails_with_its_good_checkpoints_kept(
+    bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The learning rate explodes at update 5, after the checkpoint of update 3."""
+
+    def explode(train: TrainConfig, updates: int) -> Callable[[mx.array], mx.array]:
+        return lambda step: mx.where(step < 4, 1e-3, 1e30)
+
+    monkeypatch.setattr("harness.tuning.optimizer.learning_rate", explode)
+    with pytest.raises(HarnessError, match=r"must be a finite number, but is (nan|inf); lower train.learning_rate"):
+        _run(bench, quick_config("name=diverges", "train.iters=20"))
+    (run,) = bench.store.client.search_runs([bench.store.experiment_id("diverges")])
+    assert run.info.status == "FAILED" and "(lines " in run.data.tags["failure"]
+    adapter = read_adapter(bench.store.runs / run.info.run_id / "adapters")
+    weights = mx.load(str(adapter.weights))
+    assert isinstance(weights, dict) and adapter.iteration == 3
+    assert all(mx.isfinite(value).all().item() for value in weights.values())
 
 
 def test_a_runs_adapter_is_the_best_checkpoint(bench: Bench, quick_config: Quick) -> None:

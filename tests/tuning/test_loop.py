@@ -256,6 +256,18 @@ def test_the_best_validation_so_far_is_saved_between_checkpoints(
     assert outcome.best.step == recorder.best[-1]
 
 
+def test_patience_ends_a_run_that_no_longer_improves(base: Base, make_spec: MakeSpec, splits: Splits) -> None:
+    worse = {"learning_rate": 0.3, "warmup": 0.0, "lr_schedule": "constant", "steps_per_eval": 1}
+    settings = _settings(iters=30, patience=3, **worse)
+    recorder, weights, outcome = _train(base, make_spec(), splits, settings)
+    assert outcome.updates < 30 and outcome.updates == outcome.best.step + 3 == recorder.scores[-1].step
+    assert _same(recorder.saved[outcome.updates], weights), "the last weights are saved too"
+    rest = Recorder()
+    with attached(base.model, make_spec(), seed=0):
+        again = train(base.model, *splits, settings, rest, resume=recorder.states[outcome.updates])
+    assert (again.updates, rest.losses) == (outcome.updates, []), "a run that patience ended stays ended"
+
+
 def test_validation_is_the_mean_over_every_learned_token(base: Base, splits: Splits) -> None:
     rows = splits[1].rows
     total = count = 0.0
