@@ -6,6 +6,7 @@ next but what a Bench holds.
 
 import dataclasses
 import shlex
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -21,7 +22,16 @@ from harness.errors import HarnessError
 from harness.files import only_process, write_json, write_text
 from harness.identity import identity_of
 from harness.material import Bench, Material, gather
-from harness.models.adapter import WEIGHTS_FILE, AdapterFiles, attached, load_weights, loaded, read_adapter, save_spec
+from harness.models.adapter import (
+    WEIGHTS_FILE,
+    AdapterFiles,
+    adapter_weights,
+    attached,
+    load_weights,
+    loaded,
+    read_adapter,
+    save_spec,
+)
 from harness.models.device import device, versions
 from harness.progress import Display, duration
 from harness.record import EventLog, draw_losses, git_state
@@ -102,7 +112,7 @@ def train_run(config: Config, bench: Bench, place: Place) -> FinishedRun:
         run = taken_up(bench.store, experiment_id, run_id)
         work = _Work(config, material, run, EventLog(folder / "log.jsonl"), folder, name, bench.display)
         with _status_kept(work, place):
-            outcome = _work(work, place, former)
+            outcome = _phases(work, place, former)
     bench.display.say(
         f"{name}: {OBJECTIVE} {outcome.start.loss:.4f} → {outcome.best.loss:.4f}, "
         f"perplexity {outcome.best.perplexity:.1f}, after {outcome.best.step} updates; "
@@ -151,7 +161,7 @@ def _how_to_go_on(work: _Work, place: Place) -> str:
     return f"go on with: {command}"
 
 
-def _work(work: _Work, place: Place, former: Unfinished | None) -> Outcome:
+def _phases(work: _Work, place: Place, former: Unfinished | None) -> Outcome:
     """The phases of a run; each lets go of what the next does not need."""
     material, settings = work.material, work.config.train
     watcher = RunWatcher(
@@ -174,6 +184,7 @@ def _work(work: _Work, place: Place, former: Unfinished | None) -> Outcome:
     with attached(model, material.spec, seed=settings.seed):
         if material.init is not None:
             load_weights(model, material.init.weights)
+        _check_disk(work, sum(value.nbytes for value in adapter_weights(model).values()))
         work.display.say(f"reading the weights of {material.base.path}")
         material.base.materialize()
         with work.display.updates(total_updates(settings, len(material.train.rows)), work.name):
@@ -208,6 +219,29 @@ def _log_beginning(work: _Work, place: Place) -> None:
     work.log.write("started", run=run.run_id, overrides=place.overrides, data=describe(material.splits))
     for warning in material.warnings:
         work.log.write("warning", text=warning)
+
+
+def _check_disk(work: _Work, adapter_bytes: int) -> None:
+    """Say what the checkpoints will take, and refuse a run that the disk cannot hold.
+
+    The state to go on from holds the adapter and at most two numbers of the optimizer for each of its own,
+    and is there twice while it is written.
+    """
+    settings = work.config.train
+    updates = total_updates(settings, len(work.material.train.rows))
+    saved = updates // settings.save_every + 1
+    improving = updates // settings.steps_per_eval  # each may be the best so far
+    checkpoints = saved + improving if settings.keep == "all" else settings.keep + 1
+    need, free = (checkpoints + 6) * adapter_bytes, shutil.disk_usage(work.folder).free
+    if need > free:
+        raise HarnessError(
+            f"{checkpoints} checkpoints of {adapter_bytes / 1e6:.1f} MB and the state need up to {need / 1e9:.1f} GB, "
+            f"but {work.folder} has {free / 1e9:.1f} GB free; set train.keep=3, or make room"
+        )
+    if updates:
+        work.display.say(
+            f"up to {checkpoints} checkpoints of {adapter_bytes / 1e6:.1f} MB, {need / 1e6:.0f} MB at most in all"
+        )
 
 
 def _lineage(work: _Work, place: Place) -> dict[str, str]:

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlx.core as mx
 import pytest
@@ -245,6 +246,18 @@ def test_a_run_that_diverges_fails_with_its_good_checkpoints_kept(
     weights = mx.load(str(adapter.weights))
     assert isinstance(weights, dict) and adapter.iteration == 3
     assert all(mx.isfinite(value).all().item() for value in weights.values())
+
+
+def test_a_run_that_the_disk_cannot_hold_is_refused_before_it_trains(
+    bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = _run(bench, quick_config("name=disk", "train.save_every=2"))
+    assert "up to 6 checkpoints of " in capsys.readouterr().err
+    used = sum(path.stat().st_size for path in done.folder.rglob("*.safetensors") if not path.is_symlink())
+    assert used > 0
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=used))
+    with pytest.raises(HarnessError, match=r"need up to .* GB, but .* has 0.0 GB free; set train.keep=3, or make room"):
+        _run(bench, quick_config("name=disk", "train.save_every=2"))
 
 
 def test_a_runs_adapter_is_the_best_checkpoint(bench: Bench, quick_config: Quick) -> None:
