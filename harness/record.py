@@ -49,7 +49,7 @@ def draw_losses(path: Path, windows: list[Window], scores: list[Score], title: s
         (best.step, best.loss),
         textcoords="offset points",
         xytext=(0, 10),
-        ha="center",
+        ha="right" if best.step > scores[-1].step / 2 else "left",  # towards the middle: it must not be cut off
     )
     axes.margins(y=0.15)
     axes.set(xlabel="optimizer updates", ylabel="loss in nats a token", title=title)

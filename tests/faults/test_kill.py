@@ -86,7 +86,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, in
     return home, run_id.strip(), int(calls)
 
 
-def _kill_and_go_on(undisturbed: tuple[Path, str, int], home: Path, seed: int) -> None:
+def check_a_killed_run_goes_on(undisturbed: tuple[Path, str, int], home: Path, seed: int) -> None:
     reference, reference_id, calls = undisturbed
     rng = random.Random(seed)
     for _ in range(2):  # killed twice: a resumed run must bear it too
@@ -122,7 +122,7 @@ def _kill_and_go_on(undisturbed: tuple[Path, str, int], home: Path, seed: int) -
 def test_a_killed_run_goes_on_to_the_same_weights(
     undisturbed: tuple[Path, str, int], tmp_path: Path, seed: int
 ) -> None:
-    _kill_and_go_on(undisturbed, tmp_path, seed)
+    check_a_killed_run_goes_on(undisturbed, tmp_path, seed)
 
 
 @pytest.mark.slow
@@ -130,4 +130,4 @@ def test_a_killed_run_goes_on_to_the_same_weights(
 def test_a_killed_run_goes_on_to_the_same_weights_at_many_instants(
     undisturbed: tuple[Path, str, int], tmp_path: Path, seed: int
 ) -> None:
-    _kill_and_go_on(undisturbed, tmp_path, seed)
+    check_a_killed_run_goes_on(undisturbed, tmp_path, seed)
