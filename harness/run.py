@@ -16,6 +16,7 @@ import yaml
 
 from harness.config.checks import total_updates
 from harness.config.load import flat
+from harness.config.overrides import as_typed
 from harness.config.schema import Config
 from harness.data.dataset import describe
 from harness.errors import HarnessError
@@ -156,7 +157,7 @@ def _status_kept(work: _Work, place: Place) -> Iterator[None]:
 def _how_to_go_on(work: _Work, place: Place) -> str:
     if not (work.folder / STATE_FILE).exists():
         return f"stopped before the first checkpoint of run {work.run.run_id}: nothing to go on from"
-    overrides = [word for word in place.overrides if not word.startswith("train.resume=")]
+    overrides = [as_typed(word) for word in place.overrides if not word.startswith("train.resume=")]
     command = shlex.join(["python", "-m", "harness.train", *overrides, f"train.resume={work.run.run_id}"])
     return f"go on with: {command}"
 

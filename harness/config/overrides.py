@@ -48,6 +48,15 @@ def check_names(names: Sequence[str], command: type, conf: Path = CONF) -> None:
         raise HarnessError(f"{bare} is not a setting{did_you_mean(bare, known)}; --cfg job lists them all")
 
 
+def as_typed(word: str) -> str:
+    """What a user would type for a word that `prepare` has quoted."""
+    key, _, value = word.partition("=")
+    if len(value) < 2 or not (value.startswith("'") and value.endswith("'")):
+        return word
+    text = value[1:-1].replace("\\'", "'").replace("\\\\", "\\")
+    return f"{key}={text}" if _quoted(key, text, multirun=False) == value else word
+
+
 def _prepare_word(word: str, command: type, conf: Path, *, multirun: bool) -> str:
     match = _OVERRIDE.match(word)
     if word.startswith("-") or not match:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.config.overrides import check_names, prepare
+from harness.config.overrides import as_typed, check_names, prepare
 from harness.config.schema import Config, GenerateCommand
 from harness.errors import HarnessError
 from tests.conftest import compose_config
@@ -30,6 +30,14 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(word: str, hint: str) -
 def test_any_theme_arrives_as_it_was_typed(theme: str) -> None:
     command = compose_config(f"theme={theme}", command=GenerateCommand, config_name="generate")
     assert command.theme == theme
+
+
+@pytest.mark.parametrize(
+    "word", ["theme=河", "theme=a b", "theme=it's", "theme=a,b", "theme=back\\slash", "themes=w.txt"]
+)
+def test_a_quoted_word_can_be_shown_as_it_was_typed(word: str) -> None:
+    (prepared,) = prepare([word], GenerateCommand)
+    assert as_typed(prepared) == word
 
 
 def test_a_list_of_themes_arrives_as_a_list() -> None:
