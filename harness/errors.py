@@ -1,5 +1,11 @@
-"""The one exception that users are meant to read."""
+"""The one exception that users are meant to read, and how any is said in a line."""
 
 
 class HarnessError(Exception):
     """Something the user can mend. The message is one line: the rule, the value, the next step."""
+
+
+def reason(error: BaseException) -> str:
+    """One line that says what a run or a trial died of."""
+    said = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+    return " ".join(said.split())

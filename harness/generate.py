@@ -29,6 +29,8 @@ def _checked(command: GenerateCommand) -> tuple[list[str], Path | None]:
     """The themes to write on, and the file to write to, before anything is loaded."""
     if command.theme is not None and command.themes is not None:
         raise HarnessError(f"give theme or themes, not both, but got {command.theme} and {command.themes}")
+    if command.adapter is None and command.generate.scale != 1:
+        raise HarnessError(f"generate.scale={command.generate.scale:g} needs an adapter to scale; give adapter=…")
     out = None if command.out is None else Path(command.out).expanduser()
     if out is not None and out.exists():
         raise HarnessError(f"out={out} must not exist yet, so that nothing is overwritten; choose another or remove it")

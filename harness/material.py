@@ -65,7 +65,12 @@ def gather(config: Config, bench: Bench) -> Material:
     for split in (train_split, valid_split, *([test_split] if test_split else [])):
         warnings += split.warnings(config.train.max_seq_length)
     valid_split = fixed_subset(valid_split, config.train.valid_rows)
-    warnings += check_data(config, train_rows=len(train_split.rows), valid_rows=len(valid_split.rows))
+    warnings += check_data(
+        config,
+        train_rows=len(train_split.rows),
+        valid_rows=len(valid_split.rows),
+        test_rows=None if test_split is None else len(test_split.rows),
+    )
     spec = spec_for(config.lora, base.model, base=base.path, base_revision=base.revision)
     init = None if config.train.init_adapter is None else find_adapter(config.train.init_adapter, lambda: bench.store)
     if init is not None:
@@ -80,7 +85,7 @@ def _load(config: Config, base: Base, name: str) -> Split:
     folder = Path(config.data.path).expanduser()
     if not folder.is_dir():
         raise HarnessError(f"data.path={folder} must be a folder with train.jsonl and valid.jsonl, but there is none")
-    split = load_split(
+    return load_split(
         folder,
         name,
         base.tokenizer,
@@ -88,6 +93,3 @@ def _load(config: Config, base: Base, name: str) -> Split:
         max_seq_length=config.train.max_seq_length,
         mask_prompt=config.train.mask_prompt,
     )
-    if not split.rows:
-        raise HarnessError(f"{split.path} has no row to learn from; add lines to it")
-    return split

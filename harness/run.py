@@ -7,6 +7,7 @@ next but what a Bench holds.
 import dataclasses
 import shlex
 import shutil
+import traceback
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from harness.config.load import flat
 from harness.config.overrides import as_typed
 from harness.config.schema import Config
 from harness.data.dataset import describe
-from harness.errors import HarnessError
+from harness.errors import HarnessError, reason
 from harness.files import only_process, write_json, write_text
 from harness.identity import identity_of
 from harness.material import Bench, Material, gather
@@ -114,18 +115,13 @@ def train_run(config: Config, bench: Bench, place: Place) -> FinishedRun:
         work = _Work(config, material, run, EventLog(folder / "log.jsonl"), folder, name, bench.display)
         with _status_kept(work, place):
             outcome = _phases(work, place, former)
+        (folder / STATE_FILE).unlink(missing_ok=True)  # finished: nothing is left to go on with
     bench.display.say(
         f"{name}: {OBJECTIVE} {outcome.start.loss:.4f} → {outcome.best.loss:.4f}, "
         f"perplexity {outcome.best.perplexity:.1f}, after {outcome.best.step} updates; "
         f"{duration(outcome.train_seconds)}, {outcome.peak_gb:.2f} GB; run {run_id}"
     )
     return FinishedRun(run_id, folder, outcome)
-
-
-def reason(error: BaseException) -> str:
-    """One line that says what a run died of."""
-    said = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
-    return " ".join(said.split())
 
 
 def _name(config: Config) -> str:
@@ -149,6 +145,8 @@ def _status_kept(work: _Work, place: Place) -> Iterator[None]:
             work.display.say(_how_to_go_on(work, place))
         raise
     except BaseException as error:
+        if not isinstance(error, HarnessError):  # a fault of ours: a sweep goes on, so it is kept here
+            work.log.write("traceback", text=traceback.format_exc())
         end("FAILED", reason(error))
         raise
     work.run.finish("FINISHED")
@@ -340,4 +338,3 @@ def _log_end(work: _Work, outcome: Outcome, test: Score | None, watcher: RunWatc
     work.log.write("ended", status="FINISHED", **totals)
     for file in ("loss.png", "report.json", "log.jsonl"):
         work.run.artifact(work.folder / file)
-    (work.folder / STATE_FILE).unlink(missing_ok=True)  # nothing is left to go on with

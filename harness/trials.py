@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from harness.config.axes import Space
 from harness.config.checks import check_values
 from harness.config.schema import Config
-from harness.errors import HarnessError
+from harness.errors import HarnessError, reason
 from harness.material import Bench
 from harness.progress import Display
-from harness.run import Place, reason, train_run
+from harness.run import Place, train_run
 from harness.sweeping.study import Combination, Result, Trial, combinations, run_study
 from harness.tracking.overview import BEST, save_view
 from harness.tracking.runs import TrackedRun

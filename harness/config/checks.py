@@ -79,10 +79,10 @@ def check_data(config: Config, *, train_rows: int, valid_rows: int, test_rows: i
     """Rules that need the number of rows in each split; returns warnings.
 
     Raises:
-        HarnessError: when a batch is larger than its split.
+        HarnessError: when a split is empty, or a batch larger than the train split.
     """
     batch = config.train.batch_size
-    for split, rows in (("train", train_rows), ("valid", valid_rows)):
+    for split, rows in (("train", train_rows), ("valid", valid_rows), ("test", test_rows)):
         if rows == 0:
             raise HarnessError(f"{split}.jsonl in {config.data.path} has no row to learn from; add lines to it")
     if batch > train_rows:

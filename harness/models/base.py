@@ -12,7 +12,7 @@ from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS, load_model, load_tokenizer
+from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS, load_config, load_model, load_tokenizer
 
 from harness.config.schema import ModelConfig
 from harness.errors import HarnessError
@@ -60,8 +60,6 @@ class Base:
 
     def _end_ids(self) -> Any:
         """End tokens as mlx-lm resolves them: generation_config.json overrides config.json."""
-        from mlx_lm.utils import load_config
-
         return load_config(self.folder).get("eos_token_id")
 
 
@@ -74,10 +72,14 @@ def open_base(config: ModelConfig) -> Base:
     path = config.path
     if path is None:
         raise HarnessError("model.path must name a base model, but got null; try model.path=<folder or hub name>")
+    local = Path(path).expanduser()
+    if config.revision is not None and (path == BUILTIN_TINY or local.is_dir()):
+        raise HarnessError(
+            f"model.revision={config.revision} is for models of the hub, but model.path is {path}; set null"
+        )
     if path == BUILTIN_TINY:
         folder = tiny.folder()
         return Base(path, folder, _content_revision(folder))
-    local = Path(path).expanduser()
     if local.is_dir():
         if not (local / "config.json").exists() or not list(local.glob("model*.safetensors")):
             raise HarnessError(

@@ -16,6 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from harness.config.axes import Axis, Value
+from harness.errors import reason
 
 Combination = dict[str, Value]
 
@@ -76,7 +77,7 @@ def _one(
     try:
         value = objective(trial)
     except Exception as error:  # whatever a trial dies of, the others go on
-        failure = " ".join(f"{error}".split()) or repr(error)
+        failure = reason(error)
         asked.set_user_attr("failure", failure)
         study.tell(asked, state=TrialState.FAIL)
         return Result(trial, None, failure)

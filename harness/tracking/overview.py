@@ -27,8 +27,6 @@ class Finished:
     experiment_id: str
     name: str
     status: str
-    sweep: str | None
-    params: dict[str, str]
     metrics: dict[str, float]
     tags: dict[str, str]
 
@@ -82,7 +80,7 @@ def save_view(store: Store, experiment_id: str, sweep_id: str | None, params: Se
     is the sweep's id; None is for the runs outside sweeps.
     """
     view = {
-        "searchFilter": f'tags.sweep = "{sweep_id}"' if sweep_id else 'tags.kind = "run"',
+        "searchFilter": _shown(sweep_id),
         "orderByKey": f"metrics.`{BEST}`",
         "orderByAsc": True,
         "selectedColumns": ["attributes.`Duration`"]
@@ -99,10 +97,9 @@ def view_link(experiment_id: str, sweep_id: str | None) -> str:
 
 def samples_link(experiment_id: str, sweep_id: str | None) -> str:
     """Their samples side by side."""
-    where = f'tags.sweep = "{sweep_id}"' if sweep_id else 'tags.kind = "run"'
     order = f"orderByKey={quote(f'metrics.`{BEST}`', safe='')}&orderByAsc=true"
     return (
-        f"/#/experiments/{experiment_id}/runs?searchFilter={quote(where, safe='')}&{order}"
+        f"/#/experiments/{experiment_id}/runs?searchFilter={quote(_shown(sweep_id), safe='')}&{order}"
         f"&compareRunsMode=ARTIFACT&{_TRAINING}"
     )
 
@@ -122,6 +119,11 @@ def page_links(store: Store) -> list[tuple[str, str]]:
     ]
 
 
+def _shown(sweep_id: str | None) -> str:
+    """The page's filter for a sweep's trials, or for the runs outside sweeps."""
+    return f'tags.sweep = "{sweep_id}"' if sweep_id else 'tags.kind = "run"'
+
+
 def _finished(run: Run) -> Finished:
     tags = dict(run.data.tags)
     return Finished(
@@ -129,8 +131,6 @@ def _finished(run: Run) -> Finished:
         run.info.experiment_id,
         run.info.run_name or run.info.run_id,
         run.info.status,
-        tags.get("sweep"),
-        dict(run.data.params),
         dict(run.data.metrics),
         tags,
     )

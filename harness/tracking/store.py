@@ -68,14 +68,14 @@ class Store:
         return None if self.home is None else (self.home / "artifacts" / quote(name, safe="")).as_uri()
 
 
-def open_store(config: TrackingConfig, home: Path = MLRUNS) -> Store:
+def open_store(config: TrackingConfig) -> Store:
     """Connect, and make the default database if it is not there yet.
 
     Raises:
         HarnessError: when the store cannot be opened, with the next step.
     """
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # else it tells of each migration of a new database
-    uri = config.uri or f"sqlite:///{home / 'mlflow.db'}"
+    uri = config.uri or f"sqlite:///{MLRUNS / 'mlflow.db'}"
     if "://" not in uri:
         raise HarnessError(
             f"tracking.uri={uri} must be a URI such as http://127.0.0.1:5000 or sqlite:////folder/mlflow.db, or null"

@@ -56,6 +56,11 @@ def test_an_empty_split_is_refused() -> None:
         check_data(compose_config(), train_rows=30, valid_rows=0)
 
 
+def test_an_empty_test_split_is_refused() -> None:
+    with pytest.raises(HarnessError, match=r"test.jsonl in .* has no row"):
+        check_data(compose_config(), train_rows=30, valid_rows=10, test_rows=0)
+
+
 def test_many_passes_over_few_rows_are_warned_about() -> None:
     assert "memorise" in check_data(compose_config("train.iters=1000"), train_rows=40, valid_rows=20)[0]
 

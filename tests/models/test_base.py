@@ -51,6 +51,12 @@ def test_a_local_folder_is_a_base_with_the_same_revision(base: Base) -> None:
     assert (local.revision, local.num_blocks) == (base.revision, base.num_blocks)
 
 
+def test_a_revision_of_a_local_model_is_refused_rather_than_ignored(base: Base) -> None:
+    for path in ("builtin:tiny", str(base.folder)):
+        with pytest.raises(HarnessError, match="model.revision=v1 is for models of the hub"):
+            open_base(ModelConfig(path=path, revision="v1"))
+
+
 def test_the_base_is_frozen_and_evaluates(base: Base) -> None:
     assert base.model.trainable_parameters() == {} or not list(base.model.trainable_parameters().get("leaves", []))
     assert base.model.training is False

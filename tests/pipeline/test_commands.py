@@ -227,6 +227,7 @@ def test_help_and_cfg_import_nothing_heavy(door: str, command: str, tmp_path: Pa
         (["harness.train", "-m", "lora.rank=4"], "error: -m needs something to vary"),
         (["harness.train", "data.path=nowhere"], "error: data.path=nowhere must be a folder"),
         (["harness.generate", "theme=河"], "error: give adapter=…, or model=…"),
+        (["harness.generate", "model=tiny", "theme=河", "generate.scale=0.5"], "needs an adapter to scale"),
         (["harness.generate", "adapter=nowhere", "theme=河"], "error: adapter=nowhere must be a folder"),
         (["harness.generate", "adapter=x", "theme=河", "themes=y"], "error: give theme or themes, not both"),
         (["harness.generate", "adapter=x", "theme=a", "out=no/s.jsonl"], "must be in a folder that exists"),

@@ -46,6 +46,13 @@ def test_a_failing_trial_does_not_stop_the_others_and_has_no_value(tmp_path: Pat
     assert (failed.state, failed.user_attrs["failure"]) == (TrialState.FAIL, "too small")
 
 
+def test_a_trials_own_fault_is_named_by_its_kind(tmp_path: Path) -> None:
+    def objective(trial: Trial) -> float:
+        raise KeyError("x")
+
+    assert run_study("s", tmp_path, [RANK], objective, settings={})[0].failure == "KeyError: 'x'"
+
+
 def test_an_interruption_ends_the_study_and_leaves_no_trial_running(tmp_path: Path) -> None:
     def objective(trial: Trial) -> float:
         raise KeyboardInterrupt
