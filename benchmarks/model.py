@@ -3,6 +3,8 @@
 The tokenizer is that of builtin:tiny; the vocabulary is padded to the size asked for.
 """
 
+import harness.models  # noqa: F401, I001  (loads OpenBLAS before anything imports mlx)
+
 import json
 import shutil
 from pathlib import Path

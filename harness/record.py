@@ -3,14 +3,13 @@
 Everything is a file in the run's folder first; sending it to MLflow is tracking's business.
 """
 
-import json
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 from harness.config.paths import ROOT
-from harness.files import write_whole
+from harness.files import append_json, read_appended, write_whole
 from harness.tuning.evaluate import Score
 from harness.tuning.loop import Window
 
@@ -22,17 +21,11 @@ class EventLog:
         self.path = path
 
     def write(self, event: str, **fields: Any) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"time": round(time.time(), 3), "event": event, **fields}, ensure_ascii=False) + "\n")
+        append_json(self.path, {"time": round(time.time(), 3), "event": event, **fields})
 
     def read(self) -> list[dict[str, Any]]:
-        """The events so far. A last line that a killed process left half-written is cut off."""
-        if not self.path.exists():
-            return []
-        whole, _, half = self.path.read_bytes().rpartition(b"\n")
-        if half:
-            write_whole(self.path, lambda file: file.write_bytes(whole + b"\n"))
-        return [json.loads(line) for line in whole.decode("utf-8").split("\n") if line]
+        """The events so far."""
+        return read_appended(self.path)
 
 
 def draw_losses(path: Path, windows: list[Window], scores: list[Score], title: str) -> None:

@@ -8,22 +8,23 @@ from pathlib import Path
 from harness.config.schema import Config
 from harness.errors import HarnessError
 from harness.identity import Parts, differences, identity_of
-from harness.tracking.overview import get, unfinished
+from harness.tracking.journal import LOCK_FILE, Journal
+from harness.tracking.overview import was_deleted
+from harness.tracking.reconcile import run_folders
 from harness.tracking.store import Store
 from harness.tuning.state import LoopState, load_state
 
 PARTS_FILE = "identity.json"
 STATE_FILE = "state.safetensors"
-LOCK_FILE = ".lock"
 
 
 @dataclass(frozen=True)
 class Unfinished:
-    run_id: str
+    folder: Path
     state: LoopState
 
 
-def find_unfinished(config: Config, store: Store, experiment_id: str, parts: Parts) -> Unfinished | None:
+def find_unfinished(config: Config, store: Store, parts: Parts) -> Unfinished | None:
     """The run that train.resume means: the one named, or with auto the newest of the same identity, if any.
 
     Raises:
@@ -33,26 +34,44 @@ def find_unfinished(config: Config, store: Store, experiment_id: str, parts: Par
     if wanted is False:
         return None
     if wanted == "auto":
-        candidates = unfinished(store, experiment_id, identity_of(parts))
-        run_id = next((each for each in candidates if (store.runs / each / STATE_FILE).exists()), None)
-        return None if run_id is None else Unfinished(run_id, load_state(store.runs / run_id / STATE_FILE))
-    _refuse_other(wanted, store, parts)
-    return Unfinished(wanted, load_state(store.runs / wanted / STATE_FILE))
+        folder = _newest(config.name, store, parts)
+        if folder is None:
+            return None
+    else:
+        folder = (store.runs / wanted).resolve()
+        _refuse_other(wanted, folder, store, parts)
+    return Unfinished(folder, load_state(folder / STATE_FILE))
 
 
-def _refuse_other(run_id: str, store: Store, parts: Parts) -> None:
-    run, folder = get(store, run_id), store.runs / run_id
-    if run.status == "FINISHED":
+def _newest(experiment: str, store: Store, parts: Parts) -> Path | None:
+    for folder in reversed(run_folders(store)):
+        if not (folder / STATE_FILE).exists() or identity_of(_parts(folder)) != identity_of(parts):
+            continue
+        journal = Journal(folder)
+        if journal.begun and journal.begun["experiment"] == experiment and not was_deleted(store, journal.run_id):
+            return folder
+    return None
+
+
+def _refuse_other(run_id: str, folder: Path, store: Store, parts: Parts) -> None:
+    if not (folder / PARTS_FILE).exists():
+        raise HarnessError(f"train.resume={run_id} must have its folder here, but {store.runs} does not hold it")
+    journal = Journal(folder)
+    if journal.ended == "FINISHED":
         raise HarnessError(
             f"train.resume={run_id} names a run that is finished; leave train.resume=false for a new one"
         )
-    if not (folder / PARTS_FILE).exists():
-        raise HarnessError(f"train.resume={run_id} must have its folder here, but {folder} does not hold it")
-    there = json.loads((folder / PARTS_FILE).read_text("utf-8"))
+    if was_deleted(store, journal.run_id):
+        raise HarnessError(f"train.resume={run_id} names a run that was deleted in MLflow; restore it there first")
+    there = _parts(folder)
     if identity_of(there) != identity_of(parts):
         raise HarnessError(f"train.resume={run_id} is another run: {differences(there, parts)}")
     if not (folder / STATE_FILE).exists():
         raise HarnessError(f"train.resume={run_id} was stopped before its first checkpoint; start it anew")
+
+
+def _parts(folder: Path) -> Parts:
+    return dict(json.loads((folder / PARTS_FILE).read_text("utf-8")))
 
 
 def clean(folder: Path) -> None:

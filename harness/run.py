@@ -21,7 +21,7 @@ from harness.config.overrides import as_typed
 from harness.config.schema import Config
 from harness.data.dataset import describe
 from harness.errors import HarnessError, reason
-from harness.files import only_process, write_json, write_text
+from harness.files import write_json, write_text
 from harness.identity import identity_of
 from harness.material import Bench, Material, gather
 from harness.models.adapter import (
@@ -37,7 +37,7 @@ from harness.models.adapter import (
 from harness.models.device import device, versions
 from harness.progress import Display, duration
 from harness.record import EventLog, draw_losses, git_state
-from harness.resume import LOCK_FILE, PARTS_FILE, STATE_FILE, Unfinished, clean, find_unfinished
+from harness.resume import PARTS_FILE, STATE_FILE, Unfinished, clean, find_unfinished
 from harness.sampling.samples import Origin, Sample, append_sample, sample
 from harness.tracking.overview import BEST
 from harness.tracking.registry import OBJECTIVE
@@ -81,9 +81,12 @@ class _Work:
     material: Material
     run: TrackedRun
     log: EventLog
-    folder: Path
     name: str
     display: Display
+
+    @property
+    def folder(self) -> Path:
+        return self.run.folder
 
 
 def train_run(config: Config, bench: Bench, place: Place) -> FinishedRun:
@@ -93,35 +96,31 @@ def train_run(config: Config, bench: Bench, place: Place) -> FinishedRun:
         HarnessError: for what the user can mend; the MLflow run, if it had begun, then says FAILED and why.
     """
     name = place.name or _name(config)
-    experiment_id = bench.store.experiment_id(config.name)
 
-    def start(more: dict[str, str]) -> TrackedRun:
+    def start(more: dict[str, str]) -> AbstractContextManager[TrackedRun]:
         tags = place.tags | git_state() | more
-        return TrackedRun.start(bench.store, experiment_id, name=name, tags=tags, parent=place.sweep)
+        return TrackedRun.start(bench.store, config.name, name=name, tags=tags, parent=place.sweep)
 
     try:
         material = gather(config, bench)
     except HarnessError as error:
         if place.sweep is not None:  # a trial that cannot begin is to be seen among the others
-            start({}).finish("FAILED", reason(error))
+            with start({}) as run:
+                run.finish("FAILED", reason(error))
         raise
-    former = find_unfinished(config, bench.store, experiment_id, material.parts)
-    run_id = former.run_id if former else start({"identity": identity_of(material.parts)}).run_id
-    folder = bench.store.runs / run_id
-    folder.mkdir(parents=True, exist_ok=True)
-    with only_process(folder / LOCK_FILE, f"run {run_id}"):
-        taken_up = TrackedRun.go_on if former else TrackedRun
-        run = taken_up(bench.store, experiment_id, run_id)
-        work = _Work(config, material, run, EventLog(folder / "log.jsonl"), folder, name, bench.display)
+    former = find_unfinished(config, bench.store, material.parts)
+    identity = {"identity": identity_of(material.parts)}
+    with TrackedRun.go_on(bench.store, former.folder) if former else start(identity) as run:
+        work = _Work(config, material, run, EventLog(run.folder / "log.jsonl"), name, bench.display)
         with _status_kept(work, place):
             outcome = _phases(work, place, former)
-        (folder / STATE_FILE).unlink(missing_ok=True)  # finished: nothing is left to go on with
+        (run.folder / STATE_FILE).unlink(missing_ok=True)  # finished: nothing is left to go on with
     bench.display.say(
         f"{name}: {OBJECTIVE} {outcome.start.loss:.4f} → {outcome.best.loss:.4f}, "
         f"perplexity {outcome.best.perplexity:.1f}, after {outcome.best.step} updates; "
-        f"{duration(outcome.train_seconds)}, {outcome.peak_gb:.2f} GB; run {run_id}"
+        f"{duration(outcome.train_seconds)}, {outcome.peak_gb:.2f} GB; run {run.run_id}"
     )
-    return FinishedRun(run_id, folder, outcome)
+    return FinishedRun(run.run_id, run.folder, outcome)
 
 
 def _name(config: Config) -> str:
@@ -133,23 +132,31 @@ def _name(config: Config) -> str:
 def _status_kept(work: _Work, place: Place) -> Iterator[None]:
     """However the work inside ends, the run's status and reason say so."""
 
-    def end(status: str, why: str) -> None:
-        work.log.write("ended", status=status, reason=why)
-        work.run.finish(status, why)
-
     try:
         yield
     except KeyboardInterrupt:
-        end("KILLED", "interrupted from the keyboard")
+        _end(work, "KILLED", "interrupted from the keyboard")
         if place.sweep is None:
             work.display.say(_how_to_go_on(work, place))
         raise
     except BaseException as error:
         if not isinstance(error, HarnessError):  # a fault of ours: a sweep goes on, so it is kept here
             work.log.write("traceback", text=traceback.format_exc())
-        end("FAILED", reason(error))
+        _end(work, "FAILED", reason(error))
         raise
-    work.run.finish("FINISHED")
+    _end(work, "FINISHED")
+
+
+def _end(work: _Work, status: str, why: str | None = None) -> None:
+    if why is not None:
+        work.log.write("ended", status=status, reason=why)
+    waiting = work.run.finish(status, why)
+    if waiting:
+        why_not = work.run.trouble or "it does not answer"
+        work.display.say(
+            f"warning: {waiting} entries of run {work.run.run_id} have not reached {work.run.store.uri} ({why_not}); "
+            "they are kept in its folder: send them with python -m harness.reconcile"
+        )
 
 
 def _how_to_go_on(work: _Work, place: Place) -> str:
@@ -169,7 +176,6 @@ def _phases(work: _Work, place: Place, former: Unfinished | None) -> Outcome:
         material.valid,
         run=work.run,
         log=work.log,
-        folder=work.folder,
         display=work.display,
         lineage=_lineage(work, place),
     )
@@ -178,7 +184,7 @@ def _phases(work: _Work, place: Place, former: Unfinished | None) -> Outcome:
     else:
         clean(work.folder)
         watcher.go_on(former.state.course)
-        work.display.say(f"going on with run {former.run_id} after update {former.state.course.step}")
+        work.display.say(f"going on with run {work.run.run_id} after update {former.state.course.step}")
     model = material.base.model
     with attached(model, material.spec, seed=settings.seed):
         if material.init is not None:
@@ -204,7 +210,7 @@ def _log_beginning(work: _Work, place: Place) -> None:
     write_text(folder / RUN_CONFIG, resolved)
     write_json(folder / PARTS_FILE, material.parts)
     save_spec(folder / "adapters", material.spec)
-    run.artifact(folder / RUN_CONFIG)
+    run.artifact(RUN_CONFIG)
     updates = total_updates(config.train, len(material.train.rows))
     run.params(flat(config) | {"train.updates": updates, "model.resolved_revision": material.base.revision})
     run.tags(
@@ -299,7 +305,7 @@ def _write_samples(work: _Work, adapter: AdapterFiles | None, outcome: Outcome) 
             written.append(entry)
             append_sample(file, entry)
             work.display.say(f"  {entry.theme}: {' / '.join(entry.text.split())[:60]}")
-    work.run.artifact(file)
+    work.run.artifact(file.name)
     rows = [{"theme": entry.theme, "text": entry.text, "iteration": entry.iteration} for entry in written]
     work.run.table(rows, SAMPLES_TABLE)
     return written
@@ -337,4 +343,4 @@ def _log_end(work: _Work, outcome: Outcome, test: Score | None, watcher: RunWatc
     write_json(work.folder / "report.json", report)
     work.log.write("ended", status="FINISHED", **totals)
     for file in ("loss.png", "report.json", "log.jsonl"):
-        work.run.artifact(work.folder / file)
+        work.run.artifact(file)

@@ -22,10 +22,10 @@ def _train(config: Config) -> None:
     overrides = list(HydraConfig.get().overrides.task)
     display = Display()
     bench = Bench(open_store(config.tracking), display)
-    finished = train_run(config, bench, Place(overrides=overrides))
-    print(finished.run_id)
     varied = ["lora.rank", "lora.scale", "lora.num_layers", "train.learning_rate", "train.updates"]
     save_view(bench.store, bench.store.experiment_id(config.name), None, varied)
+    finished = train_run(config, bench, Place(overrides=overrides))
+    print(finished.run_id)
     display.say(f"Open it in MLflow: {ui_command(bench.store)}")
 
 

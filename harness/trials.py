@@ -12,8 +12,9 @@ from harness.progress import Display
 from harness.run import Place, train_run
 from harness.sweeping.study import Combination, Result, Trial, combinations, run_study
 from harness.tracking.overview import BEST, save_view
+from harness.tracking.reconcile import reconcile
 from harness.tracking.runs import TrackedRun
-from harness.tracking.store import open_store
+from harness.tracking.store import Store, open_store
 
 # overrides of one trial -> its configuration
 Compose = Callable[[Sequence[str]], Config]
@@ -41,32 +42,32 @@ def run_sweep(space: Space, compose: Compose, display: Display) -> SweepResult:
             raise HarnessError("name and tracking.* must be the same for all trials of a sweep; take them out of it")
     bench = Bench(open_store(first.tracking), display)
     varied = " ".join(f"{axis.name}={','.join(axis.words)}" for axis in space.axes)
-    experiment_id = bench.store.experiment_id(first.name)
-    parent = TrackedRun.start(bench.store, experiment_id, name=f"sweep {varied}", tags={"kind": "sweep"})
-    parent.params({axis.name: axis.words for axis in space.axes} | {"sweep.trials": len(todo)})
-    save_view(bench.store, experiment_id, parent.run_id, [axis.name for axis in space.axes])
-    display.say(f"sweep {parent.run_id}: {len(todo)} trials, {varied}")
+    store = bench.store
+    with TrackedRun.start(store, first.name, name=f"sweep {varied}", tags={"kind": "sweep"}) as parent:
+        parent.params({axis.name: axis.words for axis in space.axes} | {"sweep.trials": len(todo)})
+        save_view(store, store.experiment_id(first.name), parent.run_id, [axis.name for axis in space.axes])
+        display.say(f"sweep {parent.run_id}: {len(todo)} trials, {varied}")
+        short = short_names([axis.name for axis in space.axes])
 
-    short = short_names([axis.name for axis in space.axes])
+        def objective(trial: Trial) -> float:
+            overrides = words(space, trial.params)
+            varying = " ".join(f"{short[axis.name]}={axis.word(trial.params[axis.name])}" for axis in space.axes)
+            place = Place(varying, overrides, parent.run_id, trial.number)
+            display.say(f"trial {trial.number + 1} of {len(todo)}: {varying}")
+            return train_run(compose(overrides), bench, place).outcome.best.loss
 
-    def objective(trial: Trial) -> float:
-        overrides = words(space, trial.params)
-        varying = " ".join(f"{short[axis.name]}={axis.word(trial.params[axis.name])}" for axis in space.axes)
-        place = Place(varying, overrides, parent.run_id, trial.number)
-        display.say(f"trial {trial.number + 1} of {len(todo)}: {varying}")
-        return train_run(compose(overrides), bench, place).outcome.best.loss
-
-    try:
-        results = run_study(
-            parent.run_id, bench.store.studies, space.axes, objective, settings={"experiment": first.name}
-        )
-    except KeyboardInterrupt:
-        parent.finish("KILLED", "interrupted from the keyboard")
-        raise
-    except BaseException as error:
-        parent.finish("FAILED", reason(error))
-        raise
-    _finish(parent, results)
+        try:
+            results = run_study(
+                parent.run_id, store.studies, space.axes, objective, settings={"experiment": first.name}
+            )
+        except KeyboardInterrupt:
+            parent.finish("KILLED", "interrupted from the keyboard")
+            raise
+        except BaseException as error:
+            parent.finish("FAILED", reason(error))
+            raise
+        _finish(parent, results)
+    _send_rest(store, parent.run_id, display)
     return SweepResult(parent.run_id, results)
 
 
@@ -97,3 +98,10 @@ def _finish(parent: TrackedRun, results: Sequence[Result]) -> None:
         return
     parent.metrics(0, {BEST: min(values), "sweep/failed_trials": float(failed)})
     parent.finish("FINISHED")
+
+
+def _send_rest(store: Store, sweep_id: str, display: Display) -> None:
+    """What trials could not tell MLflow while it did not answer, if it answers now."""
+    for settled in reconcile(store, sweep_id) if store.answers() else ():
+        if settled.left is None:
+            display.say(f"{settled.name}: {settled.sent} entries that waited have reached MLflow")

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 from harness.config.schema import Config
 from harness.data.dataset import Split
+from harness.files import replace_link
 from harness.models.adapter import CONFIG_FILE, WEIGHTS_FILE, checkpoint_name, checkpoint_step, save_weights
 from harness.progress import Display, duration
 from harness.record import EventLog
 from harness.resume import STATE_FILE
-from harness.tracking.checkpoints import drop_checkpoint, log_checkpoint, logged_checkpoints
 from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
 from harness.tuning.evaluate import Score
@@ -39,14 +39,13 @@ class RunWatcher:
         *,
         run: TrackedRun,
         log: EventLog,
-        folder: Path,
         display: Display,
         lineage: Mapping[str, str],
     ) -> None:
         self._config, self._train, self._valid = config, train_split, valid_split
         self._run, self._log, self._display, self._lineage = run, log, display, lineage
-        self._folder, self._adapters = folder, folder / "adapters"
-        self._model_ids: dict[int, str] = {}
+        self._adapters = run.folder / "adapters"
+        self._warned = False
         self.windows: list[Window] = []
         self.scores: list[Score] = []
 
@@ -58,15 +57,15 @@ class RunWatcher:
         scores = {event["step"]: _record(Score, event) for event in events if event["event"] == "scored"}
         self.windows, self.scores = list(windows.values()), list(scores.values())
         self._log.write("resumed", step=course.step)
-        self._model_ids = logged_checkpoints(self._run)
+        told = self._run.checkpoints
         for path in sorted(self._adapters.glob("*_adapters.safetensors")):
             step = checkpoint_step(path)
             if step is None or step > course.step:
                 path.unlink()  # newer than the state: it will be written again
-            elif step not in self._model_ids:
+            elif step not in told:
                 self._tell_mlflow(path, scores[step])
         if course.best.step:
-            _point(self._adapters / WEIGHTS_FILE, checkpoint_name(course.best.step))
+            replace_link(self._adapters / WEIGHTS_FILE, checkpoint_name(course.best.step))
             self._drop_old()
 
     def on_update(self, step: int, loss: float) -> None:
@@ -83,6 +82,7 @@ class RunWatcher:
         }
         self._run.metrics(window.step, values)
         self._log.write("trained", **dataclasses.asdict(window))
+        self._warn_of_silence()
 
     def on_validating(self, done: int, total: int) -> None:
         self._display.validating(done, total)
@@ -102,20 +102,18 @@ class RunWatcher:
     def _save(self, score: Score, state: LoopState, *, best: bool) -> None:
         path = self._adapters / checkpoint_name(score.step)
         save_weights(path, state.weights, {"step": str(score.step), OBJECTIVE: repr(score.loss), **self._lineage})
-        self._run.flush()
-        save_state(self._folder / STATE_FILE, state)
+        save_state(self._run.folder / STATE_FILE, state)
         self._tell_mlflow(path, score)
         if best:
-            _point(self._adapters / WEIGHTS_FILE, path.name)
+            replace_link(self._adapters / WEIGHTS_FILE, path.name)
         self._drop_old()
         self._log.write("saved", step=score.step, file=path.name, best=best)
 
     def _tell_mlflow(self, path: Path, score: Score) -> None:
         lora = self._config.lora
-        self._model_ids[score.step] = log_checkpoint(
-            self._run,
-            path,
-            configs=[self._adapters / CONFIG_FILE, self._folder / RUN_CONFIG],
+        self._run.checkpoint(
+            f"adapters/{path.name}",
+            configs=[f"adapters/{CONFIG_FILE}", RUN_CONFIG],
             step=score.step,
             scores=_metrics(score),
             dataset=(self._valid.name, self._valid.digest),
@@ -128,10 +126,21 @@ class RunWatcher:
         if self._config.train.keep == "all":
             return
         best = checkpoint_step(self._adapters / WEIGHTS_FILE)
-        kept = {*sorted(self._model_ids)[-self._config.train.keep :], best}
-        for step in sorted(self._model_ids.keys() - kept):
-            drop_checkpoint(self._run, self._model_ids.pop(step))
-            (self._adapters / checkpoint_name(step)).unlink(missing_ok=True)
+        told = self._run.checkpoints
+        kept = {*sorted(told)[-self._config.train.keep :], best}
+        for step in sorted(told - kept):
+            file = self._adapters / checkpoint_name(step)
+            self._run.drop_checkpoint(step, f"adapters/{file.name}")
+            file.unlink(missing_ok=True)
+
+    def _warn_of_silence(self) -> None:
+        """Say once that MLflow does not take what the run tells, and once that it does again."""
+        trouble = self._run.trouble
+        if trouble is not None and not self._warned:
+            self._display.say(f"warning: the run goes on, but MLflow does not take what it tells: {trouble}")
+        elif trouble is None and self._warned:
+            self._display.say("MLflow takes what the run tells again")
+        self._warned = trouble is not None
 
 
 def _metrics(score: Score) -> dict[str, float]:
@@ -140,11 +149,3 @@ def _metrics(score: Score) -> dict[str, float]:
 
 def _record(record: type[Record], event: Mapping[str, Any]) -> Record:
     return record(**{item.name: event[item.name] for item in dataclasses.fields(record)})
-
-
-def _point(link: Path, target: str) -> None:
-    """Make `link` a symbolic link to its neighbour `target`, replacing a former one at once."""
-    temporary = link.with_name(f".{link.name}")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target)
-    temporary.replace(link)

@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from mlflow.artifacts import download_artifacts
@@ -15,78 +14,86 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from harness.config.paths import MLRUNS
-from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store
 
 MODEL_TYPE = "lora-adapter"
 
 
 def log_checkpoint(
-    run: TrackedRun,
+    store: Store,
+    run_id: str,
+    experiment_id: str,
     weights: Path,
     *,
     configs: Sequence[Path],
+    staging: Path,
     step: int,
+    time: int,
     scores: Mapping[str, float],
     dataset: tuple[str, str],
-    params: Mapping[str, Any],
+    params: Mapping[str, str],
     tags: Mapping[str, str],
 ) -> str:
     """Log one adapter as a model that stock mlx-lm can load; returns the model's id.
 
     `configs` are small files to go with it: adapter_config.json, and what else says how it came about.
-    `dataset` is the name and digest of the split that was scored. Where the artifact store is a local
-    folder, `weights` becomes a hard link into it, so that the bytes lie on disk once.
+    `staging` is a folder that may be made and removed. `time`: milliseconds since the epoch. `dataset` is the
+    name and digest of the split that was scored. Where the artifact store is a local folder, `weights` becomes
+    a hard link into it, so that the bytes lie on disk once. Once logged, it is not logged again.
     """
-    client = run.store.client
+    former = find_checkpoint(store, run_id, experiment_id, step)
+    if former is not None:
+        return former
+    client = store.client
     model = client.create_logged_model(
-        run.experiment_id,
-        name=f"step-{step:07d}",
-        source_run_id=run.run_id,
+        experiment_id,
+        name=_name(step),
+        source_run_id=run_id,
         tags={**tags, "step": str(step)},
-        params={key: str(value) for key, value in params.items()},
+        params=dict(params),
         model_type=MODEL_TYPE,
     )
-    with tempfile.TemporaryDirectory(prefix=".logging-", dir=weights.parent) as staging:
-        staged = Path(staging)
-        _link(weights, staged / "adapters.safetensors")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    try:
+        _link(weights, staging / "adapters.safetensors")
         for config in configs:
-            shutil.copyfile(config, staged / config.name)
-        client.log_model_artifacts(model.model_id, staging)
-    now = model.creation_timestamp
+            shutil.copyfile(config, staging / config.name)
+        client.log_model_artifacts(model.model_id, str(staging))
+        _store_once(weights, model.artifact_location, staging / "stored")
+    finally:
+        shutil.rmtree(staging)
     name, digest = dataset
     client.log_batch(
-        run.run_id,
+        run_id,
         metrics=[
-            Metric(key, value, now, step, model_id=model.model_id, dataset_name=name, dataset_digest=digest)
+            Metric(key, value, time, step, model_id=model.model_id, dataset_name=name, dataset_digest=digest)
             for key, value in scores.items()
             if math.isfinite(value)  # MLflow would keep a NaN as 0 here: the best of all losses
         ],
     )
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step)])
     client.finalize_logged_model(model.model_id, "READY")
-    client.log_outputs(run.run_id, [LoggedModelOutput(model.model_id, step)])
-    _store_once(weights, model.artifact_location)
     return str(model.model_id)
 
 
-def logged_checkpoints(run: TrackedRun) -> dict[int, str]:
-    """The run's checkpoints as model ids by step. One that was being logged when its process died is deleted."""
-    found: dict[int, str] = {}
-    for model in run.store.client.search_logged_models(
-        [run.experiment_id], filter_string=f"source_run_id = '{run.run_id}'", max_results=1000
-    ):
+def find_checkpoint(store: Store, run_id: str, experiment_id: str, step: int) -> str | None:
+    """The id of a run's checkpoint. What was left of one whose logging was cut short is deleted."""
+    found = None
+    where = f"source_run_id = '{run_id}' and name = '{_name(step)}'"
+    for model in store.client.search_logged_models([experiment_id], filter_string=where):
         if str(model.status) == "READY":
-            found[int(model.tags["step"])] = model.model_id
+            found = str(model.model_id)
         else:
-            drop_checkpoint(run, model.model_id)
+            drop_checkpoint(store, model.model_id)
     return found
 
 
-def drop_checkpoint(run: TrackedRun, model_id: str) -> None:
+def drop_checkpoint(store: Store, model_id: str) -> None:
     """Delete a checkpoint and its files."""
-    location = run.store.client.get_logged_model(model_id).artifact_location
+    location = store.client.get_logged_model(model_id).artifact_location
     get_artifact_repository(location).delete_artifacts()  # type: ignore[no-untyped-call]
-    run.store.client.delete_logged_model(model_id)
+    store.client.delete_logged_model(model_id)
 
 
 def checkpoint_folder(store: Store, model_id: str, cache: Path = MLRUNS / "cache") -> Path:
@@ -104,11 +111,14 @@ def checkpoint_folder(store: Store, model_id: str, cache: Path = MLRUNS / "cache
     return target
 
 
-def _store_once(weights: Path, location: str) -> None:
+def _name(step: int) -> str:
+    return f"step-{step:07d}"
+
+
+def _store_once(weights: Path, location: str, temporary: Path) -> None:
     folder = _local_path(location)
     if folder is None:
         return
-    temporary = weights.with_name(f".{weights.name}")
     try:
         os.link(folder / "adapters.safetensors", temporary)
     except OSError:  # another file system: two copies, then

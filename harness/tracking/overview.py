@@ -58,11 +58,12 @@ def get(store: Store, run_id: str) -> Finished:
         raise HarnessError(f"run {run_id} is not in {store.uri}; the MLflow page shows the ids of runs") from error
 
 
-def unfinished(store: Store, experiment_id: str, identity: str) -> list[str]:
-    """Ids of runs of that identity that did not finish, the newest first."""
-    where = f"tags.identity = '{identity}' and attributes.status != 'FINISHED'"
-    found = store.client.search_runs([experiment_id], where, order_by=["attributes.start_time DESC"])
-    return [run.info.run_id for run in found]
+def was_deleted(store: Store, run_id: str) -> bool:
+    """Whether a person deleted the run in MLflow. One that MLflow has not heard of yet was not."""
+    try:
+        return store.client.get_run(run_id).info.lifecycle_stage == "deleted"
+    except MlflowException:
+        return False
 
 
 def trials(store: Store, sweep: Finished) -> list[Finished]:

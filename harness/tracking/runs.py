@@ -1,111 +1,246 @@
-"""One MLflow run, always by its id: MLflow's notion of a current run is not used.
+"""One run in MLflow, always by its id: MLflow's notion of a current run is not used.
 
-Metrics are gathered and sent in batches: a call costs several milliseconds, a hundred points hardly more.
+What is told goes to the run's journal, and from there to MLflow by a thread: a store that does not answer
+neither stops nor slows the run, and what it missed waits for harness.reconcile.
 """
 
 import getpass
-import time
-import warnings
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from mlflow.data.dataset_source_registry import resolve_dataset_source
-from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_SOURCE_NAME, MLFLOW_USER
-
+from harness.errors import HarnessError, reason
+from harness.files import only_process, write_json
+from harness.tracking.journal import LOCK_FILE, Entry, Journal, Sent, now
+from harness.tracking.sender import Sender, create_run
 from harness.tracking.store import Store
 
 _SEND_EVERY_SECONDS = 2.0
-_SEND_AT = 500
+_LONGEST_WAIT_SECONDS = 30.0  # between attempts on a store that does not answer
+_PATIENCE_SECONDS = 0.15  # at the end, with nothing sent, before asking whether the store answers
 _LONGEST_PARAMETER = 6000  # characters; MLflow cuts what is longer
 
 
 class TrackedRun:
-    """Writes to one run. Make it with `start` or `go_on`, end it with `finish`."""
+    """Writes to one run. Enter it with `start` or `go_on`, end it with `finish`."""
 
-    def __init__(self, store: Store, experiment_id: str, run_id: str) -> None:
+    def __init__(self, store: Store, folder: Path) -> None:
         self.store = store
-        self.experiment_id = experiment_id
-        self.run_id = run_id
-        self._waiting: list[Metric] = []
-        self._known: dict[str, int] = {}
-        self._sent = time.monotonic()
+        self.folder = folder
+        self._journal = Journal(folder)
+        self._known = self._journal.known_steps()
+        self._mail = _Mail(store, self._journal)
 
     @classmethod
+    @contextmanager
     def start(
         cls,
         store: Store,
-        experiment_id: str,
+        experiment: str,
         *,
         name: str,
         tags: Mapping[str, str],
         parent: str | None = None,
-    ) -> "TrackedRun":
-        all_tags = {MLFLOW_SOURCE_NAME: "harness.train", MLFLOW_USER: getpass.getuser(), **tags}
-        if parent:
-            all_tags[MLFLOW_PARENT_RUN_ID] = parent
-        run = store.client.create_run(experiment_id, run_name=name, tags=all_tags)
-        return cls(store, experiment_id, run.info.run_id)
+    ) -> Iterator["TrackedRun"]:
+        """A new run, this process's alone inside.
+
+        A trial, which has a parent, begins even when the store does not answer; MLflow hears of it later.
+
+        Raises:
+            HarnessError: when the store does not answer and there is no parent.
+        """
+        begun: Entry = {"kind": "begun", "time": now(), "experiment": experiment, "name": name, "parent": parent}
+        begun |= {"tags": dict(tags), "user": getpass.getuser(), "store": store.uri}
+        sent = _begun_in_mlflow(store, begun)
+        if sent is None and parent is None:
+            raise store.silent()
+        folder = store.runs / (sent.run_id if sent and sent.run_id else uuid4().hex)
+        folder.mkdir(parents=True)
+        lock = ExitStack()
+        lock.enter_context(only_process(folder / LOCK_FILE, f"run {folder.name}"))
+        run = cls(store, folder)
+        run._journal.add(begun)
+        if sent is not None:
+            run._journal.mark_sent(sent)
+        with run._mail.sending(lock):
+            yield run
 
     @classmethod
-    def go_on(cls, store: Store, experiment_id: str, run_id: str) -> "TrackedRun":
-        """Take up a run that was interrupted: it runs again, and points that it has are not sent twice."""
-        run = cls(store, experiment_id, run_id)
-        found = store.client.get_run(run_id)
-        for key in found.data.metrics:
-            run._known[key] = max(point.step for point in store.client.get_metric_history(run_id, key))
-        if "failure" in found.data.tags:
-            store.client.delete_tag(run_id, "failure")
-        store.client.update_run(run_id, status="RUNNING")
-        return run
+    @contextmanager
+    def go_on(cls, store: Store, folder: Path) -> Iterator["TrackedRun"]:
+        """A run that was interrupted: it runs again, and points that were told are not told twice.
+
+        Raises:
+            HarnessError: when another process works on it.
+        """
+        lock = ExitStack()
+        lock.enter_context(only_process(folder / LOCK_FILE, f"run {folder.name}"))
+        run = cls(store, folder)
+        run._journal.write("reopened")
+        with run._mail.sending(lock):
+            yield run
+
+    @property
+    def run_id(self) -> str:
+        """MLflow's id; while MLflow has not heard of the run, the name of its folder."""
+        return self._journal.run_id
+
+    @property
+    def trouble(self) -> str | None:
+        """Why MLflow does not take what is told, while it does not."""
+        return self._mail.trouble
+
+    @property
+    def checkpoints(self) -> set[int]:
+        """The steps of the checkpoints that were told and not dropped."""
+        return self._journal.checkpoints()
 
     def params(self, values: Mapping[str, Any]) -> None:
-        params = [Param(key, _text(value)[:_LONGEST_PARAMETER]) for key, value in values.items()]
-        for start in range(0, len(params), 100):  # MLflow's limit for one call
-            self.store.client.log_batch(self.run_id, params=params[start : start + 100])
+        self._journal.write("params", values={key: _text(value)[:_LONGEST_PARAMETER] for key, value in values.items()})
 
     def tags(self, values: Mapping[str, str]) -> None:
-        self.store.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in values.items()])
+        self._journal.write("tags", values=dict(values))
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Points at an update; they reach MLflow within seconds, or with `flush`."""
-        now = int(time.time() * 1000)
+        """Points at an update."""
         new = {key: value for key, value in values.items() if step > self._known.get(key, -1)}
-        self._waiting += [Metric(key, value, now, step) for key, value in new.items()]
-        if len(self._waiting) >= _SEND_AT or time.monotonic() - self._sent > _SEND_EVERY_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        for start in range(0, len(self._waiting), 1000):  # MLflow's limit for one call
-            self.store.client.log_batch(self.run_id, metrics=self._waiting[start : start + 1000])
-        self._waiting = []
-        self._sent = time.monotonic()
+        if new:
+            self._journal.write("metrics", step=step, values=new)
 
     def dataset(self, *, name: str, digest: str, path: Path, context: str) -> None:
-        """An input of the run, with our own digest: MLflow's ignores columns that hold lists."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # MLflow registers its local source twice, and says so
-            source = resolve_dataset_source(str(path))
-        dataset = MetaDataset(source, name=name, digest=digest)  # type: ignore[abstract]  # mlflow's own slip
-        tag = InputTag("mlflow.data.context", context)
-        self.store.client.log_inputs(self.run_id, [DatasetInput(dataset._to_mlflow_entity(), [tag])])
+        """An input of the run."""
+        self._journal.write("dataset", name=name, digest=digest, path=str(path), context=context)
 
-    def artifact(self, path: Path, folder: str | None = None) -> None:
-        self.store.client.log_artifact(self.run_id, str(path), folder)
+    def artifact(self, file: str) -> None:
+        """A file in the run's folder, by its name there."""
+        self._journal.write("artifact", file=file, table=False)
 
     def table(self, rows: Sequence[Mapping[str, Any]], file: str) -> None:
         """Rows of equal keys. The same `file` in every run can be compared in the UI."""
-        columns = {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
-        self.store.client.log_table(self.run_id, columns, file)
+        columns = list(rows[0]) if rows else []
+        write_json(self.folder / file, {"columns": columns, "data": [[row[key] for key in columns] for row in rows]})
+        self._journal.write("artifact", file=file, table=True)
 
-    def finish(self, status: str, reason: str | None = None) -> None:
-        """`status`: FINISHED, FAILED or KILLED, with the reason as a tag."""
-        self.flush()
-        if reason:
-            self.tags({"failure": reason[:5000]})
-        self.store.client.set_terminated(self.run_id, status)
+    def checkpoint(
+        self,
+        file: str,
+        *,
+        configs: Sequence[str],
+        step: int,
+        scores: Mapping[str, float],
+        dataset: tuple[str, str],
+        params: Mapping[str, Any],
+        tags: Mapping[str, str],
+    ) -> None:
+        """An adapter in the run's folder, with small files to go with it and its scores (see log_checkpoint)."""
+        self._journal.write(
+            "checkpoint",
+            file=file,
+            configs=list(configs),
+            step=step,
+            scores=dict(scores),
+            dataset=list(dataset),
+            params={key: _text(value) for key, value in params.items()},
+            tags=dict(tags),
+        )
+
+    def drop_checkpoint(self, step: int, file: str) -> None:
+        self._journal.write("dropped", step=step, file=file)
+
+    def finish(self, status: str, why: str | None = None) -> int:
+        """End with `status`: FINISHED, FAILED or KILLED. Returns how many entries still wait (see drain)."""
+        self._journal.write("ended", status=status, reason=why and why[:5000])
+        return self.drain()
+
+    def drain(self) -> int:
+        """Wait until all is sent: as long as the store answers, and less than a second where it does not.
+
+        Returns how many entries still wait.
+        """
+        self._mail.drain()
+        return self._journal.waiting
+
+
+class _Mail:
+    """The thread that sends one journal. Nothing that goes wrong there reaches who writes it."""
+
+    def __init__(self, store: Store, journal: Journal) -> None:
+        self._store, self._journal = store, journal
+        self._wake, self._moved = threading.Event(), threading.Event()
+        self._over = False
+        self._users = 2  # of the run's lock: the writer and the thread
+        self._users_guard = threading.Lock()
+        self._failures = 0
+        self.trouble: str | None = None
+
+    @contextmanager
+    def sending(self, lock: ExitStack) -> Iterator[None]:
+        """Send inside. The lock is let go when no request is under way any more, which may be after."""
+
+        def work() -> None:
+            try:
+                self._work()
+            finally:
+                self._let_go(lock)
+
+        # a daemon: a request that hangs must not keep the process
+        thread = threading.Thread(target=work, name=f"tracking {self._journal.folder.name}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over = True
+            self._wake.set()
+            thread.join(timeout=_PATIENCE_SECONDS)
+            self._let_go(lock)
+
+    def _let_go(self, lock: ExitStack) -> None:
+        with self._users_guard:
+            self._users -= 1
+            if self._users == 0:
+                lock.close()
+
+    def drain(self) -> None:
+        """Wait until all is sent, an attempt fails, or the store is found not to answer."""
+        failures = self._failures
+        self._wake.set()
+        while self._journal.waiting and self._failures == failures:
+            if not self._moved.wait(_PATIENCE_SECONDS) and not self._store.answers():
+                return
+            self._moved.clear()
+
+    def _work(self) -> None:
+        sender, wait = Sender(self._store, self._journal), _SEND_EVERY_SECONDS
+        while not self._over:
+            self._wake.wait(wait)
+            self._wake.clear()
+            try:
+                while self._journal.waiting:  # also what a request that hung left behind it
+                    sender.send_next()
+                    self._moved.set()
+                self.trouble, wait = None, _SEND_EVERY_SECONDS
+            except Exception as error:  # SQLAlchemy's, requests' and MLflow's errors share no base class
+                self.trouble, wait = reason(error), min(2 * wait, _LONGEST_WAIT_SECONDS)
+                self._failures += 1
+                self._moved.set()
+
+
+def _begun_in_mlflow(store: Store, begun: Entry) -> Sent | None:
+    """Make the run; None when the store does not answer."""
+    if not store.answers():
+        return None
+    try:
+        experiment_id = store.experiment_id(begun["experiment"])
+        return Sent(1, create_run(store, experiment_id, begun), experiment_id)
+    except HarnessError:
+        raise
+    except Exception as error:  # SQLAlchemy's, requests' and MLflow's errors share no base class
+        if begun["parent"] is None:
+            raise HarnessError(f"{store.uri} cannot begin a run: {reason(error)}") from error
+        return None
 
 
 def _text(value: Any) -> str:

@@ -11,12 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # stdout is for results
+# by default a server that is gone blocks a call for four minutes; what must not be lost waits in a journal
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
 
 import mlflow
+import requests
 from mlflow import MlflowClient
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
@@ -25,6 +29,7 @@ from harness.config.paths import MLRUNS
 from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
 
+_CONNECT_SECONDS = 5.0
 # what MLflow's page takes the experiment for
 _MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 
@@ -60,6 +65,20 @@ class Store:
     def studies(self) -> Path:
         return (self.home or MLRUNS) / "studies"
 
+    def answers(self, seconds: float = 0.4) -> bool:
+        """Whether it takes part within that time: a server replies, a SQLite database can be written."""
+        if self.uri.startswith("sqlite:"):
+            return _can_write(_database(self.uri), seconds)
+        return not self.uri.startswith("http") or _replies(self.uri, seconds)
+
+    def silent(self) -> HarnessError:
+        """What to say when it does not answer."""
+        if self.home is not None:
+            return HarnessError(f"{_database(self.uri)} cannot be written; end the program that holds it, or make room")
+        return HarnessError(
+            f"the tracking server {self.uri} does not answer; start it, or keep the run here with tracking.uri=null"
+        )
+
     def find_experiment(self, name: str) -> str | None:
         found = self.client.get_experiment_by_name(name)
         return None if found is None else str(found.experiment_id)
@@ -75,15 +94,23 @@ def open_store(config: TrackingConfig) -> Store:
         HarnessError: when the store cannot be opened, with the next step.
     """
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # else it tells of each migration of a new database
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # else with tracebacks what it raises anyway
     uri = config.uri or f"sqlite:///{MLRUNS / 'mlflow.db'}"
     if "://" not in uri:
         raise HarnessError(
             f"tracking.uri={uri} must be a URI such as http://127.0.0.1:5000 or sqlite:////folder/mlflow.db, or null"
         )
+    if "@" in urlsplit(uri).netloc:
+        raise HarnessError(
+            "tracking.uri must not hold a user or password, it is written into every run; set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (PGUSER and PGPASSWORD for PostgreSQL) instead"
+        )
+    if uri.startswith("http") and not _replies(uri, _CONNECT_SECONDS):
+        raise Store(uri, None, MlflowClient(uri)).silent()
     local = None
     try:
         if uri.startswith("sqlite:"):
-            database = Path(uri.removeprefix("sqlite:///"))
+            database = _database(uri)
             if not database.is_absolute():
                 raise HarnessError(f"tracking.uri={uri} must hold an absolute path, as sqlite:////folder/mlflow.db")
             local = database.parent
@@ -98,6 +125,31 @@ def open_store(config: TrackingConfig) -> Store:
     except Exception as error:  # SQLAlchemy's, requests' and MLflow's errors share no base class
         raise HarnessError(f"the tracking store {uri} cannot be opened: {_first_line(error)}") from error
     return Store(uri, local, client)
+
+
+def _database(uri: str) -> Path:
+    return Path(uri.removeprefix("sqlite:///"))
+
+
+def _replies(uri: str, seconds: float) -> bool:
+    """Any reply counts but those by which a proxy says that the server behind it is away."""
+    try:
+        return requests.get(f"{uri.rstrip('/')}/health", timeout=seconds).status_code not in (502, 503, 504)
+    except requests.RequestException:
+        return False
+
+
+def _can_write(database: Path, seconds: float) -> bool:
+    try:
+        connection = sqlite3.connect(f"file:{quote(str(database))}?mode=rw", timeout=seconds, uri=True)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return False
+    return True
 
 
 def _make_database(database: Path) -> None:

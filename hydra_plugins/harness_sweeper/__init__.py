@@ -53,9 +53,12 @@ class HarnessSweeper(Sweeper):
         display = Display()
         swept = run_sweep(space, self._compose, display)
         failures = [result for result in swept.results if result.failure]
-        print_sweep(swept.sweep_id, self._compose(space.fixed).tracking)
         for result in failures:
             display.say(f"trial {result.trial.number + 1} failed: {result.failure}")
+        try:
+            print_sweep(swept.sweep_id, self._compose(space.fixed).tracking)
+        except HarnessError as error:  # the store went away: the trials are done all the same
+            display.say(f"warning: the table of sweep {swept.sweep_id} cannot be shown: {error}")
         if len(failures) == len(swept.results):
             sys.exit(1)
 

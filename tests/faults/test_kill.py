@@ -36,6 +36,7 @@ import mlx.core as mx
 import pathlib
 from mlflow import MlflowClient
 from harness.record import EventLog
+from harness.tracking.journal import Journal
 count = 0
 def counted(function):
     def call(*args, **kwargs):
@@ -52,6 +53,7 @@ mx.save_safetensors = counted(save)
 mx.eval = counted(mx.eval)
 pathlib.Path.replace = counted(pathlib.Path.replace)
 EventLog.write = counted(EventLog.write)
+Journal.add = counted(Journal.add)
 for name in ("log_batch", "create_logged_model", "log_model_artifacts", "finalize_logged_model", "log_artifact"):
     setattr(MlflowClient, name, counted(getattr(MlflowClient, name)))
 from harness.train import main
@@ -115,7 +117,7 @@ def check_a_killed_run_goes_on(undisturbed: tuple[Path, str, int], home: Path, s
     assert [entry["step"] for entry in report["validations"]] == [0, 2, 3, 4, 6, 8]
     assert [entry["step"] for entry in report["training"]] == [2, 4, 6, 8]
     left = [path for path in (store.runs / run_id).rglob(".*") if path.name != ".lock"]
-    assert left == [], "no half-written file stays"
+    assert left == [] and not (store.runs / run_id / "tracking.staged").exists(), "no half-written file stays"
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,0 +1,45 @@
+"""python -m harness.reconcile: send what a tracking store has not got yet, close runs whose process is gone."""
+
+import click
+
+from harness.config.schema import TrackingConfig
+from harness.door import plainly
+
+
+@click.command()
+@click.option("--tracking-uri", help="An MLflow tracking URI.  [default: mlruns/mlflow.db]")
+def main(tracking_uri: str | None) -> None:
+    """Send what runs on this machine could not tell MLflow, and close those whose process is gone.
+
+    A run writes all that it tells to its own folder first, so that a tracking store that does not answer
+    loses nothing. Runs that are still at work are left alone. A run that is closed can be gone on with.
+    """
+    plainly(lambda: _settle_all(TrackingConfig(uri=tracking_uri)))
+
+
+def _settle_all(tracking: TrackingConfig) -> None:
+    from harness.errors import HarnessError
+    from harness.resume import STATE_FILE
+    from harness.tracking.reconcile import reconcile
+    from harness.tracking.store import open_store
+
+    store = open_store(tracking)
+    done = left = 0
+    for settled in reconcile(store):
+        done += 1
+        print(f"run {settled.run_id} ({settled.name}): {settled.sent} entries sent")
+        if settled.closed:
+            goes_on = (settled.folder / STATE_FILE).exists()
+            after = f"; go on with train.resume={settled.run_id}" if goes_on else ""
+            print(f"  its process was gone: now KILLED{after}")
+        if settled.left is not None:
+            left += 1
+            print(f"  the rest is refused: {settled.left}")
+    if done == 0:
+        print(f"nothing to do: {store.uri} has everything, and no run was left open")
+    if left:
+        raise HarnessError(f"{left} of {done} runs still wait; run this again when the store takes them")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m harness.reconcile")

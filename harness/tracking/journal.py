@@ -1,0 +1,94 @@
+"""What a run has to tell MLflow, in its own folder first: one entry a line, never changed.
+
+Beside it stands how much of it MLflow has. So a store that does not answer loses nothing, and whoever holds
+the run's lock can send the rest.
+"""
+
+import dataclasses
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.files import append_json, read_appended, write_json
+
+JOURNAL_FILE = "tracking.jsonl"
+LOCK_FILE = ".lock"  # held by the process that works on the run
+_SENT_FILE = "tracking.sent.json"
+
+# kind, time in milliseconds since the epoch, and what the kind needs (see sender.py)
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """How many entries MLflow has, and the run that they are in; None while MLflow does not know the run."""
+
+    count: int = 0
+    run_id: str | None = None
+    experiment_id: str | None = None
+
+
+class Journal:
+    """One run's entries. One process writes it, and at most one thread of it sends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.entries: list[Entry] = read_appended(folder / JOURNAL_FILE)
+        sent = folder / _SENT_FILE
+        self.sent = Sent(**json.loads(sent.read_text("utf-8"))) if sent.exists() else Sent()
+
+    def write(self, kind: str, at: int | None = None, **values: Any) -> None:
+        self.add({"kind": kind, "time": now() if at is None else at, **values})
+
+    def add(self, entry: Entry) -> None:
+        append_json(self.folder / JOURNAL_FILE, entry)
+        self.entries.append(entry)
+
+    def mark_sent(self, sent: Sent) -> None:
+        write_json(self.folder / _SENT_FILE, dataclasses.asdict(sent))
+        self.sent = sent
+
+    @property
+    def waiting(self) -> int:
+        return len(self.entries) - self.sent.count
+
+    @property
+    def run_id(self) -> str:
+        """MLflow's id of the run; the folder's name until MLflow knows the run."""
+        return self.sent.run_id or self.folder.name
+
+    @property
+    def begun(self) -> Entry | None:
+        return self.entries[0] if self.entries else None
+
+    @property
+    def ended(self) -> str | None:
+        """The status that the run ended with, unless it goes on."""
+        last = next((entry for entry in reversed(self.entries) if entry["kind"] in ("ended", "reopened")), None)
+        return last["status"] if last and last["kind"] == "ended" else None
+
+    def known_steps(self) -> dict[str, int]:
+        """The last step that each metric was written at."""
+        known: dict[str, int] = {}
+        for entry in self.entries:
+            values = entry.get("values") if entry["kind"] == "metrics" else entry.get("scores")
+            for key in values or {}:
+                known[key] = max(entry["step"], known.get(key, -1))
+        return known
+
+    def checkpoints(self) -> set[int]:
+        """The steps of the checkpoints that were told and not dropped."""
+        steps: set[int] = set()
+        for entry in self.entries:
+            if entry["kind"] == "checkpoint":
+                steps.add(entry["step"])
+            elif entry["kind"] == "dropped":
+                steps.discard(entry["step"])
+        return steps
+
+
+def now() -> int:
+    """Milliseconds since the epoch, as MLflow counts."""
+    return int(time.time() * 1000)

@@ -1,0 +1,75 @@
+"""Settles what runs left behind: entries that MLflow has not got, and runs whose process is gone."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import HarnessError, reason
+from harness.files import only_process
+from harness.tracking.journal import JOURNAL_FILE, LOCK_FILE, Journal
+from harness.tracking.sender import Sender
+from harness.tracking.store import Store
+
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Settled:
+    """One run. `closed`: it had not ended, its process is gone; `left`: why entries still wait."""
+
+    run_id: str
+    name: str
+    folder: Path
+    sent: int
+    closed: bool
+    left: str | None
+
+
+def reconcile(store: Store, sweep_id: str | None = None) -> Iterator[Settled]:
+    """Settle the runs of this store, or one sweep's trials, that no process works on.
+
+    Those without anything left are passed over.
+    """
+    for folder in run_folders(store):
+        journal = Journal(folder)
+        if journal.begun is None or journal.begun["store"] != store.uri:
+            continue
+        if sweep_id not in (None, journal.begun["parent"]):
+            continue
+        if journal.ended and not journal.waiting:
+            continue
+        try:
+            with only_process(folder / LOCK_FILE, f"run {folder.name}"):
+                settled = _settle(store, Journal(folder))  # read again: it may have ended meanwhile
+        except HarnessError:  # a process works on it
+            continue
+        yield settled
+
+
+def run_folders(store: Store) -> list[Path]:
+    """The folders of runs, the oldest first. Links by MLflow's ids lead to folders that are among them."""
+    if not store.runs.is_dir():
+        return []
+    found = [each for each in store.runs.iterdir() if (each / JOURNAL_FILE).exists() and not each.is_symlink()]
+    return sorted(found, key=lambda folder: (folder / JOURNAL_FILE).stat().st_mtime)
+
+
+def _settle(store: Store, journal: Journal) -> Settled:
+    closed = journal.ended is None
+    if closed:
+        last = int(journal.entries[-1]["time"])
+        journal.write("ended", at=last, status="KILLED", reason="its process was gone (harness.reconcile)")
+    waiting, left = journal.waiting, None
+    sender = Sender(store, journal)
+    for attempt in range(_ATTEMPTS):
+        time.sleep(attempt)  # a server that hung may only now take what a former process had sent
+        try:
+            while journal.waiting:
+                sender.send_next()
+            left = None
+            break
+        except Exception as error:  # SQLAlchemy's, requests' and MLflow's errors share no base class
+            left = reason(error)
+    name = journal.entries[0]["name"]
+    return Settled(journal.run_id, name, journal.folder, waiting - journal.waiting, closed, left)

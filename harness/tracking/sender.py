@@ -1,0 +1,152 @@
+"""Tells MLflow what a journal holds, in order, each entry so that telling it twice does no harm."""
+
+import json
+from collections.abc import Callable
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_ID, MLFLOW_SOURCE_NAME, MLFLOW_USER
+
+from harness.files import replace_link
+from harness.tracking.checkpoints import drop_checkpoint, find_checkpoint, log_checkpoint
+from harness.tracking.journal import Entry, Journal, Sent
+from harness.tracking.store import Store
+
+_POINTS_A_CALL = 1000  # MLflow's limit
+_PARAMS_A_CALL = 100
+_FOLDER_TAG = "harness.folder"  # the run's folder, where MLflow heard of the run only later
+
+
+class Sender:
+    """Sends one journal. Not for two threads at once."""
+
+    def __init__(self, store: Store, journal: Journal) -> None:
+        self._store, self._journal = store, journal
+
+    def send_next(self) -> None:
+        """Send the next entry, or neighbouring ones that fit in a call, and mark them. What raises is MLflow's."""
+        sent = self._journal.sent
+        entry = self._journal.entries[sent.count]
+        if entry["kind"] == "begun":
+            self._journal.mark_sent(self._begin(entry))
+            return
+        assert sent.run_id is not None and sent.experiment_id is not None, "the first entry begins the run"
+        done = 1
+        if entry["kind"] == "metrics":
+            done = self._metrics(sent.run_id, sent.count)
+        else:
+            _KINDS[entry["kind"]](self, sent.run_id, sent.experiment_id, entry)
+        self._journal.mark_sent(Sent(sent.count + done, sent.run_id, sent.experiment_id))
+
+    def _begin(self, entry: Entry) -> Sent:
+        """Find the run, if an earlier attempt made it, or make it; and let its folder be found by its id."""
+        client, folder = self._store.client, self._journal.folder
+        experiment_id = self._store.experiment_id(entry["experiment"])
+        found = client.search_runs([experiment_id], f"tags.`{_FOLDER_TAG}` = '{folder.name}'", max_results=1)
+        if found:
+            run_id = found[0].info.run_id
+        else:
+            run_id = create_run(
+                self._store, experiment_id, entry | {"tags": entry["tags"] | {_FOLDER_TAG: folder.name}}
+            )
+        replace_link(folder.parent / run_id, folder.name)
+        return Sent(1, run_id, experiment_id)
+
+    def _metrics(self, run_id: str, start: int) -> int:
+        """Points of neighbouring entries in one call; returns how many entries."""
+        entries = list(takewhile(lambda entry: entry["kind"] == "metrics", self._journal.entries[start:]))
+        points: list[Metric] = []
+        done = 0
+        for entry in entries:
+            if points and len(points) + len(entry["values"]) > _POINTS_A_CALL:
+                break
+            points += [Metric(key, value, entry["time"], entry["step"]) for key, value in entry["values"].items()]
+            done += 1
+        self._store.client.log_batch(run_id, metrics=points)
+        return done
+
+    def _params(self, run_id: str, experiment_id: str, entry: Entry) -> None:
+        params = [Param(key, value) for key, value in entry["values"].items()]
+        for start in range(0, len(params), _PARAMS_A_CALL):
+            self._store.client.log_batch(run_id, params=params[start : start + _PARAMS_A_CALL])
+
+    def _tags(self, run_id: str, experiment_id: str, entry: Entry) -> None:
+        self._store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in entry["values"].items()])
+
+    def _dataset(self, run_id: str, experiment_id: str, entry: Entry) -> None:
+        # with our own digest: MLflow's ignores columns that hold lists
+        dataset = Dataset(entry["name"], entry["digest"], "local", json.dumps({"uri": entry["path"]}))
+        tag = InputTag("mlflow.data.context", entry["context"])
+        self._store.client.log_inputs(run_id, [DatasetInput(dataset, [tag])])
+
+    def _artifact(self, run_id: str, experiment_id: str, entry: Entry) -> None:
+        file = self._journal.folder / entry["file"]
+        if not file.exists():  # a resumed run may have removed it to write it anew, with an entry of its own
+            return
+        self._store.client.log_artifact(run_id, str(file))
+        if entry["table"]:  # MLflow's page compares the tables that this tag names
+            self._store.client.set_tag(
+                run_id, MLFLOW_LOGGED_ARTIFACTS, json.dumps([{"path": file.name, "type": "table"}])
+            )
+
+    def _checkpoint(self, run_id: str, experiment_id: str, entry: Entry) -> None:
+        folder: Path = self._journal.folder
+        weights = folder / entry["file"]
+        if not weights.exists():  # dropped before it was sent: its scores remain
+            points = [Metric(key, value, entry["time"], entry["step"]) for key, value in entry["scores"].items()]
+            self._store.client.log_batch(run_id, metrics=points)
+            return
+        log_checkpoint(
+            self._store,
+            run_id,
+            experiment_id,
+            weights,
+            configs=[folder / file for file in entry["configs"]],
+            staging=folder / "tracking.staged",
+            step=entry["step"],
+            time=entry["time"],
+            scores=entry["scores"],
+            dataset=(entry["dataset"][0], entry["dataset"][1]),
+            params=entry["params"],
+            tags=entry["tags"] | {"run": run_id},
+        )
+
+    def _dropped(self, run_id: str, experiment_id: str, entry: Entry) -> None:
+        model_id = find_checkpoint(self._store, run_id, experiment_id, entry["step"])
+        if model_id is not None:
+            drop_checkpoint(self._store, model_id)
+        # logging it may have put the stored bytes in place of a file that was gone by then
+        (self._journal.folder / entry["file"]).unlink(missing_ok=True)
+
+    def _reopened(self, run_id: str, experiment_id: str, entry: Entry) -> None:
+        if "failure" in self._store.client.get_run(run_id).data.tags:
+            self._store.client.delete_tag(run_id, "failure")
+        self._store.client.update_run(run_id, status="RUNNING")
+
+    def _ended(self, run_id: str, experiment_id: str, entry: Entry) -> None:
+        if entry["reason"]:
+            self._store.client.set_tag(run_id, "failure", entry["reason"])
+        self._store.client.set_terminated(run_id, entry["status"], end_time=entry["time"])
+
+
+_KINDS: dict[str, Callable[[Sender, str, str, Entry], Any]] = {
+    "params": Sender._params,
+    "tags": Sender._tags,
+    "dataset": Sender._dataset,
+    "artifact": Sender._artifact,
+    "checkpoint": Sender._checkpoint,
+    "dropped": Sender._dropped,
+    "reopened": Sender._reopened,
+    "ended": Sender._ended,
+}
+
+
+def create_run(store: Store, experiment_id: str, begun: Entry) -> str:
+    """Make the run that a journal's first entry describes; returns MLflow's id."""
+    tags = {MLFLOW_SOURCE_NAME: "harness.train", MLFLOW_USER: begun["user"], **begun["tags"]}
+    if begun["parent"]:
+        tags[MLFLOW_PARENT_RUN_ID] = begun["parent"]
+    run = store.client.create_run(experiment_id, start_time=begun["time"], tags=tags, run_name=begun["name"])
+    return str(run.info.run_id)

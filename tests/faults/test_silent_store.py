@@ -1,0 +1,288 @@
+"""A tracking store that is killed, hung, locked or started again: no run stops, waits or loses anything."""
+
+import functools
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+
+from harness.config.axes import read_space
+from harness.config.paths import MLRUNS
+from harness.config.schema import Config, TrackingConfig
+from harness.errors import HarnessError
+from harness.material import Bench
+from harness.progress import Display
+from harness.resume import STATE_FILE
+from harness.run import FinishedRun, Place, train_run
+from harness.tracking.overview import BEST, get
+from harness.tracking.reconcile import reconcile
+from harness.tracking.registry import checkpoints, of_run
+from harness.tracking.runs import TrackedRun
+from harness.tracking.store import Store, open_store
+from harness.trials import run_sweep
+from harness.watch import RunWatcher
+from tests.conftest import QUICK, compose_config
+from tests.server import Server
+
+_CALLS = ("params", "tags", "metrics", "dataset", "artifact", "table", "checkpoint", "drop_checkpoint", "finish")
+
+
+@pytest.fixture
+def server(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Server]:
+    """Its clients' runs are in the test's folder; MLflow's global URI is put back."""
+    monkeypatch.setattr("harness.tracking.store.MLRUNS", tmp_path)
+    former = mlflow.get_tracking_uri()
+    started = Server(tmp_path_factory.mktemp("server"))
+    yield started
+    started.close()
+    mlflow.set_tracking_uri(former)
+    mlflow.set_registry_uri(former)
+
+
+@pytest.fixture
+def bench(server: Server) -> Bench:
+    return Bench(open_store(TrackingConfig(uri=server.uri)), Display())
+
+
+def _at_update(monkeypatch: pytest.MonkeyPatch, step: int, act: Callable[[], object]) -> None:
+    """Do something once, at an update of the run."""
+    update, done = RunWatcher.on_update, []
+
+    def acting(self: RunWatcher, at: int, loss: float) -> None:
+        if at == step and not done:
+            done.append(act())
+        update(self, at, loss)
+
+    monkeypatch.setattr(RunWatcher, "on_update", acting)
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds of each call by which a run tells MLflow something."""
+    seconds: list[float] = []
+
+    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                seconds.append(time.perf_counter() - start)
+
+        return call
+
+    for name in _CALLS:
+        monkeypatch.setattr(TrackedRun, name, timed(getattr(TrackedRun, name)))
+    return seconds
+
+
+def _wait_for_the_thread(done: FinishedRun) -> None:
+    """A request that hung may go on after its run ended; until it ends, the run is this process's."""
+    for thread in threading.enumerate():
+        if thread.name == f"tracking {done.folder.name}":
+            thread.join(timeout=30)
+
+
+def _check_complete(store: Store, done: FinishedRun) -> None:
+    """MLflow has the whole run, each point once."""
+    run = store.client.get_run(done.run_id)
+    assert run.info.status == "FINISHED" and "failure" not in run.data.tags
+    steps = {key: [m.step for m in store.client.get_metric_history(run.info.run_id, key)] for key in run.data.metrics}
+    assert steps["train/loss"] == [2, 4, 6] and steps["valid/loss"] == [0, 3, 6] and steps[BEST] == [6]
+    assert run.data.params["lora.rank"] == "8"
+    found = checkpoints(store, [run.info.experiment_id], of_run(run.info.run_id)).best
+    assert sorted(point.step for point in found) == [3, 6]
+    kept = {file.path for file in store.client.list_artifacts(run.info.run_id)}
+    assert kept == {"config.yaml", "loss.png", "report.json", "log.jsonl", "samples.json", "samples.jsonl"}
+    assert (store.runs / run.info.run_id / "report.json").exists(), "found by MLflow's id too"
+
+
+@pytest.mark.parametrize("fault", ["kill", "hang"])
+def test_a_server_that_goes_away_neither_stops_nor_slows_nor_loses_a_run(
+    fault: str,
+    server: Server,
+    bench: Bench,
+    quick_config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch,
+    waited: list[float],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _at_update(monkeypatch, 3, getattr(server, fault))
+    done = train_run(quick_config(), bench, Place())
+    assert sum(waited) < 1.0, "in all"
+    said = capsys.readouterr().err
+    assert f"of run {done.run_id} have not reached {server.uri}" in said
+    assert "send them with python -m harness.reconcile" in said
+    if fault == "kill":
+        server.start()
+    else:
+        server.go_on()
+    _wait_for_the_thread(done)
+    assert all(settled.left is None for settled in reconcile(bench.store))
+    _check_complete(bench.store, done)
+    assert list(reconcile(bench.store)) == [], "a second time there is nothing to do"
+
+
+def test_a_process_ends_though_the_server_hangs_and_another_sends_the_rest(server: Server, tmp_path: Path) -> None:
+    code = f"""
+import os, signal, time
+import harness.models
+from harness.watch import RunWatcher
+update = RunWatcher.on_update
+def hang(self, at, loss):
+    if at == 3:
+        os.killpg({server.group}, signal.SIGSTOP)
+    if at == 6:
+        print(time.time())
+    update(self, at, loss)
+RunWatcher.on_update = hang
+from harness.train import main
+main()
+print(time.time())
+"""
+    words = [*QUICK, f"tracking.uri={server.uri}"]
+    ended = subprocess.run([sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0 and "have not reached" in ended.stderr, ended.stderr
+    server.go_on()
+    last_update, run_id, end = ended.stdout.split()
+    folder = MLRUNS / "runs" / run_id
+    assert float(end) - float(last_update) < 5, "samples and a report, no wait for the server"
+    command = [sys.executable, "-m", "harness.reconcile", "--tracking-uri", server.uri]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert f"run {run_id} (" in said and "entries sent" in said and "KILLED" not in said
+    store = open_store(TrackingConfig(uri=server.uri))
+    assert store.client.get_run(run_id).info.status == "FINISHED"
+    shutil.rmtree(folder)
+
+
+def test_a_server_that_comes_back_during_the_run_gets_everything(
+    server: Server, bench: Bench, quick_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.hang()
+    with pytest.raises(HarnessError, match="does not answer; start it, or keep the run here with tracking.uri=null"):
+        train_run(quick_config(), bench, Place())
+    server.go_on()
+    with monkeypatch.context() as patch:
+        _at_update(patch, 2, server.kill)
+        update = RunWatcher.on_update
+
+        def restarting(self: RunWatcher, at: int, loss: float) -> None:
+            if at == 5:
+                server.start()
+            update(self, at, loss)
+
+        patch.setattr(RunWatcher, "on_update", restarting)
+        done = train_run(quick_config(), bench, Place())
+    _check_complete(bench.store, done)
+
+
+def test_trials_begin_without_the_server_and_are_sent_later(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def compose(overrides: Any) -> Config:
+        return compose_config(*QUICK, f"tracking.uri={server.uri}", *overrides)
+
+    _at_update(monkeypatch, 3, server.kill)
+    swept = run_sweep(read_space({}, ["lora.rank=4,8"]), compose, Display())
+    assert [result.failure for result in swept.results] == [None, None]
+    server.start()
+    store = open_store(TrackingConfig(uri=server.uri))
+    settled = list(reconcile(store))
+    assert [each.name for each in settled] == ["rank=4", "rank=8", "sweep lora.rank=4,8"]
+    assert all(each.left is None and not each.closed for each in settled)
+    runs = {each.name: store.client.get_run(each.run_id) for each in settled}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    later = runs["rank=8"]
+    assert later.data.tags["mlflow.parentRunId"] == swept.sweep_id
+    assert (tmp_path / "runs" / later.info.run_id).is_symlink(), "its folder had a name before MLflow gave an id"
+    assert get(store, later.info.run_id).metrics[BEST] > 0
+
+
+def test_a_database_that_another_program_holds_neither_stops_nor_slows_nor_loses_a_run(
+    tmp_path: Path, quick_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, waited: list[float]
+) -> None:
+    bench = Bench(open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}")), Display())
+    holder = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
+    _at_update(monkeypatch, 3, lambda: holder.execute("BEGIN IMMEDIATE"))
+    done = train_run(quick_config(), bench, Place())
+    assert sum(waited) < 1.0, "in all"
+    holder.execute("ROLLBACK")
+    holder.close()
+    _wait_for_the_thread(done)
+    assert all(settled.left is None for settled in reconcile(bench.store))
+    _check_complete(bench.store, done)
+
+
+def test_a_run_whose_process_was_killed_is_closed_and_can_be_gone_on_with(tmp_path: Path) -> None:
+    uri = f"tracking.uri=sqlite:///{tmp_path / 'mlflow.db'}"
+    code = """
+import os, signal
+import harness.models
+from harness.watch import RunWatcher
+def die(self, at, loss):
+    if at == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+RunWatcher.on_update = die
+from harness.train import main
+main()
+"""
+    killed = subprocess.run([sys.executable, "-c", code, *QUICK, uri], cwd=tmp_path, capture_output=True, text=True)
+    assert killed.returncode == -9, killed.stderr
+
+    def command(*words: str) -> str:
+        done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    said = command("harness.reconcile", "--tracking-uri", uri.partition("=")[2])
+    store = open_store(TrackingConfig(uri=uri.partition("=")[2]))
+    (run_id,) = (folder.name for folder in store.runs.iterdir())
+    assert f"now KILLED; go on with train.resume={run_id}" in said
+    assert (store.runs / run_id / STATE_FILE).exists()
+    closed = store.client.get_run(run_id)
+    assert closed.info.status == "KILLED" and "its process was gone" in closed.data.tags["failure"]
+    assert "nothing to do" in command("harness.reconcile", "--tracking-uri", store.uri)
+    command("harness.train", *QUICK, uri, f"train.resume={run_id}")
+    finished = store.client.get_run(run_id)
+    assert finished.info.status == "FINISHED" and "failure" not in finished.data.tags
+
+
+def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "harness.train", *QUICK, "tracking.uri=http://127.0.0.1:9"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        "error: the tracking server http://127.0.0.1:9 does not answer; "
+        "start it, or keep the run here with tracking.uri=null"
+    )
+
+
+def test_a_password_in_the_uri_is_refused() -> None:
+    with pytest.raises(HarnessError, match="must not hold a user or password") as caught:
+        open_store(TrackingConfig(uri="http://me:secret@127.0.0.1:5000"))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_journal_whose_last_line_is_half_written_is_read(store: Store) -> None:
+    with TrackedRun.start(store, "half", name="r", tags={"kind": "run"}) as run:
+        run.metrics(1, {"train/loss": 2.0})
+    journal = run.folder / "tracking.jsonl"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + json.dumps({"kind": "metrics"}).encode()[:8])
+    with TrackedRun.go_on(store, run.folder) as again:
+        again.metrics(1, {"train/loss": 2.0})
+        again.metrics(2, {"train/loss": 1.0})
+        assert again.finish("FINISHED") == 0
+    history = store.client.get_metric_history(run.run_id, "train/loss")
+    assert [(point.step, point.value) for point in history] == [(1, 2.0), (2, 1.0)]
