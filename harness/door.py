@@ -14,7 +14,7 @@ import hydra
 from harness.config.load import from_hydra
 from harness.config.overrides import prepare
 from harness.config.paths import CONF
-from harness.errors import HarnessError
+from harness.errors import HarnessError, reason
 
 Command = TypeVar("Command")
 
@@ -37,13 +37,14 @@ def hydra_door(task: Callable[[Command], None], command: type[Command], config_n
 
 
 def plainly(action: Callable[[], object]) -> None:
-    """Run `action`; a HarnessError ends the process with one line, unless HARNESS_TRACEBACK=1 asks for all."""
+    """Run `action`; what goes wrong ends the process with one line, unless HARNESS_TRACEBACK=1 asks for all."""
     try:
         action()
-    except HarnessError as error:
+    except Exception as error:
         if os.environ.get("HARNESS_TRACEBACK") == "1":
             raise
-        print(f"error: {error}", file=sys.stderr)
+        hint = "" if isinstance(error, HarnessError) else "; HARNESS_TRACEBACK=1 shows where it comes from"
+        print(f"error: {reason(error)}{hint}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -5,6 +5,10 @@ class HarnessError(Exception):
     """Something the user can mend. The message is one line: the rule, the value, the next step."""
 
 
+class WriteError(HarnessError):
+    """A file could not be written. What was there before is there still, so the work can be gone on with."""
+
+
 def reason(error: BaseException) -> str:
     """One line that says what a run or a trial died of."""
     said = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"

@@ -1,5 +1,6 @@
 """Files that survive a crash: written whole beside their place, then renamed into it."""
 
+import errno
 import fcntl
 import json
 import os
@@ -8,18 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, WriteError
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary neighbour of `path` (same suffix), then rename it to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _said_plainly(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+        try:
+            write(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -39,9 +41,16 @@ def replace_link(link: Path, target: str) -> None:
 
 
 def append_json(path: Path, value: Any) -> None:
-    """Add one JSON line to a file that grows."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(value, ensure_ascii=False) + "\n")
+    """Add one JSON line to a file that grows; the whole line or nothing."""
+    line = (json.dumps(value, ensure_ascii=False) + "\n").encode()
+    with _said_plainly(path), path.open("ab", buffering=0) as file:
+        before = file.tell()
+        try:
+            if file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            file.truncate(before)
+            raise
 
 
 def read_appended(path: Path) -> list[dict[str, Any]]:
@@ -52,6 +61,35 @@ def read_appended(path: Path) -> list[dict[str, Any]]:
     if half:
         write_whole(path, lambda file: file.write_bytes(whole + b"\n" if whole else b""))
     return [json.loads(line) for line in whole.decode("utf-8").split("\n") if line]
+
+
+def make_folder(path: Path) -> None:
+    with _said_plainly(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _said_plainly(path: Path) -> Iterator[None]:
+    """What keeps a file from being written, as a WriteError with the next step."""
+    try:
+        yield
+    except OSError as error:
+        step = _NEXT_STEPS.get(error.errno or 0, "see that this folder can be written")
+        raise WriteError(f"{path} cannot be written: {error.strerror or error}; {step}") from error
+    except RuntimeError as error:  # MLX's, when the disk is full or the file cannot be opened
+        raise WriteError(f"{path} cannot be written: {error}; make room, or see that it may be written") from error
+
+
+_ROOM = "make room"
+_RIGHTS = "choose another folder, or change its rights"
+_NEXT_STEPS = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: _ROOM,
+    errno.EROFS: _RIGHTS,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+}
 
 
 @contextmanager

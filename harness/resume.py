@@ -12,7 +12,7 @@ from harness.tracking.journal import LOCK_FILE, Journal
 from harness.tracking.overview import was_deleted
 from harness.tracking.reconcile import run_folders
 from harness.tracking.store import Store
-from harness.tuning.state import LoopState, load_state
+from harness.tuning.state import Course, LoopState, load_state
 
 PARTS_FILE = "identity.json"
 STATE_FILE = "state.safetensors"
@@ -20,8 +20,14 @@ STATE_FILE = "state.safetensors"
 
 @dataclass(frozen=True)
 class Unfinished:
+    """`course`: how far it came."""
+
     folder: Path
-    state: LoopState
+    course: Course
+
+    def state(self) -> LoopState:
+        """What to go on from. Read when it is needed: it is three times the adapter."""
+        return load_state(self.folder / STATE_FILE)
 
 
 def find_unfinished(config: Config, store: Store, parts: Parts) -> Unfinished | None:
@@ -40,7 +46,7 @@ def find_unfinished(config: Config, store: Store, parts: Parts) -> Unfinished | 
     else:
         folder = (store.runs / wanted).resolve()
         _refuse_other(wanted, folder, store, parts)
-    return Unfinished(folder, load_state(folder / STATE_FILE))
+    return Unfinished(folder, load_state(folder / STATE_FILE).course)
 
 
 def _newest(experiment: str, store: Store, parts: Parts) -> Path | None:

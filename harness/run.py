@@ -6,10 +6,9 @@ next but what a Bench holds.
 
 import dataclasses
 import shlex
-import shutil
 import traceback
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from harness.config.load import flat
 from harness.config.overrides import as_typed
 from harness.config.schema import Config
 from harness.data.dataset import describe
-from harness.errors import HarnessError, reason
+from harness.errors import HarnessError, WriteError, reason
 from harness.files import write_json, write_text
 from harness.identity import identity_of
 from harness.material import Bench, Material, gather
@@ -34,10 +33,11 @@ from harness.models.adapter import (
     read_adapter,
     save_spec,
 )
-from harness.models.device import device, versions
+from harness.models.device import begin_phase, device, memory_use, versions
 from harness.progress import Display, duration
 from harness.record import EventLog, draw_losses, git_state
 from harness.resume import PARTS_FILE, STATE_FILE, Unfinished, clean, find_unfinished
+from harness.room import MemoryPlan, check_disk, check_memory, plan_memory, shortage_said
 from harness.sampling.samples import Origin, Sample, append_sample, sample
 from harness.tracking.overview import BEST
 from harness.tracking.registry import OBJECTIVE
@@ -140,9 +140,12 @@ def _status_kept(work: _Work, place: Place) -> Iterator[None]:
             work.display.say(_how_to_go_on(work, place))
         raise
     except BaseException as error:
-        if not isinstance(error, HarnessError):  # a fault of ours: a sweep goes on, so it is kept here
-            work.log.write("traceback", text=traceback.format_exc())
-        _end(work, "FAILED", reason(error))
+        with suppress(WriteError):  # a full disk may not take this either; harness.reconcile closes the run then
+            if not isinstance(error, HarnessError):  # a fault of ours: a sweep goes on, so it is kept here
+                work.log.write("traceback", text=traceback.format_exc())
+            _end(work, "FAILED", reason(error))
+        if isinstance(error, WriteError) and place.sweep is None:
+            work.display.say(_how_to_go_on(work, place))
         raise
     _end(work, "FINISHED")
 
@@ -169,7 +172,7 @@ def _how_to_go_on(work: _Work, place: Place) -> str:
 
 def _phases(work: _Work, place: Place, former: Unfinished | None) -> Outcome:
     """The phases of a run; each lets go of what the next does not need."""
-    material, settings = work.material, work.config.train
+    material = work.material
     watcher = RunWatcher(
         work.config,
         material.train,
@@ -183,25 +186,37 @@ def _phases(work: _Work, place: Place, former: Unfinished | None) -> Outcome:
         _log_beginning(work, place)
     else:
         clean(work.folder)
-        watcher.go_on(former.state.course)
-        work.display.say(f"going on with run {work.run.run_id} after update {former.state.course.step}")
-    model = material.base.model
-    with attached(model, material.spec, seed=settings.seed):
-        if material.init is not None:
-            load_weights(model, material.init.weights)
-        _check_disk(work, sum(value.nbytes for value in adapter_weights(model).values()))
-        work.display.say(f"reading the weights of {material.base.path}")
-        material.base.materialize()
-        with work.display.updates(total_updates(settings, len(material.train.rows)), work.name):
-            state = former.state if former else None
-            outcome = train(model, material.train, material.valid, settings, watcher, resume=state)
-    if outcome.updates < total_updates(settings, len(material.train.rows)):
-        work.display.say(f"stopped after update {outcome.updates}: {settings.patience} validations without a new best")
+        watcher.go_on(former.course)
+        work.display.say(f"going on with run {work.run.run_id} after update {former.course.step}")
+    outcome, plan = _train(work, watcher, former)
+    begin_phase()
     adapter = _best_adapter(work)
     test = _score_test(work, adapter, outcome)
     samples = _write_samples(work, adapter, outcome)
-    _log_end(work, outcome, test, watcher, samples)
+    _log_end(work, outcome, test, watcher, samples, plan)
     return outcome
+
+
+def _train(work: _Work, watcher: RunWatcher, former: Unfinished | None) -> tuple[Outcome, MemoryPlan]:
+    material, settings, display = work.material, work.config.train, work.display
+    model, updates = material.base.model, total_updates(settings, len(material.train.rows))
+    with attached(model, material.spec, seed=settings.seed):
+        if material.init is not None:
+            load_weights(model, material.init.weights)
+        adapter_bytes = sum(value.nbytes for value in adapter_weights(model).values())
+        check_disk(work.config, material, work.folder, adapter_bytes, display)
+        plan = plan_memory(work.config, material)
+        check_memory(plan, material.base.path, display)
+        display.say(f"reading the weights of {material.base.path}")
+        material.base.materialize()
+        with display.updates(updates, work.name), shortage_said(plan):
+            # no name for the state: its arrays are to go once they are put back
+            outcome = train(
+                model, material.train, material.valid, settings, watcher, resume=former.state() if former else None
+            )
+    if outcome.updates < updates:
+        display.say(f"stopped after update {outcome.updates}: {settings.patience} validations without a new best")
+    return outcome, plan
 
 
 def _log_beginning(work: _Work, place: Place) -> None:
@@ -224,29 +239,6 @@ def _log_beginning(work: _Work, place: Place) -> None:
     work.log.write("started", run=run.run_id, overrides=place.overrides, data=describe(material.splits))
     for warning in material.warnings:
         work.log.write("warning", text=warning)
-
-
-def _check_disk(work: _Work, adapter_bytes: int) -> None:
-    """Say what the checkpoints will take, and refuse a run that the disk cannot hold.
-
-    The state to go on from holds the adapter and at most two numbers of the optimizer for each of its own,
-    and is there twice while it is written.
-    """
-    settings = work.config.train
-    updates = total_updates(settings, len(work.material.train.rows))
-    saved = updates // settings.save_every + 1
-    improving = updates // settings.steps_per_eval  # each may be the best so far
-    checkpoints = saved + improving if settings.keep == "all" else settings.keep + 1
-    need, free = (checkpoints + 6) * adapter_bytes, shutil.disk_usage(work.folder).free
-    if need > free:
-        raise HarnessError(
-            f"{checkpoints} checkpoints of {adapter_bytes / 1e6:.1f} MB and the state need up to {need / 1e9:.1f} GB, "
-            f"but {work.folder} has {free / 1e9:.1f} GB free; set train.keep=3, or make room"
-        )
-    if updates:
-        work.display.say(
-            f"up to {checkpoints} checkpoints of {adapter_bytes / 1e6:.1f} MB, {need / 1e6:.0f} MB at most in all"
-        )
 
 
 def _lineage(work: _Work, place: Place) -> dict[str, str]:
@@ -311,7 +303,14 @@ def _write_samples(work: _Work, adapter: AdapterFiles | None, outcome: Outcome) 
     return written
 
 
-def _log_end(work: _Work, outcome: Outcome, test: Score | None, watcher: RunWatcher, samples: list[Sample]) -> None:
+def _log_end(
+    work: _Work,
+    outcome: Outcome,
+    test: Score | None,
+    watcher: RunWatcher,
+    samples: list[Sample],
+    plan: MemoryPlan,
+) -> None:
     totals = {
         BEST: outcome.best.loss,
         "valid/best_step": float(outcome.best.step),
@@ -322,6 +321,8 @@ def _log_end(work: _Work, outcome: Outcome, test: Score | None, watcher: RunWatc
         totals |= {"test/loss": test.loss, "test/perplexity": test.perplexity}
     if samples:
         totals["generate/seconds_per_sample"] = sum(entry.seconds for entry in samples) / len(samples)
+        totals["memory/sampling_peak_gb"] = memory_use().peak
+    totals |= {f"memory/{name}_predicted_gb": need.total / 1e9 for name, need in plan.phases.items()}
     work.run.metrics(outcome.updates, totals)
     draw_losses(work.folder / "loss.png", watcher.windows, watcher.scores, work.name)
     report = {
@@ -336,6 +337,7 @@ def _log_end(work: _Work, outcome: Outcome, test: Score | None, watcher: RunWatc
         "git": git_state(),
         "warnings": work.material.warnings,
         "totals": totals,
+        "memory_predicted_bytes": {name: dataclasses.asdict(need) for name, need in plan.phases.items()},
         "validations": [dataclasses.asdict(score) | {"perplexity": score.perplexity} for score in watcher.scores],
         "training": [dataclasses.asdict(window) for window in watcher.windows],
         "samples": [dataclasses.asdict(entry) for entry in samples],

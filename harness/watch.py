@@ -10,6 +10,7 @@ from harness.config.schema import Config
 from harness.data.dataset import Split
 from harness.files import replace_link
 from harness.models.adapter import CONFIG_FILE, WEIGHTS_FILE, checkpoint_name, checkpoint_step, save_weights
+from harness.models.device import memory_use
 from harness.progress import Display, duration
 from harness.record import EventLog
 from harness.resume import STATE_FILE
@@ -80,8 +81,10 @@ class RunWatcher:
             "train/learning_rate": window.learning_rate,
             "train/tokens_per_second": window.tokens_per_second,
         }
+        use = memory_use()
+        values |= {f"memory/{name}_gb": value for name, value in dataclasses.asdict(use).items()}
         self._run.metrics(window.step, values)
-        self._log.write("trained", **dataclasses.asdict(window))
+        self._log.write("trained", **dataclasses.asdict(window), memory_gb=dataclasses.asdict(use))
         self._warn_of_silence()
 
     def on_validating(self, done: int, total: int) -> None:

@@ -42,6 +42,8 @@ def read_lines(path: Path, labels: Sequence[str] | None = None) -> list[Line]:
         raise HarnessError(
             f"{path} is not there; data.path must be a folder with train.jsonl and valid.jsonl"
         ) from error
+    except OSError as error:
+        raise HarnessError(f"{path} cannot be read: {error.strerror}; see that it is a file you may read") from error
     except UnicodeDecodeError as error:
         number = path.read_bytes()[: error.start].count(b"\n") + 1
         raise HarnessError(

@@ -1,6 +1,5 @@
 """What a generated text is remembered with, and the JSONL file of them."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import mlx.nn as nn
 
 from harness.config.schema import GenerateConfig
+from harness.files import append_json
 from harness.models.tokenizer import Tokenizer
 from harness.sampling.prompts import themed_prompt
 from harness.sampling.write import write
@@ -69,5 +69,4 @@ def sample(
 
 def append_sample(path: Path, entry: Sample) -> None:
     """One line, written at once, so that an interrupted command leaves whole lines."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
+    append_json(path, asdict(entry))

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from harness.errors import HarnessError, reason
-from harness.files import only_process, write_json
+from harness.files import make_folder, only_process, write_json
 from harness.tracking.journal import LOCK_FILE, Entry, Journal, Sent, now
 from harness.tracking.sender import Sender, create_run
 from harness.tracking.store import Store
@@ -58,7 +58,7 @@ class TrackedRun:
         if sent is None and parent is None:
             raise store.silent()
         folder = store.runs / (sent.run_id if sent and sent.run_id else uuid4().hex)
-        folder.mkdir(parents=True)
+        make_folder(folder)
         lock = ExitStack()
         lock.enter_context(only_process(folder / LOCK_FILE, f"run {folder.name}"))
         run = cls(store, folder)

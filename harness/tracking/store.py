@@ -28,6 +28,7 @@ from mlflow.exceptions import MlflowException
 from harness.config.paths import MLRUNS
 from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
+from harness.files import make_folder
 
 _CONNECT_SECONDS = 5.0
 # what MLflow's page takes the experiment for
@@ -156,7 +157,7 @@ def _make_database(database: Path) -> None:
     """Four processes that start on a missing database at once break its migration: one makes it, the rest wait."""
     if database.exists():
         return
-    database.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(database.parent)
     with _locked(database.with_name(f".{database.name}.lock")):
         if not database.exists():
             _create(database)

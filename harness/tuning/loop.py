@@ -105,7 +105,7 @@ def train(
             course = Course(start, start, start, 0, 0.0, 0.0, 0, 0.0)
         else:
             restore(resume, model, optimizer)
-            course = resume.course
+            course, resume = resume.course, None  # else its arrays stay beside the new ones
         meter = _Meter(optimizer, course)
         step_function = make_step(model, optimizer, max_grad_norm=settings.max_grad_norm)
         micro_batches = _micro_batches(train_split, settings, course.step)

@@ -1,0 +1,122 @@
+"""Whether disk and memory will do for a run: said, with its parts, before it begins."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.config.checks import total_updates
+from harness.config.schema import Config
+from harness.errors import HarnessError, reason
+from harness.material import Material
+from harness.models.device import device_memory, free_memory
+from harness.progress import Display
+from harness.sampling.prompts import themed_prompt
+from harness.tuning.batches import bucket_width
+from harness.tuning.memory import Change, Need, less, sampling_need, shape_of, training_need
+
+_NEARLY = 0.9  # of what there is; the prediction is right to a tenth or two
+
+
+# what Metal's, CUDA's and the CPU's failures to get memory have in their text
+_SHORTAGES = ("malloc", "insufficient memory", "outofmemory", "out of memory", "bad_alloc")
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What the phases of a run need, one after the other, and what would make training need less."""
+
+    phases: dict[str, Need]
+    changes: list[Change]
+
+    @property
+    def advice(self) -> str:
+        steps = [f"{change.words} ({_gb(change.need.total)})" for change in self.changes]
+        return f"in this order, each with those before it: {', '.join([*steps, 'a smaller base'])}"
+
+
+def plan_memory(config: Config, material: Material) -> MemoryPlan:
+    """Predict. The adapter must be attached; nothing is evaluated."""
+    shape = shape_of(material.base.model, material.spec, material.base.settings)
+    width = max(bucket_width(len(row.tokens) - 1) for split in material.splits for row in split.rows)
+    phases = {}
+    if total_updates(config.train, len(material.train.rows)):
+        phases["training"] = training_need(shape, config.train, width)
+    if config.generate.prompts:
+        prompts = [themed_prompt(material.base.tokenizer, text, config.data.system) for text in config.generate.prompts]
+        longest = max(len(material.base.tokenizer.encode(prompt, special=True).ids) for prompt in prompts)
+        phases["sampling"] = sampling_need(shape, longest, config.generate.max_tokens)
+    return MemoryPlan(phases, less(shape, config.train, width))
+
+
+def check_memory(plan: MemoryPlan, base: str, display: Display) -> None:
+    """Say what each phase will need; warn, with what to change, when that is more than there is.
+
+    Raises:
+        HarnessError: when the weights alone are more than the device has.
+    """
+    has = device_memory()
+    for name, need in plan.phases.items():
+        if need.weights > has:
+            raise HarnessError(
+                f"the weights of {base} take {_gb(need.weights)}, but the device has {_gb(has)}; "
+                "choose a smaller base, or one with fewer bits"
+            )
+        display.say(f"memory for {name}: about {said(need)}")
+    largest = max((need.total for need in plan.phases.values()), default=0)
+    if largest > _NEARLY * has:
+        display.say(f"warning: the device has {_gb(has)} for this; should it not do, change {plan.advice}")
+    elif largest > (free := free_memory()):
+        display.say(f"warning: other programs leave {_gb(free)} of {_gb(has)} free; close some first")
+
+
+@contextmanager
+def shortage_said(plan: MemoryPlan) -> Iterator[None]:
+    """The device's failure to get memory, as an error with what to change.
+
+    Raises:
+        HarnessError: for that. MLX's CPU backend cannot say it; there the process ends.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not any(word in str(error).lower() for word in _SHORTAGES) and not isinstance(error, MemoryError):
+            raise
+        raise HarnessError(f"out of memory ({reason(error)}); change {plan.advice}") from error
+
+
+def said(need: Need) -> str:
+    """The total and its parts."""
+    parts = f"weights {_gb(need.weights)}, adapter and optimizer {_gb(need.adapter)}"
+    return f"{_gb(need.total)} ({parts}, activations {_gb(need.activations)}, logits {_gb(need.logits)})"
+
+
+def check_disk(config: Config, material: Material, folder: Path, adapter_bytes: int, display: Display) -> None:
+    """Say what the checkpoints will take, and refuse a run that the disk cannot hold.
+
+    The state to go on from holds the adapter and at most two numbers of the optimizer for each of its own,
+    and is there twice while it is written.
+
+    Raises:
+        HarnessError: when there is not enough room.
+    """
+    settings = config.train
+    updates = total_updates(settings, len(material.train.rows))
+    saved = updates // settings.save_every + 1
+    improving = updates // settings.steps_per_eval  # each may be the best so far
+    checkpoints = saved + improving if settings.keep == "all" else settings.keep + 1
+    need, free = (checkpoints + 6) * adapter_bytes, shutil.disk_usage(folder).free
+    if need > free:
+        raise HarnessError(
+            f"{checkpoints} checkpoints of {adapter_bytes / 1e6:.1f} MB and the state need up to {need / 1e9:.1f} GB, "
+            f"but {folder} has {free / 1e9:.1f} GB free; set train.keep=3, or make room"
+        )
+    if updates:
+        display.say(
+            f"up to {checkpoints} checkpoints of {adapter_bytes / 1e6:.1f} MB, {need / 1e6:.0f} MB at most in all"
+        )
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.2f} GB" if size < 10e9 else f"{size / 1e9:.1f} GB"

@@ -1,0 +1,193 @@
+"""What a run will need of the device's memory, part by part, before any weight is read.
+
+A backward pass keeps what the adapted blocks computed: a few numbers a position for each output of their
+linear layers. How many was measured on MLX's CPU backend, on Qwen2 models in float32, bfloat16 and 4 bits,
+with widths, inner widths, heads, vocabularies, ranks, batches and options varied (benchmarks/memory.py
+compares prediction and measurement). Frozen blocks below the adapted ones keep nothing.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_flatten
+from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
+
+from harness.config.schema import TrainConfig
+from harness.models.adapter import AdapterSpec
+
+# numbers kept a position and block, for each ...
+_OUTPUT = 1.85  # output of a linear layer
+_ADAPTED_OUTPUT = 0.64  # output of an adapted one, more
+_ADAPTED_INPUT = 0.45  # input of an adapted one, as float32, where the base is of fewer bits
+_DROPPED_INPUT = 1.25  # input of an adapted one, with dropout
+_DORA_OUTPUT = 1.0  # output of an adapted one, with DoRA
+_SCORE = 0.85  # attention head and position attended to
+_WORKING_BLOCKS = 1.3  # blocks' worth that the blocks being computed need beside what is kept
+_RECOMPUTED_BLOCKS = 2.8  # blocks' worth in all with checkpointing, where each block keeps its input alone
+_LOGITS = 4  # copies of the logits in a training step
+_UPDATE = 2.5  # copies of the adapter beside weights and state while an update is applied: gradients, new values
+_CACHE_STEP = 256  # positions by which mlx-lm's cache grows
+_STATES = {"adam": 2, "adamw": 2, "muon": 1, "sgd": 0, "adafactor": 1}  # numbers kept for each weight
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """A base with its adapter attached, in what memory depends on. Widths are sums over an adapted block's layers.
+
+    `weights` and `adapter` are bytes; `item` is the bytes of one activation.
+    """
+
+    weights: int
+    adapter: int
+    adapted_blocks: int
+    blocks: int
+    rank: int
+    dropout: float
+    dora: bool
+    hidden: int
+    heads: int
+    cached: int
+    vocabulary: int
+    outputs: float
+    adapted_inputs: float
+    adapted_outputs: float
+    adapted_layers: float
+    item: int
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes at the peak, by part. `adapter` holds its gradients and the optimizer's state too."""
+
+    weights: int
+    adapter: int
+    activations: int
+    logits: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.adapter + self.activations + self.logits
+
+
+@dataclass(frozen=True)
+class Change:
+    """Settings that need less, as typed, and what they need."""
+
+    words: str
+    need: Need
+
+
+def shape_of(model: nn.Module, spec: AdapterSpec, settings: dict[str, Any]) -> ModelShape:
+    """Read the sizes off a model with the adapter of `spec` attached and its config.json. Evaluates nothing."""
+    text = settings.get("text_config", {}) | settings
+    adapted = model.layers[-spec.num_layers :]
+    experts = int(text.get("num_experts_per_tok") or 1)
+    widths = _Widths()
+    for block in adapted:
+        for _, module in block.named_modules():
+            if isinstance(module, nn.Linear | nn.QuantizedLinear | SwitchLinear | QuantizedSwitchLinear):
+                widths.outputs += _dimensions(module, experts)[1]
+            if "lora_a" in module:
+                inputs, outputs = _dimensions(module.linear, experts)
+                widths.adapted_inputs += inputs
+                widths.adapted_outputs += outputs
+                widths.adapted_layers += 1
+    adapter = sum(value.nbytes for _, value in tree_flatten(model.trainable_parameters()))
+    heads = int(text["num_attention_heads"])
+    head_width = int(text.get("head_dim") or text["hidden_size"] // heads)
+    return ModelShape(
+        weights=sum(value.nbytes for _, value in tree_flatten(model.parameters())) - adapter,
+        adapter=adapter,
+        adapted_blocks=len(adapted),
+        blocks=len(model.layers),
+        rank=spec.rank,
+        dropout=spec.dropout,
+        dora=spec.fine_tune_type == "dora",
+        hidden=int(text["hidden_size"]),
+        heads=heads,
+        cached=2 * head_width * int(text.get("num_key_value_heads") or heads),
+        vocabulary=int(text["vocab_size"]),
+        outputs=widths.outputs / len(adapted),
+        adapted_inputs=widths.adapted_inputs / len(adapted),
+        adapted_outputs=widths.adapted_outputs / len(adapted),
+        adapted_layers=widths.adapted_layers / len(adapted),
+        item=_activation_bytes(adapted[-1]),
+    )
+
+
+@dataclass
+class _Widths:
+    """Sums over the adapted blocks."""
+
+    outputs: int = 0
+    adapted_inputs: int = 0
+    adapted_outputs: int = 0
+    adapted_layers: int = 0
+
+
+def training_need(shape: ModelShape, settings: TrainConfig, width: int) -> Need:
+    """At the peak of a training step on the widest micro-batch, `width` positions a row."""
+    positions = settings.batch_size * width
+    block = _kept(shape, width)
+    if settings.grad_checkpoint:
+        kept = shape.adapted_blocks * shape.hidden * shape.item + _RECOMPUTED_BLOCKS * block
+    else:
+        kept = (shape.adapted_blocks + _WORKING_BLOCKS) * block
+    activations = round(positions * kept)
+    logits = _LOGITS * positions * shape.vocabulary * shape.item
+    # at the peak of the backward pass few gradients are there; activations are gone when an update is applied
+    beyond = max(round(_UPDATE * shape.adapter) - activations - logits, 0)
+    adapter = (1 + _STATES[settings.optimizer]) * shape.adapter + beyond
+    return Need(shape.weights, adapter, activations, logits)
+
+
+def sampling_need(shape: ModelShape, prompt: int, tokens: int) -> Need:
+    """While one text is written: what a block needs for the prompt, and the keys and values of prompt and text."""
+    cached = -(-(prompt + tokens) // _CACHE_STEP) * _CACHE_STEP
+    cache = cached * shape.blocks * shape.cached * shape.item
+    working = round(prompt * _kept(replace(shape, dropout=0), prompt))
+    return Need(shape.weights, shape.adapter, cache + working, 2 * shape.vocabulary * shape.item)
+
+
+def less(shape: ModelShape, settings: TrainConfig, width: int) -> list[Change]:
+    """What to change, one after the other, when memory does not suffice; each with all before it."""
+    changes = []
+    if not settings.grad_checkpoint:
+        settings = replace(settings, grad_checkpoint=True)
+        changes.append(Change("train.grad_checkpoint=true", training_need(shape, settings, width)))
+    if settings.batch_size > 1:
+        accumulation = settings.batch_size * settings.grad_accumulation_steps
+        settings = replace(settings, batch_size=1, grad_accumulation_steps=accumulation)
+        words = f"train.batch_size=1 train.grad_accumulation_steps={accumulation}"
+        changes.append(Change(words, training_need(shape, settings, width)))
+    if shape.rank > 4:
+        shape = replace(shape, rank=shape.rank // 2, adapter=shape.adapter // 2)
+        changes.append(Change(f"lora.rank={shape.rank}", training_need(shape, settings, width)))
+    if width > 64:
+        width //= 2
+        changes.append(Change(f"train.max_seq_length={width}", training_need(shape, settings, width)))
+    return changes
+
+
+def _kept(shape: ModelShape, width: int) -> float:
+    """Bytes a position that one adapted block keeps for the backward pass."""
+    numbers = _OUTPUT * shape.outputs + _ADAPTED_OUTPUT * shape.adapted_outputs + _SCORE * shape.heads * width
+    numbers += _DROPPED_INPUT * shape.adapted_inputs * (shape.dropout > 0)
+    numbers += _DORA_OUTPUT * shape.adapted_outputs * shape.dora
+    in_float32 = shape.rank * shape.adapted_layers + _ADAPTED_INPUT * shape.adapted_inputs * (shape.item < 4)
+    return shape.item * numbers + 4 * in_float32
+
+
+def _dimensions(module: nn.Module, experts: int) -> tuple[int, int]:
+    """Inputs and outputs of a linear layer a position; of a layer of experts, those that a position goes through."""
+    *many, outputs, packed = module.weight.shape
+    inputs = packed * 32 // module.bits if "scales" in module else packed
+    times = experts if many else 1
+    return times * inputs, times * outputs
+
+
+def _activation_bytes(block: nn.Module) -> int:
+    floating = [value for _, value in tree_flatten(block.parameters()) if mx.issubdtype(value.dtype, mx.floating)]
+    return min(value.dtype.size for value in floating)
