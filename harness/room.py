@@ -50,25 +50,26 @@ def plan_memory(config: Config, material: Material) -> MemoryPlan:
     return MemoryPlan(phases, less(shape, config.train, width))
 
 
-def check_memory(plan: MemoryPlan, base: str, display: Display) -> None:
-    """Say what each phase will need; warn, with what to change, when that is more than there is.
+def check_memory(plan: MemoryPlan, base: str) -> list[str]:
+    """What to say of each phase's need, with a warning and what to change when that is more than there is.
 
     Raises:
         HarnessError: when the weights alone are more than the device has.
     """
-    has = device_memory()
+    has, lines = device_memory(), []
     for name, need in plan.phases.items():
         if need.weights > has:
             raise HarnessError(
                 f"the weights of {base} take {_gb(need.weights)}, but the device has {_gb(has)}; "
                 "choose a smaller base, or one with fewer bits"
             )
-        display.say(f"memory for {name}: about {said(need)}")
+        lines.append(f"{name} needs about {_said(need)}")
     largest = max((need.total for need in plan.phases.values()), default=0)
     if largest > _NEARLY * has:
-        display.say(f"warning: the device has {_gb(has)} for this; should it not do, change {plan.advice}")
+        lines.append(f"warning: the device has {_gb(has)} for this; should it not do, change {plan.advice}")
     elif largest > (free := free_memory()):
-        display.say(f"warning: other programs leave {_gb(free)} of {_gb(has)} free; close some first")
+        lines.append(f"warning: other programs leave {_gb(free)} of {_gb(has)} free; close some first")
+    return lines
 
 
 @contextmanager
@@ -86,10 +87,9 @@ def shortage_said(plan: MemoryPlan) -> Iterator[None]:
         raise HarnessError(f"out of memory ({reason(error)}); change {plan.advice}") from error
 
 
-def said(need: Need) -> str:
-    """The total and its parts."""
+def _said(need: Need) -> str:
     parts = f"weights {_gb(need.weights)}, adapter and optimizer {_gb(need.adapter)}"
-    return f"{_gb(need.total)} ({parts}, activations {_gb(need.activations)}, logits {_gb(need.logits)})"
+    return f"{_gb(need.total)} of memory ({parts}, activations {_gb(need.activations)}, logits {_gb(need.logits)})"
 
 
 def check_disk(config: Config, material: Material, folder: Path, adapter_bytes: int, display: Display) -> None:
@@ -119,4 +119,4 @@ def check_disk(config: Config, material: Material, folder: Path, adapter_bytes: 
 
 
 def _gb(size: int) -> str:
-    return f"{size / 1e9:.2f} GB" if size < 10e9 else f"{size / 1e9:.1f} GB"
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

@@ -206,7 +206,8 @@ def _train(work: _Work, watcher: RunWatcher, former: Unfinished | None) -> tuple
         adapter_bytes = sum(value.nbytes for value in adapter_weights(model).values())
         check_disk(work.config, material, work.folder, adapter_bytes, display)
         plan = plan_memory(work.config, material)
-        check_memory(plan, material.base.path, display)
+        for line in check_memory(plan, material.base.path):
+            display.say(line)
         display.say(f"reading the weights of {material.base.path}")
         material.base.materialize()
         with display.updates(updates, work.name), shortage_said(plan):

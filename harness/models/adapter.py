@@ -24,6 +24,8 @@ from harness.errors import HarnessError
 from harness.files import write_json, write_whole
 from harness.models.randomness import seeded
 
+Weights = dict[str, mx.array]
+
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapters.safetensors"
 _CHECKPOINT = re.compile(r"^(\d{7})_adapters\.safetensors$")
@@ -168,11 +170,16 @@ def check_fits(adapter: AdapterFiles, spec: AdapterSpec, model: nn.Module) -> li
     return [f"{adapter.source} was trained at scale {theirs.scale:g} and now starts at lora.scale={spec.scale:g}"]
 
 
-def adapter_weights(model: nn.Module) -> dict[str, mx.array]:
+def adapter_weights(model: nn.Module) -> Weights:
     return dict(tree_flatten(model.trainable_parameters()))
 
 
-def save_weights(path: Path, weights: dict[str, mx.array], metadata: dict[str, str]) -> None:
+def equal_weights(one: Weights, other: Weights) -> bool:
+    """Whether they are the same to the bit."""
+    return one.keys() == other.keys() and all(mx.array_equal(one[key], other[key]).item() for key in one)
+
+
+def save_weights(path: Path, weights: Weights, metadata: dict[str, str]) -> None:
     """One safetensors file, whole or not at all. The metadata says what the weights are."""
     write_whole(path, lambda file: mx.save_safetensors(str(file), weights, {"format": "mlx", **metadata}))
 

@@ -1,0 +1,18 @@
+"""python -m harness.doctor: whether this machine is fit for a configuration, and what a run would take."""
+
+from harness.config.schema import Config
+from harness.door import hydra_door
+
+
+def main() -> None:
+    hydra_door(_check, Config, "doctor")
+
+
+def _check(config: Config) -> None:
+    from harness.checkup import check_up
+
+    check_up(config)
+
+
+if __name__ == "__main__":
+    main()

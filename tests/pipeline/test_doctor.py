@@ -1,0 +1,77 @@
+"""The check of a machine, as a person runs it, and what is read off a Mac's own tools."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from harness.config.schema import TrackingConfig
+from harness.mac import mac_advice
+from harness.tracking.store import open_store
+from tests.conftest import QUICK
+
+
+def _doctor(home: Path, *overrides: str) -> "subprocess.CompletedProcess[str]":
+    words = [*QUICK, f"tracking.uri=sqlite:///{home / 'mlflow.db'}", *overrides]
+    return subprocess.run([sys.executable, "-m", "harness.doctor", *words], cwd=home, capture_output=True, text=True)
+
+
+def test_the_check_says_what_a_run_would_need_and_take_and_tracks_nothing(tmp_path: Path) -> None:
+    done = _doctor(tmp_path)
+    assert done.returncode == 0, done.stderr
+    for expected in (
+        r"device +.*Device\(",
+        r"memory +[\d.]+ GB for MLX, [\d.]+ GB of it free now",
+        r"versions +python 3\.\d+\.\d+, mlx [\d.]+, mlx-lm ",
+        r"tracking +sqlite:.* answers; \d+ GB free",
+        r"base +builtin:tiny loads: 8 blocks",
+        r"data +train \d+ rows, valid 4 rows",
+        r"need +training needs about \d+ MB of memory \(weights \d+ MB, adapter and optimizer \d+ MB",
+        r"need +sampling needs about \d+ MB",
+        r"speed +[\d.]+ s an update, \d+ learned tokens a second",
+        r"writing +\d+ tokens a second",
+        r"whole run +about .*: 6 updates, validations, 1 samples",
+        r"exact +the same updates twice ended in the same bytes",
+    ):
+        assert re.search(expected, done.stdout), f"{expected} in\n{done.stdout}"
+    store = open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}"))
+    assert [experiment.name for experiment in store.client.search_experiments()] == ["Default"]
+    assert not store.runs.exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("model.path=./nowhere", "error: model.path=./nowhere must be builtin:tiny, a folder or a hub name"),
+        ("tracking.uri=http://127.0.0.1:9", "error: the tracking server http://127.0.0.1:9 does not answer"),
+        ("data.path=nowhere", "error: data.path=nowhere must be a folder"),
+    ],
+)
+def test_what_would_keep_a_run_from_working_is_one_line(tmp_path: Path, override: str, complaint: str) -> None:
+    done = _doctor(tmp_path, override)
+    assert done.returncode == 1 and complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_mac_that_would_sleep_on_battery_is_advised() -> None:
+    outputs = {
+        "pmset -g assertions": "   PreventUserIdleDisplaySleep    0\n   PreventUserIdleSystemSleep     0\n",
+        "pmset -g batt": "Now drawing from 'Battery Power'\n",
+        "pmset -g": " lowpowermode         1\n",
+        "ps -Aceo comm": "launchd\nGoogle Chrome\nzsh\n",
+    }
+
+    def read(command: Sequence[str]) -> str:
+        return outputs[" ".join(command)]
+
+    advice = mac_advice(read)
+    for index, word in enumerate(("caffeinate -is", "caffeinate -d", "plug it in", "Low Power Mode", "Google Chrome")):
+        assert word in advice[index]
+
+
+def test_a_mac_that_is_kept_awake_is_left_alone() -> None:
+    kept = "   PreventUserIdleDisplaySleep    1\n   PreventUserIdleSystemSleep     1\n"
+    assert mac_advice(lambda command: kept if command[-1] == "assertions" else "AC Power") == []
