@@ -18,7 +18,7 @@ from harness.progress import Display, duration
 from harness.room import check_memory, plan_memory
 from harness.sampling.prompts import themed_prompt
 from harness.sampling.write import write
-from harness.tracking.store import open_store
+from harness.tracking.store import open_writable_store
 from harness.tuning.batches import stream
 from harness.tuning.evaluate import Score
 from harness.tuning.loop import Window, computed_positions, train
@@ -64,9 +64,7 @@ def check_up(config: Config) -> None:
     _line("versions", ", ".join(f"{name} {version}" for name, version in versions().items()))
     for advice in mac_advice():
         _line("advice", advice)
-    store = open_store(config.tracking)
-    if not store.answers():
-        raise store.silent()
+    store = open_writable_store(config.tracking)
     place = store.runs.parent
     _line("tracking", f"{store.uri} answers; {shutil.disk_usage(place).free / 1e9:.0f} GB free in {place}")
     display = Display()

@@ -17,11 +17,11 @@ def _train(config: Config) -> None:
     from harness.run import Place, train_run
     from harness.table import ui_command
     from harness.tracking.overview import save_view
-    from harness.tracking.store import open_store
+    from harness.tracking.store import open_writable_store
 
     overrides = list(HydraConfig.get().overrides.task)
     display = Display()
-    bench = Bench(open_store(config.tracking), display)
+    bench = Bench(open_writable_store(config.tracking), display)
     varied = ["lora.rank", "lora.scale", "lora.num_layers", "train.learning_rate", "train.updates"]
     save_view(bench.store, bench.store.experiment_id(config.name), None, varied)
     finished = train_run(config, bench, Place(overrides=overrides))

@@ -14,7 +14,7 @@ from harness.sweeping.study import Combination, Result, Trial, combinations, run
 from harness.tracking.overview import BEST, save_view
 from harness.tracking.reconcile import reconcile
 from harness.tracking.runs import TrackedRun
-from harness.tracking.store import Store, open_store
+from harness.tracking.store import Store, open_writable_store
 
 # overrides of one trial -> its configuration
 Compose = Callable[[Sequence[str]], Config]
@@ -40,7 +40,7 @@ def run_sweep(space: Space, compose: Compose, display: Display) -> SweepResult:
     for config in configs:
         if (config.name, config.tracking) != (first.name, first.tracking):
             raise HarnessError("name and tracking.* must be the same for all trials of a sweep; take them out of it")
-    bench = Bench(open_store(first.tracking), display)
+    bench = Bench(open_writable_store(first.tracking), display)
     varied = " ".join(f"{axis.name}={','.join(axis.words)}" for axis in space.axes)
     store = bench.store
     with TrackedRun.start(store, first.name, name=f"sweep {varied}", tags={"kind": "sweep"}) as parent:

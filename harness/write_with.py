@@ -6,8 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 
 from harness.config.schema import GenerateCommand
 from harness.errors import HarnessError
-from harness.models.adapter import AdapterFiles, loaded, read_metadata
+from harness.models.adapter import AdapterFiles, loaded
 from harness.models.base import Base, open_base
+from harness.models.weights_file import read_metadata
 from harness.progress import Display
 from harness.references import find_adapter
 from harness.sampling.samples import Origin, Sample, sample

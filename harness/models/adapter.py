@@ -23,6 +23,7 @@ from harness.config.schema import LoraConfig
 from harness.errors import HarnessError
 from harness.files import write_json, write_whole
 from harness.models.randomness import seeded
+from harness.models.weights_file import read_metadata
 
 Weights = dict[str, mx.array]
 
@@ -209,21 +210,6 @@ def load_weights(model: nn.Module, path: Path) -> None:
     mx.eval(model.trainable_parameters())
 
 
-def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata of a safetensors file, from its header (a length in 8 bytes, then JSON).
-
-    Raises:
-        HarnessError: when the file is cut or is something else.
-    """
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(min(length, 1 << 26)))
-        return dict(header.get("__metadata__", {}))
-    except (OSError, ValueError, AttributeError) as error:
-        raise HarnessError(f"{path} is not a readable safetensors file: {error}") from error
-
-
 def read_adapter(path: Path, source: str | None = None) -> AdapterFiles:
     """An adapter's folder (its adapters.safetensors) or one checkpoint file in such a folder.
 
@@ -239,6 +225,7 @@ def read_adapter(path: Path, source: str | None = None) -> AdapterFiles:
     config = weights.parent / CONFIG_FILE
     if not config.exists():
         raise HarnessError(f"{CONFIG_FILE} must lie beside {weights.name}, but {weights.parent} has none")
+    read_metadata(weights)  # it must be whole
     return AdapterFiles(_read_spec(config), weights, source or str(path))
 
 

@@ -15,11 +15,13 @@ import mlx.nn as nn
 from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS, load_config, load_model, load_tokenizer
 
 from harness.config.schema import ModelConfig
-from harness.errors import HarnessError
+from harness.errors import HarnessError, reason
 from harness.models import tiny
 from harness.models.tokenizer import Tokenizer
+from harness.models.weights_file import read_metadata
 
 BUILTIN_TINY = "builtin:tiny"
+_AGAIN = "download or convert the model again"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,10 @@ class Base:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The model's own config.json."""
-        return dict(json.loads((self.folder / "config.json").read_text("utf-8")))
+        try:
+            return dict(json.loads((self.folder / "config.json").read_text("utf-8")))
+        except (OSError, ValueError) as error:
+            raise HarnessError(f"config.json of {self.path} cannot be read: {error}; {_AGAIN}") from error
 
     @property
     def num_blocks(self) -> int:
@@ -41,11 +46,17 @@ class Base:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        return Tokenizer(load_tokenizer(self.folder, eos_token_ids=self._end_ids()), self.path)
+        try:
+            loaded = load_tokenizer(self.folder, eos_token_ids=self._end_ids())
+        except Exception as error:  # transformers, tokenizers and jinja2 share no base class
+            raise HarnessError(f"the tokenizer of {self.path} cannot be loaded: {reason(error)}; {_AGAIN}") from error
+        return Tokenizer(loaded, self.path)
 
     @cached_property
     def model(self) -> nn.Module:
         """Frozen and in evaluation mode. Lazy: a weight is read from disk when it is first computed with."""
+        for file in sorted(self.folder.glob("model*.safetensors")):
+            read_metadata(file)  # each must be whole: what is cut off would only be missed when it is read
         try:
             model, _ = load_model(self.folder, lazy=True)
         except (ValueError, RuntimeError, KeyError) as error:

@@ -124,8 +124,21 @@ def open_store(config: TrackingConfig) -> Store:
     except HarnessError:
         raise
     except Exception as error:  # SQLAlchemy's, requests' and MLflow's errors share no base class
-        raise HarnessError(f"the tracking store {uri} cannot be opened: {_first_line(error)}") from error
+        step = "see that it is whole and can be written, or choose another tracking.uri"
+        raise HarnessError(f"the tracking store {uri} cannot be opened: {_first_line(error)}; {step}") from error
     return Store(uri, local, client)
+
+
+def open_writable_store(config: TrackingConfig) -> Store:
+    """Like open_store, for what will write: it must answer.
+
+    Raises:
+        HarnessError: when it does not.
+    """
+    store = open_store(config)
+    if not store.answers(_CONNECT_SECONDS):
+        raise store.silent()
+    return store
 
 
 def _database(uri: str) -> Path:

@@ -10,7 +10,7 @@ from mlx.utils import tree_flatten
 from mlx_lm.tuner.utils import load_adapters
 from mlx_lm.utils import load_model
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, WriteError
 from harness.models.adapter import (
     AdapterSpec,
     adapter_weights,
@@ -167,10 +167,10 @@ def test_an_interrupted_save_leaves_the_former_file(tmp_path: Path, monkeypatch:
 
     def fail(file: str, *_: object) -> None:
         Path(file).write_bytes(b"half")
-        raise OSError("No space left on device")
+        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(mx, "save_safetensors", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(WriteError, match="cannot be written: No space left on device; make room"):
         save_weights(path, {"a": mx.zeros(3)}, {})
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
