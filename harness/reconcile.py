@@ -27,11 +27,12 @@ def _settle_all(tracking: TrackingConfig) -> None:
     done = left = 0
     for settled in reconcile(store):
         done += 1
-        print(f"run {settled.run_id} ({settled.name}): {settled.sent} entries sent")
+        print(f"run {settled.run_id} ({settled.name}): entries sent: {settled.sent}")
         if settled.closed:
-            goes_on = (settled.folder / STATE_FILE).exists()
-            after = f"; go on with train.resume={settled.run_id}" if goes_on else ""
-            print(f"  its process was gone: now KILLED{after}")
+            print("  its process was gone: now KILLED")
+            if (settled.folder / STATE_FILE).exists():
+                words = f"{settled.overrides} train.resume={settled.run_id}".strip()
+                print(f"  go on with: python -m harness.train {words}")
         if settled.left is not None:
             left += 1
             print(f"  the rest is refused: {settled.left}")

@@ -165,9 +165,13 @@ def _end(work: _Work, status: str, why: str | None = None) -> None:
 def _how_to_go_on(work: _Work, place: Place) -> str:
     if not (work.folder / STATE_FILE).exists():
         return f"stopped before the first checkpoint of run {work.run.run_id}: nothing to go on from"
-    overrides = [as_typed(word) for word in place.overrides if not word.startswith("train.resume=")]
-    command = shlex.join(["python", "-m", "harness.train", *overrides, f"train.resume={work.run.run_id}"])
+    command = shlex.join(["python", "-m", "harness.train", *_as_typed(place), f"train.resume={work.run.run_id}"])
     return f"go on with: {command}"
+
+
+def _as_typed(place: Place) -> list[str]:
+    """What was set on the command line, but for what a resumption sets itself."""
+    return [as_typed(word) for word in place.overrides if not word.startswith("train.resume=")]
 
 
 def _phases(work: _Work, place: Place, former: Unfinished | None) -> Outcome:
@@ -231,7 +235,7 @@ def _log_beginning(work: _Work, place: Place) -> None:
     run.params(flat(config) | {"train.updates": updates, "model.resolved_revision": material.base.revision})
     run.tags(
         {"base": material.base.path, "base_revision": material.base.revision}
-        | {"overrides": " ".join(place.overrides)}
+        | {"overrides": shlex.join(_as_typed(place))}
         | {f"version.{name}": version for name, version in versions().items()}
         | {f"device.{name}": value for name, value in device().items() if value}
     )

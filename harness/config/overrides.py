@@ -16,6 +16,7 @@ from harness.config.load import free_names, key_names
 from harness.config.paths import CONF
 from harness.errors import HarnessError
 
+_QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'")
 _OVERRIDE = re.compile(r"^(?P<prefix>\+\+|\+|~)?(?P<key>[^=]+)=(?P<value>.*)$", re.DOTALL)
 
 _MULTIRUN = ("-m", "--multirun")
@@ -51,9 +52,7 @@ def check_names(names: Sequence[str], command: type, conf: Path = CONF) -> None:
 def as_typed(word: str) -> str:
     """What a user would type for a word that `prepare` has quoted."""
     key, _, value = word.partition("=")
-    if len(value) < 2 or not (value.startswith("'") and value.endswith("'")):
-        return word
-    text = value[1:-1].replace("\\'", "'").replace("\\\\", "\\")
+    text = _QUOTED.sub(lambda quoted: quoted[1].replace("\\'", "'").replace("\\\\", "\\"), value)
     return f"{key}={text}" if _quoted(key, text, multirun=False) == value else word
 
 

@@ -69,6 +69,11 @@ class Journal:
         last = next((entry for entry in reversed(self.entries) if entry["kind"] in ("ended", "reopened")), None)
         return last["status"] if last and last["kind"] == "ended" else None
 
+    def tag(self, name: str) -> str:
+        """A tag that was told; empty if there is none."""
+        told = (entry["values"].get(name, "") for entry in reversed(self.entries) if entry["kind"] == "tags")
+        return next(told, "")
+
     def known_steps(self) -> dict[str, int]:
         """The last step that each metric was written at."""
         known: dict[str, int] = {}

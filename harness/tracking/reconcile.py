@@ -16,7 +16,10 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Settled:
-    """One run. `closed`: it had not ended, its process is gone; `left`: why entries still wait."""
+    """One run. `closed`: it had not ended, its process is gone; `left`: why entries still wait.
+
+    `overrides`: what it was started with, as one text.
+    """
 
     run_id: str
     name: str
@@ -24,6 +27,7 @@ class Settled:
     sent: int
     closed: bool
     left: str | None
+    overrides: str
 
 
 def reconcile(store: Store, sweep_id: str | None = None) -> Iterator[Settled]:
@@ -71,5 +75,5 @@ def _settle(store: Store, journal: Journal) -> Settled:
             break
         except Exception as error:  # SQLAlchemy's, requests' and MLflow's errors share no base class
             left = reason(error)
-    name = journal.entries[0]["name"]
-    return Settled(journal.run_id, name, journal.folder, waiting - journal.waiting, closed, left)
+    name, sent = journal.entries[0]["name"], waiting - journal.waiting
+    return Settled(journal.run_id, name, journal.folder, sent, closed, left, journal.tag("overrides"))

@@ -40,6 +40,11 @@ def test_a_quoted_word_can_be_shown_as_it_was_typed(word: str) -> None:
     assert as_typed(prepared) == word
 
 
+def test_a_list_of_quoted_words_can_be_shown_as_it_was_typed() -> None:
+    (prepared,) = prepare(["generate.prompts=[河,秋 天]"], Config)
+    assert as_typed(prepared) == "generate.prompts=[河,秋 天]"
+
+
 def test_a_list_of_themes_arrives_as_a_list() -> None:
     assert compose_config("generate.prompts=[河, 秋 天]").generate.prompts == ["河", "秋 天"]
 

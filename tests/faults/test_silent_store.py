@@ -161,7 +161,7 @@ print(time.time())
     assert float(end) - float(last_update) < 5, "samples and a report, no wait for the server"
     command = [sys.executable, "-m", "harness.reconcile", "--tracking-uri", server.uri]
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    assert f"run {run_id} (" in said and "entries sent" in said and "KILLED" not in said
+    assert f"run {run_id} (" in said and "entries sent: " in said and "KILLED" not in said
     store = open_store(TrackingConfig(uri=server.uri))
     assert store.client.get_run(run_id).info.status == "FINISHED"
     shutil.rmtree(folder)
@@ -248,7 +248,8 @@ main()
     said = command("harness.reconcile", "--tracking-uri", uri.partition("=")[2])
     store = open_store(TrackingConfig(uri=uri.partition("=")[2]))
     (run_id,) = (folder.name for folder in store.runs.iterdir())
-    assert f"now KILLED; go on with train.resume={run_id}" in said
+    assert "its process was gone: now KILLED" in said
+    assert f"go on with: python -m harness.train {QUICK[0]}" in said and f"train.resume={run_id}" in said
     assert (store.runs / run_id / STATE_FILE).exists()
     closed = store.client.get_run(run_id)
     assert closed.info.status == "KILLED" and "its process was gone" in closed.data.tags["failure"]
