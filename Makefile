@@ -46,6 +46,8 @@ format: env
 
 bench: env
 	$(BIN)/python -m benchmarks.train
+	$(BIN)/python -m benchmarks.tracking
+	$(BIN)/python -m benchmarks.memory
 
 clean:
 	rm -rf $(VENV) build *.egg-info
