@@ -20,7 +20,7 @@ def main(tracking_uri: str | None) -> None:
 def _settle_all(tracking: TrackingConfig) -> None:
     from harness.errors import HarnessError
     from harness.resume import STATE_FILE
-    from harness.tracking.reconcile import reconcile
+    from harness.tracking.reconcile import close_orphans, reconcile
     from harness.tracking.store import open_store
 
     store = open_store(tracking)
@@ -36,6 +36,9 @@ def _settle_all(tracking: TrackingConfig) -> None:
         if settled.left is not None:
             left += 1
             print(f"  the rest is refused: {settled.left}")
+    for run_id in close_orphans(store):
+        done += 1
+        print(f"run {run_id} has no folder any more: now KILLED")
     if done == 0:
         print(f"nothing to do: {store.uri} has everything, and no run was left open")
     if left:

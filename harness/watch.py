@@ -82,7 +82,9 @@ class RunWatcher:
             "train/tokens_per_second": window.tokens_per_second,
         }
         use = memory_use()
-        values |= {f"memory/{name}_gb": value for name, value in dataclasses.asdict(use).items()}
+        values |= {"memory/active_gb": use.active, "memory/cache_gb": use.cache, "memory/peak_gb": use.peak}
+        # MLflow's page shows what begins with system/ on a tab of its own
+        values |= {"system/memory_process_gb": use.process, "system/memory_available_gb": use.available}
         self._run.metrics(window.step, values)
         self._log.write("trained", **dataclasses.asdict(window), memory_gb=dataclasses.asdict(use))
         self._warn_of_silence()

@@ -92,7 +92,7 @@ def find_checkpoint(store: Store, run_id: str, experiment_id: str, step: int) ->
 def drop_checkpoint(store: Store, model_id: str) -> None:
     """Delete a checkpoint and its files."""
     location = store.client.get_logged_model(model_id).artifact_location
-    get_artifact_repository(location).delete_artifacts()  # type: ignore[no-untyped-call]
+    get_artifact_repository(location, tracking_uri=store.uri).delete_artifacts()  # type: ignore[no-untyped-call]
     store.client.delete_logged_model(model_id)
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from harness.errors import HarnessError, reason
 from harness.files import only_process
-from harness.tracking.journal import JOURNAL_FILE, LOCK_FILE, Journal
+from harness.tracking.journal import JOURNAL_FILE, LOCK_FILE, Journal, now
 from harness.tracking.sender import Sender
 from harness.tracking.store import Store
 
 _ATTEMPTS = 3
+_BEGINNING_MILLISECONDS = 60_000  # a run has its folder long before that
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def reconcile(store: Store, sweep_id: str | None = None) -> Iterator[Settled]:
     """
     for folder in run_folders(store):
         journal = Journal(folder)
-        if journal.begun is None or journal.begun["store"] != store.uri:
+        if journal.begun is None or not _belongs(journal.begun["store"], store):
             continue
         if sweep_id not in (None, journal.begun["parent"]):
             continue
@@ -49,6 +50,29 @@ def reconcile(store: Store, sweep_id: str | None = None) -> Iterator[Settled]:
         except HarnessError:  # a process works on it
             continue
         yield settled
+
+
+def close_orphans(store: Store) -> list[str]:
+    """Close runs of a local database that have no folder: their process died as they began, or it was removed.
+
+    Returns their ids. With a server, the folder may be on another machine.
+    """
+    if store.home is None:
+        return []
+    experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
+    before = now() - _BEGINNING_MILLISECONDS
+    where = f"attributes.status = 'RUNNING' and attributes.start_time < {before}"
+    found = store.client.search_runs(experiments, where, max_results=1000)
+    orphans = [run.info.run_id for run in found if not (store.runs / run.info.run_id).exists()]
+    for run_id in orphans:
+        store.client.set_tag(run_id, "failure", "its process was gone, and its folder (harness.reconcile)")
+        store.client.set_terminated(run_id, "KILLED")
+    return orphans
+
+
+def _belongs(uri: str, store: Store) -> bool:
+    """Whether a run that was told to `uri` is one of this store. A database may have been moved with its runs."""
+    return uri.startswith("sqlite:") if store.home is not None else uri == store.uri
 
 
 def run_folders(store: Store) -> list[Path]:

@@ -16,7 +16,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from harness.errors import HarnessError
 from harness.tracking.checkpoints import checkpoint_folder
-from harness.tracking.store import Store
+from harness.tracking.store import Store, use_globally
 
 OBJECTIVE = "valid/loss"
 _NAME = re.compile(r"^[^/:.\\]{1,200}$")
@@ -105,6 +105,7 @@ def register(store: Store, checkpoint: Checkpoint, name: str) -> Version:
     if not _NAME.match(name):
         raise HarnessError(f"--name must be 1 to 200 characters without / : . and \\, but got {name}")
     client = store.client
+    use_globally(store.uri)
     try:
         client.create_registered_model(name)
     except MlflowException as error:

@@ -59,13 +59,7 @@ class TrackedRun:
             raise store.silent()
         folder = store.runs / (sent.run_id if sent and sent.run_id else uuid4().hex)
         make_folder(folder)
-        lock = ExitStack()
-        lock.enter_context(only_process(folder / LOCK_FILE, f"run {folder.name}"))
-        run = cls(store, folder)
-        run._journal.add(begun)
-        if sent is not None:
-            run._journal.mark_sent(sent)
-        with run._mail.sending(lock):
+        with cls._alone(store, folder, begun, sent) as run:
             yield run
 
     @classmethod
@@ -76,10 +70,19 @@ class TrackedRun:
         Raises:
             HarnessError: when another process works on it.
         """
+        with cls._alone(store, folder, {"kind": "reopened", "time": now()}, None) as run:
+            yield run
+
+    @classmethod
+    @contextmanager
+    def _alone(cls, store: Store, folder: Path, first: Entry, sent: Sent | None) -> Iterator["TrackedRun"]:
+        """The run of a folder, this process's alone until all requests about it have ended."""
         lock = ExitStack()
         lock.enter_context(only_process(folder / LOCK_FILE, f"run {folder.name}"))
         run = cls(store, folder)
-        run._journal.write("reopened")
+        run._journal.add(first)
+        if sent is not None:
+            run._journal.mark_sent(sent)
         with run._mail.sending(lock):
             yield run
 

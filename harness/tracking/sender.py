@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,22 @@ class Sender:
         if entry["kind"] == "begun":
             self._journal.mark_sent(self._begin(entry))
             return
-        assert sent.run_id is not None and sent.experiment_id is not None, "the first entry begins the run"
         done = 1
         if entry["kind"] == "metrics":
-            done = self._metrics(sent.run_id, sent.count)
+            done = self._metrics(sent.count)
         else:
-            _KINDS[entry["kind"]](self, sent.run_id, sent.experiment_id, entry)
-        self._journal.mark_sent(Sent(sent.count + done, sent.run_id, sent.experiment_id))
+            _KINDS[entry["kind"]](self, entry)
+        self._journal.mark_sent(replace(sent, count=sent.count + done))
+
+    @property
+    def _run_id(self) -> str:
+        assert self._journal.sent.run_id is not None, "the first entry begins the run"
+        return self._journal.sent.run_id
+
+    @property
+    def _experiment_id(self) -> str:
+        assert self._journal.sent.experiment_id is not None, "the first entry begins the run"
+        return self._journal.sent.experiment_id
 
     def _begin(self, entry: Entry) -> Sent:
         """Find the run, if an earlier attempt made it, or make it; and let its folder be found by its id."""
@@ -54,7 +64,7 @@ class Sender:
         replace_link(folder.parent / run_id, folder.name)
         return Sent(1, run_id, experiment_id)
 
-    def _metrics(self, run_id: str, start: int) -> int:
+    def _metrics(self, start: int) -> int:
         """Points of neighbouring entries in one call; returns how many entries."""
         entries = list(takewhile(lambda entry: entry["kind"] == "metrics", self._journal.entries[start:]))
         points: list[Metric] = []
@@ -64,44 +74,44 @@ class Sender:
                 break
             points += [Metric(key, value, entry["time"], entry["step"]) for key, value in entry["values"].items()]
             done += 1
-        self._store.client.log_batch(run_id, metrics=points)
+        self._store.client.log_batch(self._run_id, metrics=points)
         return done
 
-    def _params(self, run_id: str, experiment_id: str, entry: Entry) -> None:
+    def _params(self, entry: Entry) -> None:
         params = [Param(key, value) for key, value in entry["values"].items()]
         for start in range(0, len(params), _PARAMS_A_CALL):
-            self._store.client.log_batch(run_id, params=params[start : start + _PARAMS_A_CALL])
+            self._store.client.log_batch(self._run_id, params=params[start : start + _PARAMS_A_CALL])
 
-    def _tags(self, run_id: str, experiment_id: str, entry: Entry) -> None:
-        self._store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in entry["values"].items()])
+    def _tags(self, entry: Entry) -> None:
+        self._store.client.log_batch(self._run_id, tags=[RunTag(key, value) for key, value in entry["values"].items()])
 
-    def _dataset(self, run_id: str, experiment_id: str, entry: Entry) -> None:
+    def _dataset(self, entry: Entry) -> None:
         # with our own digest: MLflow's ignores columns that hold lists
         dataset = Dataset(entry["name"], entry["digest"], "local", json.dumps({"uri": entry["path"]}))
         tag = InputTag("mlflow.data.context", entry["context"])
-        self._store.client.log_inputs(run_id, [DatasetInput(dataset, [tag])])
+        self._store.client.log_inputs(self._run_id, [DatasetInput(dataset, [tag])])
 
-    def _artifact(self, run_id: str, experiment_id: str, entry: Entry) -> None:
+    def _artifact(self, entry: Entry) -> None:
         file = self._journal.folder / entry["file"]
         if not file.exists():  # a resumed run may have removed it to write it anew, with an entry of its own
             return
-        self._store.client.log_artifact(run_id, str(file))
+        self._store.client.log_artifact(self._run_id, str(file))
         if entry["table"]:  # MLflow's page compares the tables that this tag names
             self._store.client.set_tag(
-                run_id, MLFLOW_LOGGED_ARTIFACTS, json.dumps([{"path": file.name, "type": "table"}])
+                self._run_id, MLFLOW_LOGGED_ARTIFACTS, json.dumps([{"path": file.name, "type": "table"}])
             )
 
-    def _checkpoint(self, run_id: str, experiment_id: str, entry: Entry) -> None:
+    def _checkpoint(self, entry: Entry) -> None:
         folder: Path = self._journal.folder
         weights = folder / entry["file"]
         if not weights.exists():  # dropped before it was sent: its scores remain
             points = [Metric(key, value, entry["time"], entry["step"]) for key, value in entry["scores"].items()]
-            self._store.client.log_batch(run_id, metrics=points)
+            self._store.client.log_batch(self._run_id, metrics=points)
             return
         log_checkpoint(
             self._store,
-            run_id,
-            experiment_id,
+            self._run_id,
+            self._experiment_id,
             weights,
             configs=[folder / file for file in entry["configs"]],
             staging=folder / "tracking.staged",
@@ -110,28 +120,28 @@ class Sender:
             scores=entry["scores"],
             dataset=(entry["dataset"][0], entry["dataset"][1]),
             params=entry["params"],
-            tags=entry["tags"] | {"run": run_id},
+            tags=entry["tags"] | {"run": self._run_id},
         )
 
-    def _dropped(self, run_id: str, experiment_id: str, entry: Entry) -> None:
-        model_id = find_checkpoint(self._store, run_id, experiment_id, entry["step"])
+    def _dropped(self, entry: Entry) -> None:
+        model_id = find_checkpoint(self._store, self._run_id, self._experiment_id, entry["step"])
         if model_id is not None:
             drop_checkpoint(self._store, model_id)
         # logging it may have put the stored bytes in place of a file that was gone by then
         (self._journal.folder / entry["file"]).unlink(missing_ok=True)
 
-    def _reopened(self, run_id: str, experiment_id: str, entry: Entry) -> None:
-        if "failure" in self._store.client.get_run(run_id).data.tags:
-            self._store.client.delete_tag(run_id, "failure")
-        self._store.client.update_run(run_id, status="RUNNING")
+    def _reopened(self, entry: Entry) -> None:
+        if "failure" in self._store.client.get_run(self._run_id).data.tags:
+            self._store.client.delete_tag(self._run_id, "failure")
+        self._store.client.update_run(self._run_id, status="RUNNING")
 
-    def _ended(self, run_id: str, experiment_id: str, entry: Entry) -> None:
+    def _ended(self, entry: Entry) -> None:
         if entry["reason"]:
-            self._store.client.set_tag(run_id, "failure", entry["reason"])
-        self._store.client.set_terminated(run_id, entry["status"], end_time=entry["time"])
+            self._store.client.set_tag(self._run_id, "failure", entry["reason"])
+        self._store.client.set_terminated(self._run_id, entry["status"], end_time=entry["time"])
 
 
-_KINDS: dict[str, Callable[[Sender, str, str, Entry], Any]] = {
+_KINDS: dict[str, Callable[[Sender, Entry], Any]] = {
     "params": Sender._params,
     "tags": Sender._tags,
     "dataset": Sender._dataset,

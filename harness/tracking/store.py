@@ -96,7 +96,7 @@ def open_store(config: TrackingConfig) -> Store:
     """
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # else it tells of each migration of a new database
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # else with tracebacks what it raises anyway
-    uri = config.uri or f"sqlite:///{MLRUNS / 'mlflow.db'}"
+    uri = (config.uri or f"sqlite:///{MLRUNS / 'mlflow.db'}").rstrip("/")
     if "://" not in uri:
         raise HarnessError(
             f"tracking.uri={uri} must be a URI such as http://127.0.0.1:5000 or sqlite:////folder/mlflow.db, or null"
@@ -116,10 +116,8 @@ def open_store(config: TrackingConfig) -> Store:
                 raise HarnessError(f"tracking.uri={uri} must hold an absolute path, as sqlite:////folder/mlflow.db")
             local = database.parent
             _make_database(database)
-        # MLflow looks up what models:/… means through its global URI, whatever client is asked
-        mlflow.set_tracking_uri(uri)
-        mlflow.set_registry_uri(uri)
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        use_globally(uri)
         client.search_experiments(max_results=1)
     except HarnessError:
         raise
@@ -127,6 +125,12 @@ def open_store(config: TrackingConfig) -> Store:
         step = "see that it is whole and can be written, or choose another tracking.uri"
         raise HarnessError(f"the tracking store {uri} cannot be opened: {_first_line(error)}; {step}") from error
     return Store(uri, local, client)
+
+
+def use_globally(uri: str) -> None:
+    """Some of MLflow looks up what models:/… means through its global URI, whatever client is asked."""
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
 
 
 def open_writable_store(config: TrackingConfig) -> Store:

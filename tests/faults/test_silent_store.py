@@ -24,7 +24,7 @@ from harness.progress import Display
 from harness.resume import STATE_FILE
 from harness.run import FinishedRun, Place, train_run
 from harness.tracking.overview import BEST, get
-from harness.tracking.reconcile import reconcile
+from harness.tracking.reconcile import close_orphans, reconcile
 from harness.tracking.registry import checkpoints, of_run
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, open_store
@@ -287,3 +287,23 @@ def test_a_journal_whose_last_line_is_half_written_is_read(store: Store) -> None
         assert again.finish("FINISHED") == 0
     history = store.client.get_metric_history(run.run_id, "train/loss")
     assert [(point.step, point.value) for point in history] == [(1, 2.0), (2, 1.0)]
+
+
+def test_a_run_without_a_folder_is_closed_once_it_is_old_enough(tmp_path: Path) -> None:
+    store = open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}"))
+    experiment = store.experiment_id("orphans")
+    now = int(time.time() * 1000)
+    old, new = (store.client.create_run(experiment, start_time=now - age).info.run_id for age in (120_000, 1_000))
+    assert close_orphans(store) == [old]
+    assert [store.client.get_run(run_id).info.status for run_id in (old, new)] == ["KILLED", "RUNNING"]
+
+
+def test_a_database_that_was_moved_with_its_runs_is_still_settled(tmp_path: Path) -> None:
+    (tmp_path / "before").mkdir()
+    store = open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'before' / 'mlflow.db'}"))
+    with TrackedRun.start(store, "moved", name="r", tags={"kind": "run"}) as run:
+        pass
+    (tmp_path / "before").rename(tmp_path / "after")
+    moved = open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'after' / 'mlflow.db'}"))
+    assert [(settled.run_id, settled.closed) for settled in reconcile(moved)] == [(run.run_id, True)]
+    assert moved.client.get_run(run.run_id).info.status == "KILLED"

@@ -213,7 +213,7 @@ def test_a_version_carries_its_lineage(store: Store, begin: Begin) -> None:
 @pytest.mark.parametrize(
     ("reference", "complaint"),
     [
-        ("models:/nobody@champion", "there is "),
+        ("models:/nobody@champion", "not found; "),
         ("models:/nobody/3", "is not in sqlite"),
         ("runs:/" + "0" * 32, "is not in sqlite"),
     ],
