@@ -15,7 +15,7 @@ from harness.material import Bench, Material, gather
 from harness.models.adapter import Weights, adapter_weights, attached, equal_weights
 from harness.models.device import begin_phase, device, device_memory, free_memory, memory_use, versions
 from harness.progress import Display, duration
-from harness.room import check_memory, plan_memory
+from harness.room import check_memory, plan_memory, shortage_said
 from harness.sampling.prompts import themed_prompt
 from harness.sampling.write import write
 from harness.tracking.store import open_writable_store
@@ -80,9 +80,9 @@ def check_up(config: Config) -> None:
             _line("need", line)
         display.say(f"reading the weights of {material.base.path}")
         material.base.materialize()
-    if updates == 0:
-        return
-    _time(config, material, display)
+    if updates:
+        with shortage_said(plan):
+            _time(config, material, display)
 
 
 def _time(config: Config, material: Material, display: Display) -> None:
