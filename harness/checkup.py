@@ -10,6 +10,7 @@ from typing import Any
 from harness.config.checks import total_updates
 from harness.config.schema import Config, TrainConfig
 from harness.data.dataset import Split, fixed_subset
+from harness.engines import planned_cut, prepare_engine
 from harness.mac import mac_advice
 from harness.material import Bench, Material, gather
 from harness.models.adapter import Weights, adapter_weights, attached, equal_weights
@@ -20,8 +21,10 @@ from harness.sampling.prompts import themed_prompt
 from harness.sampling.write import write
 from harness.tracking.store import open_writable_store
 from harness.tuning.batches import stream
+from harness.tuning.engine import Engine
 from harness.tuning.evaluate import Score
 from harness.tuning.loop import Window, computed_positions, train
+from harness.tuning.memory import shape_of
 
 _UPDATES = 4  # timed, the first not counted: it compiles
 _TOKENS = 32  # written to time the writing
@@ -75,21 +78,32 @@ def check_up(config: Config) -> None:
     _line("data", rows)
     updates = total_updates(config.train, len(material.train.rows))
     with attached(material.base.model, material.spec, seed=config.train.seed):
-        plan = plan_memory(config, material)
+        shape = shape_of(material.base.model, material.spec, material.base.settings)
+        cut = planned_cut(config, material, shape)
+        plan = plan_memory(config, material, shape, cut[0])
         for line in check_memory(plan, material.base.path):
             _line("need", line)
         display.say(f"reading the weights of {material.base.path}")
-        material.base.materialize()
+        with shortage_said(plan):
+            material.base.materialize()
+            engine = prepare_engine(config, material, cut, bench.trunks, display)
+    _line("engine", _said(engine, material.base.num_blocks))
     if updates:
         with shortage_said(plan):
-            _time(config, material, display)
+            _time(config, material, engine, display)
 
 
-def _time(config: Config, material: Material, display: Display) -> None:
+def _said(engine: Engine, blocks: int) -> str:
+    where = f"steps begin at block {engine.at} of {blocks}" if engine.at else f"all {blocks} blocks in every step"
+    head = "learned positions only" if engine.on_targets else "all positions"
+    return f"{where}, the head on {head}; compared with the whole model here: what is left out agrees"
+
+
+def _time(config: Config, material: Material, engine: Engine, display: Display) -> None:
     settings = _few_updates(config.train)
     valid = fixed_subset(material.valid, _VALID_BATCHES * settings.batch_size)
-    first, _ = _train(material, settings, valid, display)
-    second, timing = _train(material, settings, valid, display)
+    first, _ = _train(material, settings, valid, engine, display)
+    second, timing = _train(material, settings, valid, engine, display)
     peak = memory_use().peak
     seconds = [later - earlier for earlier, later in zip(timing.ends[1:], timing.ends[2:], strict=False)][
         : _UPDATES - 1
@@ -127,11 +141,13 @@ def _few_updates(settings: TrainConfig) -> TrainConfig:
     )
 
 
-def _train(material: Material, settings: TrainConfig, valid: Split, display: Display) -> tuple[Weights, Timing]:
+def _train(
+    material: Material, settings: TrainConfig, valid: Split, engine: Engine, display: Display
+) -> tuple[Weights, Timing]:
     begin_phase()
     timing = Timing(display)
     with attached(material.base.model, material.spec, seed=settings.seed), display.updates(_UPDATES, "timing"):
-        train(material.base.model, material.train, valid, settings, timing)
+        train(material.base.model, material.train, valid, settings, timing, engine=engine)
         return adapter_weights(material.base.model), timing
 
 

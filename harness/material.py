@@ -14,6 +14,7 @@ from harness.models.base import Base, open_base
 from harness.progress import Display
 from harness.references import find_adapter
 from harness.tracking.store import Store
+from harness.trunks import Trunks
 
 
 class Bench:
@@ -22,6 +23,7 @@ class Bench:
     def __init__(self, store: Store, display: Display) -> None:
         self.store = store
         self.display = display
+        self.trunks = Trunks()
         self._config: ModelConfig | None = None
         self._base: Base | None = None
         display.say(blas.describe())

@@ -5,7 +5,7 @@ Knows nothing of where the numbers come from.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -51,6 +51,23 @@ class Display:
                 yield
             finally:
                 self._progress = None
+
+    @contextmanager
+    def computing(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        """Something that is done once, in steps; gives a function that is told how many of how many are done."""
+        if not self._console.is_terminal:
+            self.say(f"computing {what}")
+            yield lambda done, total: None
+            return
+        columns = [
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        ]
+        with Progress(*columns, console=self._console, refresh_per_second=4) as progress:
+            task = progress.add_task(f"computing {what}", total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
 
     def update(
         self, step: int, *, loss: float | None = None, valid: float | None = None, speed: float | None = None

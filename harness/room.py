@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.config.checks import total_updates
@@ -14,7 +14,9 @@ from harness.models.device import device_memory, free_memory
 from harness.progress import Display
 from harness.sampling.prompts import themed_prompt
 from harness.tuning.batches import bucket_width
-from harness.tuning.memory import Change, Need, less, sampling_need, shape_of, training_need
+from harness.tuning.engine import CHECKED_ROWS
+from harness.tuning.hidden import hidden_bytes
+from harness.tuning.memory import Change, Load, ModelShape, Need, less, sampling_need, tail_weights, training_need
 
 _NEARLY = 0.9  # of what there is; the prediction is right to a tenth or two
 
@@ -36,18 +38,26 @@ class MemoryPlan:
         return f"in this order, each with those before it: {', '.join([*steps, 'a smaller base'])}"
 
 
-def plan_memory(config: Config, material: Material) -> MemoryPlan:
-    """Predict. The adapter must be attached; nothing is evaluated."""
-    shape = shape_of(material.base.model, material.spec, material.base.settings)
-    width = max(bucket_width(len(row.tokens) - 1) for split in material.splits for row in split.rows)
+def plan_memory(config: Config, material: Material, shape: ModelShape, at: int) -> MemoryPlan:
+    """Predict, for steps that begin at block `at`. The adapter must be attached; nothing is evaluated."""
+    model, settings = material.base.model, material.base.settings
+    rows = [row for split in material.splits for row in split.rows]
+    width = max(bucket_width(len(row.tokens) - 1) for row in rows)
+    targets = max(bucket_width(row.targets) for row in rows) if config.train.head_on_targets else width
+    load = Load(width, targets, tail_weights(model, at, settings))
     phases = {}
+    if at:
+        kept = (*material.train.rows, *material.valid.rows)
+        load = replace(load, hidden=hidden_bytes(kept, shape.hidden, shape.item))
+        few = replace(config.train, batch_size=CHECKED_ROWS)
+        phases["checking"] = training_need(shape, few, Load(width, width, shape.weights))
     if total_updates(config.train, len(material.train.rows)):
-        phases["training"] = training_need(shape, config.train, width)
+        phases["training"] = training_need(shape, config.train, load)
     if config.generate.prompts:
         prompts = [themed_prompt(material.base.tokenizer, text, config.data.system) for text in config.generate.prompts]
         longest = max(len(material.base.tokenizer.encode(prompt, special=True).ids) for prompt in prompts)
         phases["sampling"] = sampling_need(shape, longest, config.generate.max_tokens)
-    return MemoryPlan(phases, less(shape, config.train, width))
+    return MemoryPlan(phases, less(shape, config.train, load))
 
 
 def check_memory(plan: MemoryPlan, base: str) -> list[str]:
@@ -89,7 +99,9 @@ def shortage_said(plan: MemoryPlan) -> Iterator[None]:
 
 def _said(need: Need) -> str:
     parts = f"weights {_gb(need.weights)}, adapter and optimizer {_gb(need.adapter)}"
-    return f"{_gb(need.total)} of memory ({parts}, activations {_gb(need.activations)}, logits {_gb(need.logits)})"
+    parts += f", activations {_gb(need.activations)}, logits {_gb(need.logits)}"
+    parts += f", frozen blocks' output {_gb(need.hidden)}" if need.hidden else ""
+    return f"{_gb(need.total)} of memory ({parts})"
 
 
 def check_disk(config: Config, material: Material, folder: Path, adapter_bytes: int, display: Display) -> None:

@@ -19,6 +19,7 @@ from harness.config.load import flat
 from harness.config.overrides import as_typed
 from harness.config.schema import Config
 from harness.data.dataset import describe
+from harness.engines import planned_cut, prepare_engine
 from harness.errors import HarnessError, WriteError, reason
 from harness.files import write_json, write_text
 from harness.identity import identity_of
@@ -42,9 +43,12 @@ from harness.sampling.samples import Origin, Sample, append_sample, sample
 from harness.tracking.overview import BEST
 from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
+from harness.trunks import Trunks
 from harness.tuning.batches import fixed_batches
+from harness.tuning.cut import Tail
 from harness.tuning.evaluate import Evaluator, Score
 from harness.tuning.loop import Outcome, train
+from harness.tuning.memory import shape_of
 from harness.watch import RUN_CONFIG, RunWatcher
 
 SAMPLES_TABLE = "samples.json"
@@ -83,6 +87,7 @@ class _Work:
     log: EventLog
     name: str
     display: Display
+    trunks: Trunks
 
     @property
     def folder(self) -> Path:
@@ -111,7 +116,7 @@ def train_run(config: Config, bench: Bench, place: Place) -> FinishedRun:
     former = find_unfinished(config, bench.store, material.parts)
     identity = {"identity": identity_of(material.parts)}
     with TrackedRun.go_on(bench.store, former.folder) if former else start(identity) as run:
-        work = _Work(config, material, run, EventLog(run.folder / "log.jsonl"), name, bench.display)
+        work = _Work(config, material, run, EventLog(run.folder / "log.jsonl"), name, bench.display, bench.trunks)
         with _status_kept(work, place):
             outcome = _phases(work, place, former)
         (run.folder / STATE_FILE).unlink(missing_ok=True)  # finished: nothing is left to go on with
@@ -209,16 +214,21 @@ def _train(work: _Work, watcher: RunWatcher, former: Unfinished | None) -> tuple
             load_weights(model, material.init.weights)
         adapter_bytes = sum(value.nbytes for value in adapter_weights(model).values())
         check_disk(work.config, material, work.folder, adapter_bytes, display)
-        plan = plan_memory(work.config, material)
+        shape = shape_of(model, material.spec, material.base.settings)
+        cut = planned_cut(work.config, material, shape)
+        plan = plan_memory(work.config, material, shape, cut[0])
         for line in check_memory(plan, material.base.path):
             display.say(line)
         display.say(f"reading the weights of {material.base.path}")
-        material.base.materialize()
+        with shortage_said(plan):
+            engine = prepare_engine(work.config, material, cut, work.trunks, display)
+            material.base.materialize(engine.at)
+        begin_phase()
+        splits = (material.train, material.valid)
         with display.updates(updates, work.name), shortage_said(plan):
             # no name for the state: its arrays are to go once they are put back
-            outcome = train(
-                model, material.train, material.valid, settings, watcher, resume=former.state() if former else None
-            )
+            state = former.state if former else lambda: None
+            outcome = train(model, *splits, settings, watcher, resume=state(), engine=engine)
     if outcome.updates < updates:
         display.say(f"stopped after update {outcome.updates}: {settings.patience} validations without a new best")
     return outcome, plan
@@ -280,7 +290,7 @@ def _score_test(work: _Work, adapter: AdapterFiles | None, outcome: Outcome) -> 
         return None
     batches = fixed_batches(work.material.test.rows, work.config.train.batch_size)
     with _with(work, adapter):
-        score = Evaluator(work.material.base.model, batches).score(outcome.best.step)
+        score = Evaluator(Tail(work.material.base.model, 0), batches).score(outcome.best.step)
     work.display.say(f"test/loss {score.loss:.4f}, perplexity {score.perplexity:.1f}")
     work.log.write("tested", **dataclasses.asdict(score))
     return score

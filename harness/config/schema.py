@@ -66,6 +66,8 @@ class TrainConfig:
     warmup: Annotated[float, Field(ge=0)]
     max_grad_norm: Positive | None
     grad_checkpoint: bool
+    trunk_cache: Literal["auto", False]
+    head_on_targets: bool
     steps_per_report: Count
     steps_per_eval: Count
     save_every: Count

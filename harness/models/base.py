@@ -5,6 +5,8 @@ Knows nothing of adapters.
 
 import hashlib
 import json
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
+from mlx.utils import tree_flatten
 from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS, load_config, load_model, load_tokenizer
 
 from harness.config.schema import ModelConfig
@@ -65,13 +68,33 @@ class Base:
         model.eval()
         return model
 
-    def materialize(self) -> None:
-        """Read all weights now, so that reading is not counted as training."""
-        mx.eval(self.model.parameters())
+    def materialize(self, blocks_from: int = 0) -> None:
+        """Read all weights now, or those of the last blocks, so that reading is not counted as training."""
+        model = self.model
+        mx.eval(
+            model.parameters() if blocks_from == 0 else [block.parameters() for block in model.layers[blocks_from:]]
+        )
+
+    def releaser(self) -> Callable[[int], None]:
+        """A function that gives back the memory of a block, or with -1 of what is outside the blocks.
+
+        The weights are read again when they are next computed with. Adapters there would lose their place.
+        """
+        fresh, _ = load_model(self.folder, lazy=True)
+        parts: dict[int, list[tuple[str, mx.array]]] = {}
+        for name, value in tree_flatten(fresh.parameters()):
+            parts.setdefault(_block(name), []).append((name, value))
+        return lambda block: self.model.load_weights(parts.get(block, []), strict=False)
 
     def _end_ids(self) -> Any:
         """End tokens as mlx-lm resolves them: generation_config.json overrides config.json."""
         return load_config(self.folder).get("eos_token_id")
+
+
+def _block(name: str) -> int:
+    """The block that a weight belongs to, by its name; -1 for one outside the blocks."""
+    found = re.search(r"\blayers\.(\d+)\.", name)
+    return int(found[1]) if found else -1
 
 
 def open_base(config: ModelConfig) -> Base:

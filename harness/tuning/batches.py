@@ -3,11 +3,13 @@
 Knows nothing of models.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import mlx.core as mx
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.data.dataset import Row
 
@@ -18,17 +20,62 @@ _PAD = 0  # never a target, and nothing real attends to it: padding is on the ri
 class Batch:
     """`tokens`: int32 [rows, width + 1]; `learn`: bool [rows, width], True where tokens[:, 1:] is a target.
 
-    `lines` are the numbers of the rows' lines in their file.
+    `chosen`: int32, the targets' indices in rows * width, padded with 0 to one of few lengths; None for a head
+    that sees all positions. `hidden`: [rows, width, hidden size], what enters the first adapted block; None to
+    compute it. `lines` are the numbers of the rows' lines in their file.
     """
 
     tokens: mx.array
     learn: mx.array
     lines: list[int]
+    chosen: mx.array | None = None
+    hidden: mx.array | None = None
 
     @property
     def computed(self) -> int:
         """Positions that the model computes, padding included."""
         return self.learn.size
+
+    @property
+    def inputs(self) -> "Inputs":
+        """What a compiled step takes."""
+        return self.tokens, self.learn, self.chosen, self.hidden
+
+
+# tokens, learn, chosen, hidden: see Batch
+Inputs = tuple[mx.array, mx.array, mx.array | None, mx.array | None]
+
+
+class Hidden(Protocol):
+    """What the frozen blocks make of rows (hidden.HiddenRows)."""
+
+    def batch(self, rows: Sequence[Row], width: int) -> mx.array: ...
+
+
+@dataclass(frozen=True)
+class Batcher:
+    """Makes batches of rows. `on_targets`: for a head that sees targets only; `hidden`: for a model that is cut."""
+
+    on_targets: bool = False
+    hidden: Hidden | None = None
+
+    def __call__(self, rows: Sequence[Row]) -> Batch:
+        tokens = padded_tokens(rows)
+        learn = np.zeros((len(rows), tokens.shape[1] - 1), np.bool_)
+        for index, row in enumerate(rows):
+            learn[index, : len(row.learn) - 1] = row.learn[1:]
+        chosen = None
+        if self.on_targets:
+            found = np.flatnonzero(learn)
+            chosen = np.zeros(bucket_width(len(found)), np.int32)
+            chosen[: len(found)] = found
+        return Batch(
+            mx.array(tokens),
+            mx.array(learn),
+            [row.line for row in rows],
+            None if chosen is None else mx.array(chosen),
+            None if self.hidden is None else self.hidden.batch(rows, learn.shape[1]),
+        )
 
 
 def bucket_width(length: int) -> int:
@@ -41,14 +88,16 @@ def bucket_width(length: int) -> int:
     return -(-length // step) * step
 
 
-def to_batch(rows: Sequence[Row]) -> Batch:
+to_batch = Batcher()
+
+
+def padded_tokens(rows: Sequence[Row]) -> NDArray[np.int32]:
+    """[rows, width + 1]."""
     width = bucket_width(max(len(row.tokens) - 1 for row in rows))
     tokens = np.full((len(rows), width + 1), _PAD, np.int32)
-    learn = np.zeros((len(rows), width), np.bool_)
     for index, row in enumerate(rows):
         tokens[index, : len(row.tokens)] = row.tokens
-        learn[index, : len(row.learn) - 1] = row.learn[1:]
-    return Batch(mx.array(tokens), mx.array(learn), [row.line for row in rows])
+    return tokens
 
 
 def epoch_batches(rows: Sequence[Row], batch_size: int, *, seed: int, epoch: int) -> list[list[int]]:
@@ -67,17 +116,31 @@ def epoch_batches(rows: Sequence[Row], batch_size: int, *, seed: int, epoch: int
     return [batches[index] for index in rng.permutation(len(batches))]
 
 
-def stream(rows: Sequence[Row], batch_size: int, *, seed: int, start: int = 0) -> Iterator[Batch]:
+def stream(
+    rows: Sequence[Row],
+    batch_size: int,
+    *,
+    seed: int,
+    start: int = 0,
+    make: Callable[[Sequence[Row]], Batch] = to_batch,
+) -> Iterator[Batch]:
     """Batches without end, epoch after epoch, from the `start`-th on (the state that a resumed run needs)."""
     per_epoch = -(-len(rows) // batch_size)
     epoch, skip = divmod(start, per_epoch)
     while True:
         for indices in epoch_batches(rows, batch_size, seed=seed, epoch=epoch)[skip:]:
-            yield to_batch([rows[index] for index in indices])
+            yield make([rows[index] for index in indices])
         epoch, skip = epoch + 1, 0
 
 
-def fixed_batches(rows: Sequence[Row], batch_size: int) -> list[Batch]:
-    """Every row once, by length, always the same: for evaluation."""
+def fixed_rows(rows: Sequence[Row], batch_size: int) -> list[list[Row]]:
+    """Every row once, by length, always the same."""
     ordered = sorted(rows, key=lambda row: len(row.tokens))
-    return [to_batch(ordered[start : start + batch_size]) for start in range(0, len(ordered), batch_size)]
+    return [ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size)]
+
+
+def fixed_batches(
+    rows: Sequence[Row], batch_size: int, make: Callable[[Sequence[Row]], Batch] = to_batch
+) -> list[Batch]:
+    """For evaluation."""
+    return [make(group) for group in fixed_rows(rows, batch_size)]

@@ -4,12 +4,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import mlx.core as mx
-import mlx.nn as nn
 
 from harness.tuning.batches import Batch
+from harness.tuning.cut import Tail
 from harness.tuning.loss import loss_sum
 
 
@@ -34,11 +35,11 @@ class Score:
 class Evaluator:
     """Scores a model on fixed batches. Draws no random numbers, so its cadence changes nothing."""
 
-    def __init__(self, model: nn.Module, batches: Sequence[Batch]) -> None:
-        self._model = model
+    def __init__(self, tail: Tail, batches: Sequence[Batch]) -> None:
+        self._model = tail.model
         self._batches = batches
-        # compiled over the model's state: the weights of the moment are inputs, not constants
-        self._loss_sum = mx.compile(lambda tokens, learn: loss_sum(model, tokens, learn), inputs=[model.state])
+        # compiled over the state: the weights of the moment are inputs, not constants
+        self._loss_sum = mx.compile(partial(loss_sum, tail), inputs=[tail.state])
 
     def score(self, step: int, on_batch: Callable[[int, int], None] = lambda done, total: None) -> Score:
         """Evaluate now, telling `on_batch` how many batches of how many are done.
@@ -50,7 +51,7 @@ class Evaluator:
         seconds = []
         for batch in self._batches:
             start = time.perf_counter()
-            loss, targets = self._loss_sum(batch.tokens, batch.learn)
+            loss, targets = self._loss_sum(*batch.inputs)
             total += loss.item()
             count += int(targets.item())
             seconds.append(time.perf_counter() - start)

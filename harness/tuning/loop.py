@@ -5,7 +5,7 @@ Knows nothing of files, MLflow or Optuna.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -17,10 +17,12 @@ from mlx.utils import tree_map
 
 from harness.config.checks import micro_batches_per_epoch, total_updates
 from harness.config.schema import TrainConfig
-from harness.data.dataset import Split
+from harness.data.dataset import Row, Split
 from harness.errors import HarnessError
 from harness.models.randomness import seeded
-from harness.tuning.batches import Batch, bucket_width, fixed_batches, stream
+from harness.tuning.batches import Batch, Inputs, bucket_width, fixed_batches, stream
+from harness.tuning.cut import Tail
+from harness.tuning.engine import WHOLE_MODEL, Engine
 from harness.tuning.evaluate import Evaluator, Score
 from harness.tuning.loss import loss_sum
 from harness.tuning.optimizer import make_optimizer
@@ -28,7 +30,7 @@ from harness.tuning.process import checkpointed_blocks, wired_memory
 from harness.tuning.state import Course, LoopState, capture, restore
 
 # Raised whenever a change makes the same settings end in other weights: it is part of a run's identity.
-ENGINE = 1
+ENGINE = 2
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def train(
     watcher: Watcher,
     *,
     resume: LoopState | None = None,
+    engine: Engine = WHOLE_MODEL,
 ) -> Outcome:
     """Train the attached adapter for the configured number of updates, from the start or from `resume`.
 
@@ -94,11 +97,14 @@ def train(
         HarnessError: when the loss is not finite any more.
     """
     updates = total_updates(settings, len(train_split.rows))
-    evaluator = Evaluator(model, fixed_batches(valid_split.rows, settings.batch_size))
+    tail = Tail(model, engine.at)
+    make = engine.batcher(valid_split.name)
+    evaluator = Evaluator(tail, fixed_batches(valid_split.rows, settings.batch_size, make))
     optimizer = make_optimizer(settings, updates)
     optimizer.init(model.trainable_parameters())
     mx.reset_peak_memory()
-    with wired_memory(), seeded(settings.seed), checkpointed_blocks(model, settings.grad_checkpoint):
+    checkpointed = checkpointed_blocks(model, settings.grad_checkpoint)
+    with wired_memory(), seeded(settings.seed), checkpointed, tail.in_place():
         if resume is None:
             start = evaluator.score(0, watcher.on_validating)
             watcher.on_score(start, None, best=False)
@@ -107,8 +113,8 @@ def train(
             restore(resume, model, optimizer)
             course, resume = resume.course, None  # else its arrays stay beside the new ones
         meter = _Meter(optimizer, course)
-        step_function = make_step(model, optimizer, max_grad_norm=settings.max_grad_norm)
-        micro_batches = _micro_batches(train_split, settings, course.step)
+        step_function = make_step(tail, optimizer, max_grad_norm=settings.max_grad_norm)
+        micro_batches = _micro_batches(train_split, settings, course.step, engine.batcher(train_split.name))
         step = course.step
         while step < updates and not _out_of_patience(course, settings):
             step += 1
@@ -132,24 +138,25 @@ def train(
     return Outcome(course.start, course.last, course.best, course.step, course.train_seconds, peak_gb)
 
 
-# (tokens, learn, carried, last) -> loss sum, targets, norm of the gradient, carried: see make_step
+# (inputs of a batch, carried, last) -> loss sum, targets, norm of the gradient, carried: see make_step
 StepResult = tuple[mx.array, mx.array, mx.array | None, Any]
-StepFunction = Callable[[mx.array, mx.array, Any, bool], StepResult]
+StepFunction = Callable[[Inputs, Any, bool], StepResult]
 
 
-def make_step(model: nn.Module, optimizer: optim.Optimizer, *, max_grad_norm: float | None) -> StepFunction:
+def make_step(tail: Tail, optimizer: optim.Optimizer, *, max_grad_norm: float | None) -> StepFunction:
     """A compiled step for one micro-batch.
 
     `carried` holds what earlier micro-batches of the same update summed up; with `last` the gradient of
     the mean over all their tokens is applied. So accumulation gives what one large batch would.
     """
-    loss_and_gradient = nn.value_and_grad(model, loss_sum)
+    model = tail.model
+    loss_and_gradient: Any = nn.value_and_grad(model, partial(loss_sum, tail))
     # mx.compile would bake in anything not listed here
-    state = [model.state, optimizer.state, mx.random.state]
+    state = [tail.state, optimizer.state, mx.random.state]
 
     @partial(mx.compile, inputs=state, outputs=state)
-    def step(tokens: mx.array, learn: mx.array, carried: Any, last: bool) -> StepResult:
-        (total, targets), gradient = loss_and_gradient(model, tokens, learn)
+    def step(inputs: Inputs, carried: Any, last: bool) -> StepResult:
+        (total, targets), gradient = loss_and_gradient(*inputs)
         if carried is not None:
             total, targets = total + carried[0], targets + carried[1]
             gradient = tree_map(lambda new, old: new + old, gradient, carried[2])
@@ -160,21 +167,23 @@ def make_step(model: nn.Module, optimizer: optim.Optimizer, *, max_grad_norm: fl
         optimizer.update(model, gradient)
         return total, targets, norm, None
 
-    def evaluated(tokens: mx.array, learn: mx.array, carried: Any, last: bool) -> StepResult:
-        result = step(tokens, learn, carried, last)
+    def evaluated(inputs: Inputs, carried: Any, last: bool) -> StepResult:
+        result = step(inputs, carried, last)
         mx.eval(state, result)
         return result
 
     return evaluated
 
 
-def _micro_batches(split: Split, settings: TrainConfig, updates_done: int) -> Iterator[list[Batch]]:
+def _micro_batches(
+    split: Split, settings: TrainConfig, updates_done: int, make: Callable[[Sequence[Row]], Batch]
+) -> Iterator[list[Batch]]:
     """The micro-batches of each update to come; a run by epochs ends with its data, not beyond it."""
     done = updates_done * settings.grad_accumulation_steps
     left = math.inf
     if settings.epochs is not None:
         left = math.ceil(settings.epochs * micro_batches_per_epoch(settings, len(split.rows))) - done
-    batches = stream(split.rows, settings.batch_size, seed=settings.seed, start=done)
+    batches = stream(split.rows, settings.batch_size, seed=settings.seed, start=done, make=make)
     while left > 0:
         count = int(min(settings.grad_accumulation_steps, left))
         left -= count
@@ -188,8 +197,8 @@ def _update(
     batches = next(micro_batches)
     carried: Any = None
     for batch in batches[:-1]:
-        *_, carried = step_function(batch.tokens, batch.learn, carried, False)
-    total, targets, norm, _ = step_function(batches[-1].tokens, batches[-1].learn, carried, True)
+        *_, carried = step_function(batch.inputs, carried, False)
+    total, targets, norm, _ = step_function(batches[-1].inputs, carried, True)
     assert norm is not None, "the last micro-batch of an update gives it"
     lines = ", ".join(str(line) for batch in batches for line in batch.lines)
     where = f"update {step} (lines {lines} of {split.path.name})"

@@ -58,6 +58,19 @@ class ModelShape:
 
 
 @dataclass(frozen=True)
+class Load:
+    """What a training step works on. `width`: positions of the longest row; `targets`: those its head sees.
+
+    `weights`: bytes of the weights that a step computes with; `hidden`: of what the frozen blocks made of the rows.
+    """
+
+    width: int
+    targets: int
+    weights: int
+    hidden: int = 0
+
+
+@dataclass(frozen=True)
 class Need:
     """Bytes at the peak, by part. `adapter` holds its gradients and the optimizer's state too."""
 
@@ -65,10 +78,11 @@ class Need:
     adapter: int
     activations: int
     logits: int
+    hidden: int = 0
 
     @property
     def total(self) -> int:
-        return self.weights + self.adapter + self.activations + self.logits
+        return self.weights + self.adapter + self.activations + self.logits + self.hidden
 
 
 @dataclass(frozen=True)
@@ -94,11 +108,11 @@ def shape_of(model: nn.Module, spec: AdapterSpec, settings: dict[str, Any]) -> M
                 widths.adapted_inputs += inputs
                 widths.adapted_outputs += outputs
                 widths.adapted_layers += 1
-    adapter = sum(value.nbytes for _, value in tree_flatten(model.trainable_parameters()))
+    adapter = _trainable_bytes(model)
     heads = int(text["num_attention_heads"])
     head_width = int(text.get("head_dim") or text["hidden_size"] // heads)
     return ModelShape(
-        weights=sum(value.nbytes for _, value in tree_flatten(model.parameters())) - adapter,
+        weights=_bytes(model) - adapter,
         adapter=adapter,
         adapted_blocks=len(adapted),
         blocks=len(model.layers),
@@ -127,20 +141,29 @@ class _Widths:
     adapted_layers: int = 0
 
 
-def training_need(shape: ModelShape, settings: TrainConfig, width: int) -> Need:
-    """At the peak of a training step on the widest micro-batch, `width` positions a row."""
-    positions = settings.batch_size * width
-    block = _kept(shape, width)
+def tail_weights(model: nn.Module, at: int, settings: dict[str, Any]) -> int:
+    """Bytes of the weights that a step which begins at block `at` computes with; a tied embedding is the head."""
+    text = settings.get("text_config", {}) | settings
+    tied = bool(text.get("tie_word_embeddings", not any("lm_head" in name for name, _ in model.named_modules())))
+    below = sum(_bytes(block) for block in model.layers[:at])
+    embedding = 0 if tied or at == 0 else sum(_bytes(m) for m in model.modules() if _is_embedding(m))
+    return _bytes(model) - _trainable_bytes(model) - below - embedding
+
+
+def training_need(shape: ModelShape, settings: TrainConfig, load: Load) -> Need:
+    """At the peak of a training step on a micro-batch of the longest rows."""
+    positions = settings.batch_size * load.width
+    block = _kept(shape, load.width)
     if settings.grad_checkpoint:
         kept = shape.adapted_blocks * shape.hidden * shape.item + _RECOMPUTED_BLOCKS * block
     else:
         kept = (shape.adapted_blocks + _WORKING_BLOCKS) * block
     activations = round(positions * kept)
-    logits = _LOGITS * positions * shape.vocabulary * shape.item
+    logits = _LOGITS * settings.batch_size * load.targets * shape.vocabulary * shape.item
     # at the peak of the backward pass few gradients are there; activations are gone when an update is applied
     beyond = max(round(_UPDATE * shape.adapter) - activations - logits, 0)
     adapter = (1 + _STATES[settings.optimizer]) * shape.adapter + beyond
-    return Need(shape.weights, adapter, activations, logits)
+    return Need(load.weights, adapter, activations, logits, load.hidden)
 
 
 def sampling_need(shape: ModelShape, prompt: int, tokens: int) -> Need:
@@ -151,23 +174,23 @@ def sampling_need(shape: ModelShape, prompt: int, tokens: int) -> Need:
     return Need(shape.weights, shape.adapter, cache + working, 2 * shape.vocabulary * shape.item)
 
 
-def less(shape: ModelShape, settings: TrainConfig, width: int) -> list[Change]:
+def less(shape: ModelShape, settings: TrainConfig, load: Load) -> list[Change]:
     """What to change, one after the other, when memory does not suffice; each with all before it."""
     changes = []
     if not settings.grad_checkpoint:
         settings = replace(settings, grad_checkpoint=True)
-        changes.append(Change("train.grad_checkpoint=true", training_need(shape, settings, width)))
+        changes.append(Change("train.grad_checkpoint=true", training_need(shape, settings, load)))
     if settings.batch_size > 1:
         accumulation = settings.batch_size * settings.grad_accumulation_steps
         settings = replace(settings, batch_size=1, grad_accumulation_steps=accumulation)
         words = f"train.batch_size=1 train.grad_accumulation_steps={accumulation}"
-        changes.append(Change(words, training_need(shape, settings, width)))
+        changes.append(Change(words, training_need(shape, settings, load)))
     if shape.rank > 4:
         shape = replace(shape, rank=shape.rank // 2, adapter=shape.adapter // 2)
-        changes.append(Change(f"lora.rank={shape.rank}", training_need(shape, settings, width)))
-    if width > 64:
-        width //= 2
-        changes.append(Change(f"train.max_seq_length={width}", training_need(shape, settings, width)))
+        changes.append(Change(f"lora.rank={shape.rank}", training_need(shape, settings, load)))
+    if load.width > 64:
+        load = replace(load, width=load.width // 2, targets=load.targets // 2, hidden=load.hidden // 2)
+        changes.append(Change(f"train.max_seq_length={load.width}", training_need(shape, settings, load)))
     return changes
 
 
@@ -186,6 +209,18 @@ def _dimensions(module: nn.Module, experts: int) -> tuple[int, int]:
     inputs = packed * 32 // module.bits if "scales" in module else packed
     times = experts if many else 1
     return times * inputs, times * outputs
+
+
+def _bytes(module: nn.Module) -> int:
+    return sum(value.nbytes for _, value in tree_flatten(module.parameters()))
+
+
+def _trainable_bytes(module: nn.Module) -> int:
+    return sum(value.nbytes for _, value in tree_flatten(module.trainable_parameters()))
+
+
+def _is_embedding(module: nn.Module) -> bool:
+    return isinstance(module, nn.Embedding | nn.QuantizedEmbedding)
 
 
 def _activation_bytes(block: nn.Module) -> int:

@@ -20,6 +20,7 @@ from harness.errors import HarnessError
 from harness.models.adapter import AdapterSpec, adapter_weights, attached
 from harness.models.base import Base
 from harness.tuning.batches import fixed_batches, stream
+from harness.tuning.cut import Tail
 from harness.tuning.evaluate import Evaluator, Score
 from harness.tuning.loop import Outcome, Window, estimated_seconds, train
 from harness.tuning.loss import loss_sum
@@ -108,7 +109,7 @@ def test_mlx_lms_own_loop_gives_the_same_losses_on_the_same_batches(
             yield batch.tokens, batch.learn
 
     def our_loss(model: nn.Module, tokens: mx.array, learn: mx.array) -> tuple[mx.array, mx.array]:
-        total, count = loss_sum(model, tokens, learn)
+        total, count = loss_sum(Tail(model, 0), tokens, learn)
         return total / count, count
 
     theirs = _Losses()
@@ -241,7 +242,7 @@ def test_each_saved_weight_has_exactly_its_own_score(base: Base, make_spec: Make
     assert recorder.saved.keys() >= {2, 4, 5}
     scores = {score.step: score.loss for score in recorder.scores}
     with attached(base.model, make_spec(), seed=0):
-        evaluator = Evaluator(base.model, fixed_batches(splits[1].rows, 2))
+        evaluator = Evaluator(Tail(base.model, 0), fixed_batches(splits[1].rows, 2))
         for step, weights in recorder.saved.items():
             base.model.load_weights(list(weights.items()), strict=False)
             assert evaluator.score(step).loss == scores[step]
@@ -277,7 +278,7 @@ def test_validation_is_the_mean_over_every_learned_token(base: Base, splits: Spl
         total += (losses * mx.array(row.learn[1:])).sum().item()
         count += row.learn[1:].sum()
     for batch_size in (1, 3):
-        score = Evaluator(base.model, fixed_batches(rows, batch_size)).score(0)
+        score = Evaluator(Tail(base.model, 0), fixed_batches(rows, batch_size)).score(0)
         assert score.loss == pytest.approx(total / count, abs=1e-4)
         assert score.perplexity == pytest.approx(math.exp(total / count), rel=1e-3)
 

@@ -14,7 +14,7 @@ from harness.models.base import Base
 from harness.models.device import begin_phase, memory_use
 from harness.tuning.batches import bucket_width
 from harness.tuning.loop import train
-from harness.tuning.memory import less, sampling_need, shape_of, training_need
+from harness.tuning.memory import Load, less, sampling_need, shape_of, training_need
 from tests.conftest import compose_config
 
 
@@ -55,7 +55,9 @@ def test_the_predicted_peak_is_within_a_fifth_of_the_measured(
     begin_phase()
     elsewhere = mx.get_active_memory() - sum(v.nbytes for v in _values(base))
     with attached(base.model, spec, seed=0):
-        need = training_need(shape_of(base.model, spec, base.settings), settings, width)
+        need = training_need(
+            shape := shape_of(base.model, spec, base.settings), settings, Load(width, width, shape.weights)
+        )
         peak = train(base.model, *splits, settings, Silent()).peak_gb * 1e9 - elsewhere
     assert need.total == pytest.approx(peak, rel=0.2)
 
@@ -73,23 +75,24 @@ def test_changes_that_need_less_come_in_order_each_with_those_before_it(
     with attached(base.model, spec, seed=0):
         shape = shape_of(base.model, spec, base.settings)
     settings = _settings()
-    changes = less(shape, settings, 512)
+    load = Load(512, 512, shape.weights)
+    changes = less(shape, settings, load)
     assert [change.words for change in changes] == [
         "train.grad_checkpoint=true",
         "train.batch_size=1 train.grad_accumulation_steps=4",
         "lora.rank=8",
         "train.max_seq_length=256",
     ]
-    totals = [training_need(shape, settings, 512).total, *(change.need.total for change in changes)]
+    totals = [training_need(shape, settings, load).total, *(change.need.total for change in changes)]
     assert totals == sorted(totals, reverse=True) and len(set(totals)) == len(totals)
     already = dataclasses.replace(settings, grad_checkpoint=True, batch_size=1)
-    assert [change.words for change in less(shape, already, 512)] == ["lora.rank=8", "train.max_seq_length=256"]
+    assert [change.words for change in less(shape, already, load)] == ["lora.rank=8", "train.max_seq_length=256"]
 
 
 def test_writing_needs_less_than_training(base: Base, make_spec: Callable[..., AdapterSpec]) -> None:
     with attached(base.model, make_spec(), seed=0):
         shape = shape_of(base.model, make_spec(), base.settings)
-    assert sampling_need(shape, 60, 200).total < training_need(shape, _settings(), 260).total
+    assert sampling_need(shape, 60, 200).total < training_need(shape, _settings(), Load(260, 260, shape.weights)).total
 
 
 def test_the_shape_counts_weights_once_and_reads_none_of_them(

@@ -1,0 +1,87 @@
+"""What a step leaves out: the frozen blocks below the adapted ones, and the head on what is not learned.
+
+Both are switched off where they do not give what the whole model gives.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_flatten
+
+from harness.data.dataset import Row
+from harness.errors import reason
+from harness.models.adapter import AdapterSpec
+from harness.tuning.batches import Batcher, padded_tokens
+from harness.tuning.cut import Tail, between
+from harness.tuning.hidden import HiddenRows
+from harness.tuning.loss import loss_sum
+
+CHECKED_ROWS = 2  # enough to be of two lengths
+_TOLERANCE = {4: 1e-4, 2: 3e-2}  # by bytes of an activation, relative
+
+
+@dataclass(frozen=True)
+class Engine:
+    """`at`: the block that a step begins with, from `hidden` by split; 0: from tokens."""
+
+    at: int = 0
+    on_targets: bool = False
+    hidden: Mapping[str, HiddenRows] = field(default_factory=dict)
+
+    def batcher(self, split: str) -> Batcher:
+        return Batcher(self.on_targets, self.hidden.get(split))
+
+
+WHOLE_MODEL = Engine()
+
+
+def first_adapted(model: nn.Module, spec: AdapterSpec) -> int:
+    """The first block whose weights change; 0 when something outside the blocks does."""
+    names = {name for block in model.layers for name, _ in block.named_modules()}
+    return len(model.layers) - spec.num_layers if set(spec.keys) <= names else 0
+
+
+def disagreement(model: nn.Module, engine: Engine, rows: Sequence[Row]) -> str | None:
+    """How a step of this engine differs from one of the whole model on `rows`; None when they agree.
+
+    Compared are the loss and all gradients of the adapter, which must be attached, without dropout.
+    """
+    model.eval()
+    try:
+        whole = _loss_and_gradients(model, WHOLE_MODEL, rows)
+        ours = _loss_and_gradients(model, engine, rows)
+    except Exception as error:  # what an architecture's own forward pass raises when it is cut
+        return reason(error)
+    tolerance = _TOLERANCE[min(4, _item(model))]
+    for name, one in whole.items():
+        difference = mx.linalg.norm(one - ours[name]).item()
+        size = mx.linalg.norm(one).item()
+        if not difference <= tolerance * max(size, 1e-6):
+            return f"{name} differs by {difference:.3g} of {size:.3g}"
+    return None
+
+
+def _loss_and_gradients(model: nn.Module, engine: Engine, rows: Sequence[Row]) -> dict[str, mx.array]:
+    batch = Batcher(engine.on_targets)(rows)
+    hidden = None
+    if engine.at:
+        with between(model, 0, engine.at) as compute:
+            hidden = compute(mx.array(padded_tokens(rows)[:, :-1]), None)
+            mx.eval(hidden)
+    tail = Tail(model, engine.at)
+    with tail.in_place():
+        function: Any = nn.value_and_grad(model, partial(loss_sum, tail))
+        (loss, _), gradients = function(batch.tokens, batch.learn, batch.chosen, hidden)
+        found = {"the loss": loss.reshape(1)} | {name: g.reshape(-1) for name, g in tree_flatten(gradients)}
+        mx.eval(found)
+    return found
+
+
+def _item(model: nn.Module) -> int:
+    """Bytes of an activation."""
+    values = [value for _, value in tree_flatten(model.layers[0].parameters())]
+    return min(value.dtype.size for value in values if mx.issubdtype(value.dtype, mx.floating))
