@@ -29,6 +29,7 @@ from harness.sampling.write import write
 from harness.tracking.store import open_store
 from harness.tuning.evaluate import Score
 from harness.tuning.loop import Window, train
+from harness.tuning.memory import shape_of
 
 # model: width, blocks, vocabulary, type; overrides
 CASES: list[tuple[tuple[int, int, int, Any], list[str]]] = [
@@ -75,6 +76,7 @@ def _measure(folder: Path, kind: Any, overrides: list[str]) -> list[tuple[float,
     """Predicted and measured GB of training, then of sampling."""
     shared = [f"model.path={folder / 'model'}", f"data.path={folder / 'data'}", "train.iters=6", "train.save_every=6"]
     shared += ["train.max_seq_length=256", "generate.max_tokens=64"]
+    shared += ["train.trunk_cache=false", "train.head_on_targets=false"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = from_hydra(compose("config", [*shared, *overrides]), Config)
     begin_phase()
@@ -83,7 +85,8 @@ def _measure(folder: Path, kind: Any, overrides: list[str]) -> list[tuple[float,
     model = material.base.model
     model.set_dtype(kind)
     with attached(model, material.spec, seed=0):
-        phases = plan_memory(config, material).phases
+        shape = shape_of(model, material.spec, material.base.settings)
+        phases = plan_memory(config, material, shape, 0).phases
         material.base.materialize()
         settings = dataclasses.replace(config.train, iters=6)
         training = train(model, material.train, material.valid, settings, Silent()).peak_gb

@@ -1,16 +1,16 @@
 """Which parts of a step a run can leave out, with the reason where it cannot."""
 
+import shutil
+
 from harness.config.checks import total_updates
+from harness.config.paths import MLRUNS
 from harness.config.schema import Config
 from harness.material import Material
-from harness.models.device import free_memory
 from harness.progress import Display
 from harness.trunks import Trunks
 from harness.tuning.engine import CHECKED_ROWS, Engine, disagreement, first_adapted
 from harness.tuning.hidden import hidden_bytes
 from harness.tuning.memory import ModelShape
-
-_SHARE_OF_MEMORY = 0.25  # of what is free, for what the frozen blocks make of the rows
 
 
 def planned_cut(config: Config, material: Material, shape: ModelShape) -> tuple[int, str]:
@@ -25,8 +25,15 @@ def planned_cut(config: Config, material: Material, shape: ModelShape) -> tuple[
     if trained < rows:
         return 0, "less than an epoch to train"
     need = sum(hidden_bytes(split.rows, shape.hidden, shape.item) for split in (material.train, material.valid))
-    if need > _SHARE_OF_MEMORY * free_memory():
-        return 0, f"what the frozen blocks make of the rows would take {need / 1e9:.1f} GB of memory"
+    if need > settings.trunk_cache_gb * 1e9:
+        limit = f"train.trunk_cache_gb={settings.trunk_cache_gb:g}"
+        return 0, f"what the frozen blocks make of the rows would take {need / 1e9:.1f} GB, beyond {limit}"
+    free = shutil.disk_usage(MLRUNS.parent).free
+    if 2 * need > free:  # while it is computed there are two files
+        return (
+            0,
+            f"what the frozen blocks make of the rows would take {2 * need / 1e9:.1f} GB, {free / 1e9:.1f} are free",
+        )
     return at, ""
 
 
@@ -53,5 +60,6 @@ def prepare_engine(
         release(block)
     hidden = {split.name: trunks.get(base, split, at, display) for split in (material.train, material.valid)}
     release(-1)
+    trunks.keep_under(round(config.train.trunk_cache_gb * 1e9))
     display.say(f"steps begin at block {at} of {base.num_blocks}: what the frozen ones make of each row is kept")
     return Engine(at, on_targets, hidden)

@@ -93,6 +93,14 @@ _NEXT_STEPS = {
 
 
 @contextmanager
+def one_at_a_time(lock: Path) -> Iterator[None]:
+    """Wait until no other process is inside, then be the one that is."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def only_process(lock: Path, what: str) -> Iterator[None]:
     """Hold a lock that ends with the process, however it ends.
 

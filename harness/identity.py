@@ -24,6 +24,7 @@ _WATCHING = {
     "train.save_every",
     "train.valid_rows",
     "train.keep",
+    "train.trunk_cache_gb",
     "train.patience",  # when it stops, not what a step does
     "train.test",
 }

@@ -20,10 +20,10 @@ from harness.trunks import Trunks
 class Bench:
     """What the runs of one process share: the tracking store, the display, and the last base used."""
 
-    def __init__(self, store: Store, display: Display) -> None:
+    def __init__(self, store: Store, display: Display, trunks: Trunks | None = None) -> None:
         self.store = store
         self.display = display
-        self.trunks = Trunks()
+        self.trunks = Trunks() if trunks is None else trunks
         self._config: ModelConfig | None = None
         self._base: Base | None = None
         display.say(blas.describe())

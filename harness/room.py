@@ -15,7 +15,6 @@ from harness.progress import Display
 from harness.sampling.prompts import themed_prompt
 from harness.tuning.batches import bucket_width
 from harness.tuning.engine import CHECKED_ROWS
-from harness.tuning.hidden import hidden_bytes
 from harness.tuning.memory import Change, Load, ModelShape, Need, less, sampling_need, tail_weights, training_need
 
 _NEARLY = 0.9  # of what there is; the prediction is right to a tenth or two
@@ -47,8 +46,6 @@ def plan_memory(config: Config, material: Material, shape: ModelShape, at: int) 
     load = Load(width, targets, tail_weights(model, at, settings))
     phases = {}
     if at:
-        kept = (*material.train.rows, *material.valid.rows)
-        load = replace(load, hidden=hidden_bytes(kept, shape.hidden, shape.item))
         few = replace(config.train, batch_size=CHECKED_ROWS)
         phases["checking"] = training_need(shape, few, Load(width, width, shape.weights))
     if total_updates(config.train, len(material.train.rows)):
@@ -100,7 +97,6 @@ def shortage_said(plan: MemoryPlan) -> Iterator[None]:
 def _said(need: Need) -> str:
     parts = f"weights {_gb(need.weights)}, adapter and optimizer {_gb(need.adapter)}"
     parts += f", activations {_gb(need.activations)}, logits {_gb(need.logits)}"
-    parts += f", frozen blocks' output {_gb(need.hidden)}" if need.hidden else ""
     return f"{_gb(need.total)} of memory ({parts})"
 
 

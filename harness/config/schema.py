@@ -67,6 +67,7 @@ class TrainConfig:
     max_grad_norm: Positive | None
     grad_checkpoint: bool
     trunk_cache: Literal["auto", False]
+    trunk_cache_gb: Positive
     head_on_targets: bool
     steps_per_report: Count
     steps_per_eval: Count

@@ -3,12 +3,9 @@
 Every path is absolute: MLflow takes a relative one from whatever the working directory is.
 """
 
-import fcntl
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -28,7 +25,7 @@ from mlflow.exceptions import MlflowException
 from harness.config.paths import MLRUNS
 from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
-from harness.files import make_folder
+from harness.files import make_folder, one_at_a_time
 
 _CONNECT_SECONDS = 5.0
 # what MLflow's page takes the experiment for
@@ -175,7 +172,7 @@ def _make_database(database: Path) -> None:
     if database.exists():
         return
     make_folder(database.parent)
-    with _locked(database.with_name(f".{database.name}.lock")):
+    with one_at_a_time(database.with_name(f".{database.name}.lock")):
         if not database.exists():
             _create(database)
 
@@ -191,13 +188,6 @@ def _create(database: Path) -> None:
     building.replace(database)
     for leftover in database.parent.glob(f".new-{database.name}-*"):
         leftover.unlink()
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _refuse_deleted(experiment: Experiment) -> None:

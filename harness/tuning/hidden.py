@@ -1,8 +1,16 @@
-"""What the frozen blocks make of each row, computed once: unpadded, as the bits that the model computed."""
+"""What the frozen blocks make of each row, computed once and kept in a file: unpadded, as the model's own bits.
 
+A folder holds one split of one base, a file for each cut: the bits of all rows one after the other, and beside it
+their places and checksums. A deeper cut begins with the deepest file above it, so an interrupted one goes on.
+"""
+
+import json
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -10,24 +18,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.dataset import Row
+from harness.files import one_at_a_time, write_json, write_whole
 from harness.tuning.batches import fixed_rows, padded_tokens
 from harness.tuning.cut import between
 
 _ROWS_AT_ONCE = 4  # always: a row's bits may depend on the shape that it was computed in
-_BITS = {2: (np.uint16, mx.uint16), 4: (np.uint32, mx.uint32)}
+_KINDS: dict[str, tuple[Any, mx.Dtype, mx.Dtype]] = {
+    "float32": (np.uint32, mx.uint32, mx.float32),
+    "bfloat16": (np.uint16, mx.uint16, mx.bfloat16),
+    "float16": (np.uint16, mx.uint16, mx.float16),
+}
 
 
 @dataclass(frozen=True)
 class HiddenRows:
-    """`bits`: [positions of all rows, hidden size]; `starts`: where a row begins, by its line."""
+    """`bits`: [positions of all rows, hidden size], mapped from its file; `starts`: where a row begins, by its line."""
 
     bits: NDArray[np.unsignedinteger]
     dtype: mx.Dtype
     starts: dict[int, int]
-
-    @property
-    def nbytes(self) -> int:
-        return self.bits.nbytes
 
     def batch(self, rows: Sequence[Row], width: int) -> mx.array:
         """[rows, width, hidden size], zeros where a row is padded."""
@@ -39,7 +48,7 @@ class HiddenRows:
 
 
 def hidden_bytes(rows: Sequence[Row], hidden_size: int, item: int) -> int:
-    """What HiddenRows will take."""
+    """What a file will take; there are two at a time while it is computed."""
     return sum(len(row.tokens) - 1 for row in rows) * hidden_size * item
 
 
@@ -47,57 +56,116 @@ def compute_hidden(
     model: nn.Module,
     at: int,
     rows: Sequence[Row],
+    folder: Path,
     *,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
     release: Callable[[int], None] = lambda block: None,
 ) -> HiddenRows:
-    """What enters block `at`, of all rows: block after block, so that one block's weights are needed at a time.
+    """What enters block `at`, of all rows, from its file or computed into it.
 
-    Tells `on_batch` how many batches of how many are done, and `release` which block is not needed any more.
+    Block after block, so that one block's weights are needed at a time; `release` is told which is not needed any
+    more, `on_batch` how many batches of how many are done. One process computes, others wait for it.
+
+    Raises:
+        WriteError: when the file cannot be written.
     """
-    starts: dict[int, int] = {}
-    total = 0
-    for row in rows:
-        starts[row.line] = total
-        total += len(row.tokens) - 1
+    folder.mkdir(parents=True, exist_ok=True)
     batches = fixed_rows(rows, _ROWS_AT_ONCE)
-    found: HiddenRows | None = None
-    model.eval()
-    for block in range(at):
-        found = _one_block(
-            model, block, batches, found, starts, total, partial(_told, on_batch, block, at, len(batches))
-        )
-        release(block)
+    with one_at_a_time(folder / ".lock"):
+        start, found = _deepest(folder, at, rows)
+        for block in range(start, at):
+            tell = partial(_told, on_batch, block - start, at - start, len(batches))
+            former, found = found, _through_block(model, block, batches, found, folder, tell)
+            release(block)
+            if former is not None and block > start:  # on the way only; what was there before stays
+                _remove(folder, block)
     assert found is not None, "at is at least 1"
     return found
 
 
-def _one_block(
+def _through_block(
     model: nn.Module,
     block: int,
     batches: Sequence[Sequence[Row]],
     before: HiddenRows | None,
-    starts: dict[int, int],
-    total: int,
+    folder: Path,
     on_batch: Callable[[int], None],
 ) -> HiddenRows:
-    bits: NDArray[np.unsignedinteger] | None = None
-    dtype = mx.float32
-    with between(model, block, block + 1) as compute:
-        for done, batch in enumerate(batches, start=1):
-            tokens = padded_tokens(batch)[:, :-1]
-            hidden = compute(mx.array(tokens), before.batch(batch, tokens.shape[1]) if before else None)
-            dtype = hidden.dtype
-            numpy_kind, mlx_kind = _BITS[dtype.size]
-            computed = np.array(hidden.view(mlx_kind))
-            if bits is None:
-                bits = np.empty((total, hidden.shape[-1]), numpy_kind)
-            for row, found in zip(batch, computed, strict=True):
-                length = len(row.tokens) - 1
-                bits[starts[row.line] : starts[row.line] + length] = found[:length]
-            on_batch(done)
-    assert bits is not None, "there is at least one row"
-    return HiddenRows(bits, dtype, starts)
+    """What enters the next block, into its file."""
+    starts: dict[int, int] = {}
+    total = 0
+    for batch in batches:
+        for row in batch:
+            starts[row.line] = total
+            total += len(row.tokens) - 1
+    checksums: dict[int, int] = {}
+    kind, size = "", 0
+
+    def write(file: Path) -> None:
+        nonlocal kind, size
+        with file.open("wb") as out, between(model, block, block + 1) as compute:
+            for done, batch in enumerate(batches, start=1):
+                tokens = padded_tokens(batch)[:, :-1]
+                hidden = compute(mx.array(tokens), before.batch(batch, tokens.shape[1]) if before else None)
+                kind, size = str(hidden.dtype).rpartition(".")[2], hidden.shape[-1]
+                computed = np.array(hidden.view(_KINDS[kind][1]))
+                for row, bits in zip(batch, computed, strict=True):
+                    content = np.ascontiguousarray(bits[: len(row.tokens) - 1]).tobytes()
+                    checksums[row.line] = zlib.crc32(content)
+                    out.write(content)
+                on_batch(done)
+
+    model.eval()
+    write_whole(_bits_file(folder, block + 1), write)
+    index = {"dtype": kind, "size": size, "starts": list(starts.items()), "checksums": list(checksums.items())}
+    write_json(_index_file(folder, block + 1), index)
+    found = _open(folder, block + 1)
+    assert found is not None, "it was just written"
+    return found
+
+
+def _deepest(folder: Path, at: int, rows: Sequence[Row]) -> tuple[int, HiddenRows | None]:
+    """The deepest cut up to `at` that is there whole. What is damaged is removed."""
+    lengths = {row.line: len(row.tokens) - 1 for row in rows}
+    for cut in range(at, 0, -1):
+        if not _index_file(folder, cut).exists():
+            continue
+        try:
+            found = _open(folder, cut)
+            checksums = dict(json.loads(_index_file(folder, cut).read_text("utf-8"))["checksums"])
+            if found is not None and _whole(found, lengths, checksums):
+                return cut, found
+        except (OSError, ValueError, KeyError):
+            pass
+        _remove(folder, cut)
+    return 0, None
+
+
+def _whole(found: HiddenRows, lengths: dict[int, int], checksums: dict[int, int]) -> bool:
+    if lengths.keys() != checksums.keys():
+        return False
+    parts = ((line, found.starts[line], length) for line, length in lengths.items())
+    return all(zlib.crc32(found.bits[at : at + length].tobytes()) == checksums[line] for line, at, length in parts)
+
+
+def _open(folder: Path, cut: int) -> HiddenRows:
+    index = json.loads(_index_file(folder, cut).read_text("utf-8"))
+    bits_kind, _, dtype = _KINDS[index["dtype"]]
+    bits = np.memmap(_bits_file(folder, cut), bits_kind, "r").reshape(-1, index["size"])
+    return HiddenRows(bits, dtype, dict(index["starts"]))
+
+
+def _remove(folder: Path, cut: int) -> None:
+    _index_file(folder, cut).unlink(missing_ok=True)
+    _bits_file(folder, cut).unlink(missing_ok=True)
+
+
+def _bits_file(folder: Path, cut: int) -> Path:
+    return folder / f"cut-{cut:04d}.bin"
+
+
+def _index_file(folder: Path, cut: int) -> Path:
+    return folder / f"cut-{cut:04d}.json"
 
 
 def _told(on_batch: Callable[[int, int], None], block: int, blocks: int, batches: int, done: int) -> None:

@@ -61,13 +61,13 @@ class ModelShape:
 class Load:
     """What a training step works on. `width`: positions of the longest row; `targets`: those its head sees.
 
-    `weights`: bytes of the weights that a step computes with; `hidden`: of what the frozen blocks made of the rows.
+    `weights`: bytes of the weights that a step computes with. What the frozen blocks made of the rows is mapped from
+    a file: the system takes that memory back when it is short.
     """
 
     width: int
     targets: int
     weights: int
-    hidden: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,10 @@ class Need:
     adapter: int
     activations: int
     logits: int
-    hidden: int = 0
 
     @property
     def total(self) -> int:
-        return self.weights + self.adapter + self.activations + self.logits + self.hidden
+        return self.weights + self.adapter + self.activations + self.logits
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ def training_need(shape: ModelShape, settings: TrainConfig, load: Load) -> Need:
     # at the peak of the backward pass few gradients are there; activations are gone when an update is applied
     beyond = max(round(_UPDATE * shape.adapter) - activations - logits, 0)
     adapter = (1 + _STATES[settings.optimizer]) * shape.adapter + beyond
-    return Need(load.weights, adapter, activations, logits, load.hidden)
+    return Need(load.weights, adapter, activations, logits)
 
 
 def sampling_need(shape: ModelShape, prompt: int, tokens: int) -> Need:
@@ -189,7 +188,7 @@ def less(shape: ModelShape, settings: TrainConfig, load: Load) -> list[Change]:
         shape = replace(shape, rank=shape.rank // 2, adapter=shape.adapter // 2)
         changes.append(Change(f"lora.rank={shape.rank}", training_need(shape, settings, load)))
     if load.width > 64:
-        load = replace(load, width=load.width // 2, targets=load.targets // 2, hidden=load.hidden // 2)
+        load = replace(load, width=load.width // 2, targets=load.targets // 2)
         changes.append(Change(f"train.max_seq_length={load.width}", training_need(shape, settings, load)))
     return changes
 

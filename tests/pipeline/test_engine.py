@@ -1,8 +1,12 @@
 """Runs that begin their steps at the first adapted block: the same results, computed once, nothing else held."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlx.core as mx
@@ -12,11 +16,17 @@ from mlx.utils import tree_flatten
 import harness.engines
 import harness.trunks
 from harness.config.schema import Config, TrackingConfig
+from harness.data.dataset import Split
+from harness.errors import HarnessError
 from harness.material import Bench
 from harness.models.adapter import equal_weights
+from harness.models.base import Base
 from harness.progress import Display
 from harness.run import FinishedRun, Place, train_run
 from harness.tracking.store import Store, open_store
+from harness.trunks import Trunks
+from harness.tuning import hidden
+from harness.tuning.hidden import HiddenRows, compute_hidden
 from harness.watch import RunWatcher
 
 Quick = Callable[..., Config]
@@ -29,9 +39,14 @@ def engine_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture
-def bench(engine_store: Store) -> Bench:
-    """Its own base and trunks, as a process of its own has them."""
-    return Bench(engine_store, Display())
+def fresh(engine_store: Store, tmp_path: Path) -> Callable[[], Bench]:
+    """Its own base and trunks, as a process of its own has them; the files are the test's."""
+    return lambda: Bench(engine_store, Display(), Trunks(tmp_path / "trunks"))
+
+
+@pytest.fixture
+def bench(fresh: Callable[[], Bench]) -> Bench:
+    return fresh()
 
 
 @pytest.fixture
@@ -89,16 +104,14 @@ def test_what_keeps_all_blocks_in_every_step_is_said(
     assert f"all blocks are computed in every step: {reason}" in capsys.readouterr().err
 
 
-def test_rows_that_would_take_too_much_memory_are_not_kept(
-    bench: Bench,
-    quick_config: Quick,
-    few_rows: str,
-    capsys: Said,
-    monkeypatch: pytest.MonkeyPatch,
+def test_rows_that_would_take_too_much_disk_are_not_kept(
+    bench: Bench, quick_config: Quick, few_rows: str, capsys: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(harness.engines, "free_memory", lambda: 1000)
-    _run(bench, quick_config(few_rows, "generate.prompts=[]"))
-    assert "what the frozen blocks make of the rows would take 0.0 GB of memory" in capsys.readouterr().err
+    _run(bench, quick_config(few_rows, "generate.prompts=[]", "train.trunk_cache_gb=1e-6"))
+    assert "would take 0.0 GB, beyond train.trunk_cache_gb=1e-06" in capsys.readouterr().err
+    monkeypatch.setattr(harness.engines.shutil, "disk_usage", lambda _: SimpleNamespace(free=1e5))
+    with pytest.raises(HarnessError, match="make room"):  # nor are checkpoints
+        _run(bench, quick_config(few_rows, "generate.prompts=[]"))
 
 
 def test_a_model_that_does_not_bear_the_cut_is_trained_whole(
@@ -117,14 +130,14 @@ def test_a_model_that_does_not_bear_the_cut_is_trained_whole(
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(
-    bench: Bench, engine_store: Store, quick_config: Quick, few_rows: str, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, fresh: Callable[[], Bench], quick_config: Quick, few_rows: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     overrides = [few_rows, "name=interrupted", "lora.dropout=0.1", "generate.prompts=[]", "train.resume=auto"]
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(RunWatcher, "on_update", _interrupt_at_5)
         _run(bench, quick_config(*overrides))
-    resumed = _run(Bench(engine_store, Display()), quick_config(*overrides))
-    whole = _run(Bench(engine_store, Display()), quick_config(*overrides[:-1]))
+    resumed = _run(fresh(), quick_config(*overrides))
+    whole = _run(fresh(), quick_config(*overrides[:-1]))
     assert resumed.run_id != whole.run_id
     assert equal_weights(_weights(resumed), _weights(whole))
 
@@ -135,7 +148,7 @@ def _interrupt_at_5(self: RunWatcher, at: int, loss: float) -> None:
 
 
 def test_runs_of_one_process_share_what_the_frozen_blocks_made_and_end_as_if_alone(
-    bench: Bench, engine_store: Store, quick_config: Quick, few_rows: str, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, fresh: Callable[[], Bench], quick_config: Quick, few_rows: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[int] = []
     compute = harness.trunks.compute_hidden
@@ -150,7 +163,7 @@ def test_runs_of_one_process_share_what_the_frozen_blocks_made_and_end_as_if_alo
         for rank, rows in ((4, 2), (8, 3), (4, 2))
     ]
     assert computed == [6, 6], "train and valid, once each"
-    alone = _run(Bench(engine_store, Display()), quick_config(few_rows, "lora.rank=4"))
+    alone = _run(fresh(), quick_config(few_rows, "lora.rank=4"))
     assert equal_weights(_weights(shared[0]), _weights(shared[2]))
     assert equal_weights(_weights(shared[0]), _weights(alone))
 
@@ -170,3 +183,115 @@ def test_a_step_holds_no_weights_below_the_cut(
     for override in ("train.trunk_cache=false", "train.trunk_cache=auto"):
         _run(bench, quick_config(few_rows, "lora.rank=1", "lora.keys=[q_proj]", override))
     assert held[1] < held[0] - 0.8 * below
+
+
+def test_a_later_process_reads_what_an_earlier_one_computed(
+    fresh: Callable[[], Bench], quick_config: Quick, few_rows: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _run(fresh(), quick_config(few_rows))
+    through = _counted(monkeypatch)
+    second = _run(fresh(), quick_config(few_rows))
+    assert through == []
+    assert equal_weights(_weights(first), _weights(second))
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The blocks that rows are taken through from now on."""
+    through: list[int] = []
+    one = hidden._through_block
+
+    def counted(model: Any, block: int, *args: Any) -> Any:
+        through.append(block)
+        return one(model, block, *args)
+
+    monkeypatch.setattr(hidden, "_through_block", counted)
+    return through
+
+
+def _compute(base: Base, split: Split, folder: Path, at: int) -> HiddenRows:
+    return compute_hidden(base.model, at, split.rows, folder)
+
+
+def test_a_deeper_cut_begins_with_a_shallower_one_and_keeps_it(
+    base: Base, splits: tuple[Split, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = _compute(base, splits[1], tmp_path / "whole", 5)
+    _compute(base, splits[1], tmp_path / "steps", 3)
+    through = _counted(monkeypatch)
+    deeper = _compute(base, splits[1], tmp_path / "steps", 5)
+    assert through == [3, 4]
+    assert (deeper.bits == whole.bits).all()
+    names = sorted(path.name for path in (tmp_path / "steps").glob("cut-*"))
+    assert names == ["cut-0003.bin", "cut-0003.json", "cut-0005.bin", "cut-0005.json"]
+
+
+def test_an_interrupted_computation_goes_on_where_it_was(
+    base: Base, splits: tuple[Split, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if done > 0.6 * total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compute_hidden(base.model, 5, splits[1].rows, tmp_path / "cut", on_batch=interrupt)
+    through = _counted(monkeypatch)
+    gone_on = _compute(base, splits[1], tmp_path / "cut", 5)
+    assert through == [3, 4]
+    assert (gone_on.bits == _compute(base, splits[1], tmp_path / "whole", 5).bits).all()
+
+
+@pytest.mark.parametrize("damage", ["bit", "cut", "index", "rows"])
+def test_a_damaged_file_is_noticed_and_computed_anew(
+    damage: str, base: Base, splits: tuple[Split, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = _compute(base, splits[1], tmp_path, 2).bits.copy()
+    file = tmp_path / ("cut-0002.json" if damage in ("index", "rows") else "cut-0002.bin")
+    content = bytearray(file.read_bytes())
+    if damage == "bit":
+        content[1234] ^= 1
+    elif damage == "rows":
+        index = json.loads(content)
+        content = bytearray(json.dumps(index | {"checksums": index["checksums"][1:]}).encode())
+    else:
+        del content[len(content) // 2 :]
+    file.write_bytes(content)
+    through = _counted(monkeypatch)
+    assert (_compute(base, splits[1], tmp_path, 2).bits == good).all()
+    assert through == [0, 1]
+
+
+def test_two_processes_do_not_compute_the_same_twice(few_rows: str, tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+import harness.models
+from harness.config.schema import ModelConfig
+from harness.data.dataset import load_split
+from harness.models.base import open_base
+from harness.tuning import hidden
+one = hidden._through_block
+def told(model, block, *args):
+    print(block)
+    return one(model, block, *args)
+hidden._through_block = told
+base = open_base(ModelConfig(path="builtin:tiny", revision=None))
+split = load_split(Path(sys.argv[1]), "train", base.tokenizer, labels=None, max_seq_length=96, mask_prompt=True)
+hidden.compute_hidden(base.model, 4, split.rows, Path(sys.argv[2]))
+"""
+    words = [sys.executable, "-c", code, few_rows.partition("=")[2], str(tmp_path / "shared")]
+    processes = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate()[0].split() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sorted(said) == [[], ["0", "1", "2", "3"]]
+
+
+def test_what_was_longest_unused_goes_first(tmp_path: Path) -> None:
+    for age, name in enumerate(("new", "old", "oldest")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cut-0001.bin").write_bytes(b"x" * 100)
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    trunks = Trunks(tmp_path)
+    trunks.keep_under(250)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "old"]
+    trunks.keep_under(10)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"], "what is in use stays"

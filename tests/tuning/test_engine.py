@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
@@ -96,9 +97,9 @@ def test_a_head_on_targets_only_gives_the_loss_and_gradients_of_the_whole_one(na
 
 
 @pytest.mark.parametrize("name", ["qwen2", "gemma3_text", "mixtral"])
-def test_hidden_states_computed_block_by_block_are_those_of_one_pass(name: str) -> None:
+def test_hidden_states_computed_block_by_block_are_those_of_one_pass(name: str, tmp_path: Path) -> None:
     model, rows = make_model(name, "float32"), sorted(_rows(4), key=lambda row: len(row.tokens))
-    hidden = compute_hidden(model, 3, rows)
+    hidden = compute_hidden(model, 3, rows, tmp_path)
     tokens = mx.array(padded_tokens(rows)[:, :-1])
     with between(model, 0, 3) as compute:
         whole = compute(tokens, None)
@@ -168,7 +169,9 @@ def test_only_blocks_below_every_adapted_layer_are_left_out(keys: list[str], at:
 
 
 @pytest.mark.parametrize("accumulation", [1, 2])
-def test_fifty_updates_end_in_the_same_adapter(base: Base, splits: tuple[Split, Split], accumulation: int) -> None:
+def test_fifty_updates_end_in_the_same_adapter(
+    base: Base, splits: tuple[Split, Split], accumulation: int, tmp_path: Path
+) -> None:
     settings = compose_config(
         "train.iters=50",
         "train.batch_size=2",
@@ -182,7 +185,9 @@ def test_fifty_updates_end_in_the_same_adapter(base: Base, splits: tuple[Split, 
             engine = WHOLE_MODEL
             if cut:
                 at = first_adapted(base.model, spec)
-                hidden = {split.name: compute_hidden(base.model, at, split.rows) for split in splits}
+                hidden = {
+                    split.name: compute_hidden(base.model, at, split.rows, tmp_path / split.name) for split in splits
+                }
                 engine = Engine(at, True, hidden)
             outcome = train(base.model, *splits, settings, Silent(), engine=engine)
             ended.append((outcome, adapter_weights(base.model)))
