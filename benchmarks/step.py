@@ -87,7 +87,8 @@ def _measure(folder: Path, n: int) -> list[tuple[str, float, float]]:
         assert disagreement(material.base.model, engine, material.train.rows[:2]) is None
         splits = (material.train, material.valid)
         start = time.perf_counter()
-        hidden = {split.name: compute_hidden(material.base.model, at, split.rows) for split in splits}
+        kept = folder / f"trunk-{at}"
+        hidden = {each.name: compute_hidden(material.base.model, at, each.rows, kept / each.name) for each in splits}
         once = (time.perf_counter() - start) / targets
         sides: dict[str, Callable[[], float]] = {
             "mlx_lm's trainer": lambda: _mlx_lm(folder, config, material, targets),

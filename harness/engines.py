@@ -30,10 +30,8 @@ def planned_cut(config: Config, material: Material, shape: ModelShape) -> tuple[
         return 0, f"what the frozen blocks make of the rows would take {need / 1e9:.1f} GB, beyond {limit}"
     free = shutil.disk_usage(MLRUNS.parent).free
     if 2 * need > free:  # while it is computed there are two files
-        return (
-            0,
-            f"what the frozen blocks make of the rows would take {2 * need / 1e9:.1f} GB, {free / 1e9:.1f} are free",
-        )
+        what = "what the frozen blocks make of the rows"
+        return 0, f"{what} needs {2 * need / 1e9:.1f} GB of disk, but {free / 1e9:.1f} GB are free"
     return at, ""
 
 
