@@ -48,6 +48,7 @@ bench: env
 	$(BIN)/python -m benchmarks.train
 	$(BIN)/python -m benchmarks.tracking
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.step
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -6,7 +6,6 @@ decoder that a run uses.
 
 import harness.models  # noqa: F401, I001  (loads OpenBLAS before anything imports mlx)
 
-import dataclasses
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from benchmarks.model import build_model, write_data
 from harness.config.load import from_hydra
 from harness.config.paths import CONF
 from harness.config.schema import Config, TrackingConfig
+from harness.engines import planned_cut, prepare_engine
 from harness.material import Bench, gather
 from harness.models.adapter import attached
 from harness.models.device import begin_phase, memory_use
@@ -27,12 +27,15 @@ from harness.room import plan_memory
 from harness.sampling.prompts import themed_prompt
 from harness.sampling.write import write
 from harness.tracking.store import open_store
+from harness.trunks import Trunks
 from harness.tuning.evaluate import Score
 from harness.tuning.loop import Window, train
 from harness.tuning.memory import shape_of
 
 # model: width, blocks, vocabulary, type; overrides
 CASES: list[tuple[tuple[int, int, int, Any], list[str]]] = [
+    ((256, 16, 4096, mx.float32), ["lora.num_layers=8", "train.trunk_cache=false", "train.head_on_targets=false"]),
+    ((256, 16, 4096, mx.float32), ["lora.num_layers=8", "train.trunk_cache=false"]),
     ((256, 16, 4096, mx.float32), ["lora.num_layers=8"]),
     ((256, 16, 4096, mx.float32), ["lora.num_layers=4", "lora.rank=64"]),
     ((256, 16, 4096, mx.float32), ["lora.num_layers=8", "train.grad_checkpoint=true"]),
@@ -62,9 +65,9 @@ def main() -> None:
     for (width, blocks, vocabulary, kind), overrides in CASES:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            build_model(folder / "model", width=width, blocks=blocks, vocabulary=vocabulary)
+            build_model(folder / "model", width=width, blocks=blocks, vocabulary=vocabulary, kind=kind)
             write_data(folder / "data", rows=24, valid_rows=8, median=160, longest=256)
-            results = _measure(folder, kind, overrides)
+            results = _measure(folder, overrides)
         label = (
             f"{blocks} blocks of {width}, vocabulary {vocabulary}, {str(kind).split('.')[-1]}, {' '.join(overrides)}"
         )
@@ -72,24 +75,24 @@ def main() -> None:
         print(f"{label:100} {shown[0]:>24} {shown[1]:>24}", flush=True)
 
 
-def _measure(folder: Path, kind: Any, overrides: list[str]) -> list[tuple[float, float]]:
+def _measure(folder: Path, overrides: list[str]) -> list[tuple[float, float]]:
     """Predicted and measured GB of training, then of sampling."""
     shared = [f"model.path={folder / 'model'}", f"data.path={folder / 'data'}", "train.iters=6", "train.save_every=6"]
     shared += ["train.max_seq_length=256", "generate.max_tokens=64"]
-    shared += ["train.trunk_cache=false", "train.head_on_targets=false"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = from_hydra(compose("config", [*shared, *overrides]), Config)
     begin_phase()
     bench = Bench(open_store(TrackingConfig(uri=f"sqlite:///{folder / 'mlflow.db'}")), Display())
     material = gather(config, bench)
     model = material.base.model
-    model.set_dtype(kind)
     with attached(model, material.spec, seed=0):
         shape = shape_of(model, material.spec, material.base.settings)
-        phases = plan_memory(config, material, shape, 0).phases
-        material.base.materialize()
-        settings = dataclasses.replace(config.train, iters=6)
-        training = train(model, material.train, material.valid, settings, Silent()).peak_gb
+        cut = planned_cut(config, material, shape)
+        phases = plan_memory(config, material, shape, cut[0]).phases
+        engine = prepare_engine(config, material, cut, Trunks(folder / "trunks"), Display())
+        material.base.materialize(engine.at)
+        begin_phase()
+        training = train(model, material.train, material.valid, config.train, Silent(), engine=engine).peak_gb
         begin_phase()
         prompt = themed_prompt(material.base.tokenizer, config.generate.prompts[0], config.data.system)
         write(model, material.base.tokenizer, prompt, config.generate)

@@ -1,4 +1,4 @@
-"""A random Qwen2 of realistic proportions in f32, and lines of realistic lengths, for benchmarks.
+"""A random Qwen2 of realistic proportions and lines of realistic lengths, for benchmarks.
 
 The tokenizer is that of builtin:tiny; the vocabulary is padded to the size asked for.
 """
@@ -18,7 +18,7 @@ from harness.models import tiny
 from harness.models.randomness import seeded
 
 
-def build_model(folder: Path, *, width: int, blocks: int, vocabulary: int) -> None:
+def build_model(folder: Path, *, width: int, blocks: int, vocabulary: int, kind: mx.Dtype = mx.float32) -> None:
     """Write a model that stock mlx-lm loads; heads of 32, three times the width inside."""
     config = tiny.CONFIG | {
         "hidden_size": width,
@@ -32,7 +32,7 @@ def build_model(folder: Path, *, width: int, blocks: int, vocabulary: int) -> No
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     model = Model(ModelArgs.from_dict(config))
     with seeded(1):
-        weights = tree_map(lambda value: mx.random.normal(value.shape) * 0.05, model.parameters())
+        weights = tree_map(lambda value: (mx.random.normal(value.shape) * 0.05).astype(kind), model.parameters())
     mx.save_safetensors(str(folder / "model.safetensors"), dict(tree_flatten(weights)), {"format": "mlx"})
 
 

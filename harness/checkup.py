@@ -96,7 +96,8 @@ def check_up(config: Config) -> None:
 def _said(engine: Engine, blocks: int) -> str:
     where = f"steps begin at block {engine.at} of {blocks}" if engine.at else f"all {blocks} blocks in every step"
     head = "learned positions only" if engine.on_targets else "all positions"
-    return f"{where}, the head on {head}; compared with the whole model here: what is left out agrees"
+    agrees = "; loss and gradients agree with the whole model's here" if engine.at or engine.on_targets else ""
+    return f"{where}, the head on {head}{agrees}"
 
 
 def _time(config: Config, material: Material, engine: Engine, display: Display) -> None:

@@ -42,12 +42,12 @@ def plan_memory(config: Config, material: Material, shape: ModelShape, at: int) 
     model, settings = material.base.model, material.base.settings
     rows = [row for split in material.splits for row in split.rows]
     width = max(bucket_width(len(row.tokens) - 1) for row in rows)
-    targets = max(bucket_width(row.targets) for row in rows) if config.train.head_on_targets else width
+    targets = max(bucket_width(row.targets) for row in rows) if config.train.head_on_targets else None
     load = Load(width, targets, tail_weights(model, at, settings))
     phases = {}
     if at:
         few = replace(config.train, batch_size=CHECKED_ROWS)
-        phases["checking"] = training_need(shape, few, Load(width, width, shape.weights))
+        phases["checking"] = training_need(shape, few, Load(width, None, shape.weights))
     if total_updates(config.train, len(material.train.rows)):
         phases["training"] = training_need(shape, config.train, load)
     if config.generate.prompts:

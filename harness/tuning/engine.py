@@ -21,7 +21,7 @@ from harness.tuning.hidden import HiddenRows
 from harness.tuning.loss import loss_sum
 
 CHECKED_ROWS = 2  # enough to be of two lengths
-_TOLERANCE = {4: 1e-4, 2: 3e-2}  # by bytes of an activation, relative
+_TOLERANCE = {4: 1e-4, 2: 5e-2}  # by bytes of an activation, relative
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ _SCORE = 0.85  # attention head and position attended to
 _WORKING_BLOCKS = 1.3  # blocks' worth that the blocks being computed need beside what is kept
 _RECOMPUTED_BLOCKS = 2.8  # blocks' worth in all with checkpointing, where each block keeps its input alone
 _LOGITS = 4  # copies of the logits in a training step
+_LOGITS_ON_TARGETS = 3  # by MLX's own cross-entropy
 _UPDATE = 2.5  # copies of the adapter beside weights and state while an update is applied: gradients, new values
 _CACHE_STEP = 256  # positions by which mlx-lm's cache grows
 _STATES = {"adam": 2, "adamw": 2, "muon": 1, "sgd": 0, "adafactor": 1}  # numbers kept for each weight
@@ -59,14 +60,15 @@ class ModelShape:
 
 @dataclass(frozen=True)
 class Load:
-    """What a training step works on. `width`: positions of the longest row; `targets`: those its head sees.
+    """What a training step works on. `width`: positions of the longest row; `targets`: learned ones, None for a head
+    that sees all.
 
     `weights`: bytes of the weights that a step computes with. What the frozen blocks made of the rows is mapped from
     a file: the system takes that memory back when it is short.
     """
 
     width: int
-    targets: int
+    targets: int | None
     weights: int
 
 
@@ -158,7 +160,8 @@ def training_need(shape: ModelShape, settings: TrainConfig, load: Load) -> Need:
     else:
         kept = (shape.adapted_blocks + _WORKING_BLOCKS) * block
     activations = round(positions * kept)
-    logits = _LOGITS * settings.batch_size * load.targets * shape.vocabulary * shape.item
+    seen = _LOGITS * load.width if load.targets is None else _LOGITS_ON_TARGETS * load.targets
+    logits = seen * settings.batch_size * shape.vocabulary * shape.item
     # at the peak of the backward pass few gradients are there; activations are gone when an update is applied
     beyond = max(round(_UPDATE * shape.adapter) - activations - logits, 0)
     adapter = (1 + _STATES[settings.optimizer]) * shape.adapter + beyond
@@ -188,7 +191,8 @@ def less(shape: ModelShape, settings: TrainConfig, load: Load) -> list[Change]:
         shape = replace(shape, rank=shape.rank // 2, adapter=shape.adapter // 2)
         changes.append(Change(f"lora.rank={shape.rank}", training_need(shape, settings, load)))
     if load.width > 64:
-        load = replace(load, width=load.width // 2, targets=load.targets // 2)
+        targets = None if load.targets is None else load.targets // 2
+        load = replace(load, width=load.width // 2, targets=targets)
         changes.append(Change(f"train.max_seq_length={load.width}", training_need(shape, settings, load)))
     return changes
 

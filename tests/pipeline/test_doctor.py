@@ -31,6 +31,7 @@ def test_the_check_says_what_a_run_would_need_and_take_and_tracks_nothing(tmp_pa
         r"data +train \d+ rows, valid 4 rows",
         r"need +training needs about \d+ MB of memory \(weights \d+ MB, adapter and optimizer \d+ MB",
         r"need +sampling needs about \d+ MB",
+        r"engine +all 8 blocks in every step, the head on learned positions only; loss and gradients agree",
         r"speed +[\d.]+ s an update, \d+ learned tokens a second",
         r"writing +\d+ tokens a second",
         r"whole run +about .*: 6 updates, validations, 1 samples",

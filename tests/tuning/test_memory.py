@@ -56,7 +56,7 @@ def test_the_predicted_peak_is_within_a_fifth_of_the_measured(
     elsewhere = mx.get_active_memory() - sum(v.nbytes for v in _values(base))
     with attached(base.model, spec, seed=0):
         need = training_need(
-            shape := shape_of(base.model, spec, base.settings), settings, Load(width, width, shape.weights)
+            shape := shape_of(base.model, spec, base.settings), settings, Load(width, None, shape.weights)
         )
         peak = train(base.model, *splits, settings, Silent()).peak_gb * 1e9 - elsewhere
     assert need.total == pytest.approx(peak, rel=0.2)
@@ -75,7 +75,7 @@ def test_changes_that_need_less_come_in_order_each_with_those_before_it(
     with attached(base.model, spec, seed=0):
         shape = shape_of(base.model, spec, base.settings)
     settings = _settings()
-    load = Load(512, 512, shape.weights)
+    load = Load(512, None, shape.weights)
     changes = less(shape, settings, load)
     assert [change.words for change in changes] == [
         "train.grad_checkpoint=true",
@@ -92,7 +92,7 @@ def test_changes_that_need_less_come_in_order_each_with_those_before_it(
 def test_writing_needs_less_than_training(base: Base, make_spec: Callable[..., AdapterSpec]) -> None:
     with attached(base.model, make_spec(), seed=0):
         shape = shape_of(base.model, make_spec(), base.settings)
-    assert sampling_need(shape, 60, 200).total < training_need(shape, _settings(), Load(260, 260, shape.weights)).total
+    assert sampling_need(shape, 60, 200).total < training_need(shape, _settings(), Load(260, None, shape.weights)).total
 
 
 def test_the_shape_counts_weights_once_and_reads_none_of_them(
