@@ -150,7 +150,7 @@ def _floor(material: Material, n: int, at: int) -> float:
 
 
 def _head(model: Any, hidden: mx.array) -> mx.array:
-    """The model's own, by a cut above all blocks but the last, which is made to pass on."""
+    """Norm and head by themselves, of a Qwen2 such as build_model makes."""
     normed = model.model.norm(hidden)
     return model.model.embed_tokens.as_linear(normed) if model.args.tie_word_embeddings else model.lm_head(normed)
 

@@ -75,9 +75,9 @@ def compute_hidden(
         start, found = _deepest(folder, at, rows)
         for block in range(start, at):
             tell = partial(_told, on_batch, block - start, at - start, len(batches))
-            former, found = found, _through_block(model, block, batches, found, folder, tell)
+            found = _through_block(model, block, batches, found, folder, tell)
             release(block)
-            if former is not None and block > start:  # on the way only; what was there before stays
+            if block > start:  # on the way only; what was there before stays
                 _remove(folder, block)
     assert found is not None, "at is at least 1"
     return found
@@ -119,9 +119,7 @@ def _through_block(
     write_whole(_bits_file(folder, block + 1), write)
     index = {"dtype": kind, "size": size, "starts": list(starts.items()), "checksums": list(checksums.items())}
     write_json(_index_file(folder, block + 1), index)
-    found = _open(folder, block + 1)
-    assert found is not None, "it was just written"
-    return found
+    return _open(folder, block + 1)
 
 
 def _deepest(folder: Path, at: int, rows: Sequence[Row]) -> tuple[int, HiddenRows | None]:
@@ -133,7 +131,7 @@ def _deepest(folder: Path, at: int, rows: Sequence[Row]) -> tuple[int, HiddenRow
         try:
             found = _open(folder, cut)
             checksums = dict(json.loads(_index_file(folder, cut).read_text("utf-8"))["checksums"])
-            if found is not None and _whole(found, lengths, checksums):
+            if _whole(found, lengths, checksums):
                 return cut, found
         except (OSError, ValueError, KeyError):
             pass
