@@ -7,6 +7,8 @@ import harness.models  # noqa: F401, I001  (loads OpenBLAS before anything impor
 
 import json
 import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import mlx.core as mx
@@ -28,6 +30,8 @@ def build_model(folder: Path, *, width: int, blocks: int, vocabulary: int, kind:
         "num_key_value_heads": max(width // 128, 1),
         "vocab_size": vocabulary,
     }
+    tokens = json.loads((tiny.folder() / "config.json").read_text("utf-8"))["vocab_size"]
+    assert vocabulary >= tokens, f"the tokenizer has {tokens} tokens, more than the vocabulary of {vocabulary}"
     shutil.copytree(tiny.folder(), folder)
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     model = Model(ModelArgs.from_dict(config))
@@ -38,12 +42,35 @@ def build_model(folder: Path, *, width: int, blocks: int, vocabulary: int, kind:
 
 def write_data(folder: Path, *, rows: int, valid_rows: int, median: int, longest: int) -> None:
     """Plain text lines of log-normal length (in characters, nearly tokens here), of the shipped poems' characters."""
-    poems = json.loads((Path(__file__).parents[1] / "data" / "poems.json").read_text("utf-8"))
-    characters = [c for poem in poems for c in poem["body"] if c != "\n"]
+    _write(folder, rows, valid_rows, lambda rng: {"text": _text(rng, _length(rng, median, longest - 8))})
+
+
+def write_conversations(folder: Path, *, rows: int, valid_rows: int, prompt: int = 40) -> None:
+    """Prompts of that many characters (a few tokens more with the template's), completions of log-normal length."""
+
+    def line(rng: np.random.Generator) -> dict[str, str]:
+        return {"prompt": _text(rng, prompt), "completion": _text(rng, _length(rng, 60, 190))}
+
+    _write(folder, rows, valid_rows, line)
+
+
+def _write(folder: Path, rows: int, valid_rows: int, line: Callable[[np.random.Generator], dict[str, str]]) -> None:
     rng = np.random.default_rng(0)
     folder.mkdir()
     for name, count in (("train", rows), ("valid", valid_rows)):
-        lengths = np.minimum(rng.lognormal(np.log(median), 0.6, count), longest - 8).astype(int) + 4
-        lines = [{"text": "".join(rng.choice(characters, length))} for length in lengths]
-        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        text = "".join(json.dumps(line(rng), ensure_ascii=False) + "\n" for _ in range(count))
         (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
+
+
+def _length(rng: np.random.Generator, median: int, longest: int) -> int:
+    return int(min(rng.lognormal(np.log(median), 0.6), longest)) + 4
+
+
+def _text(rng: np.random.Generator, length: int) -> str:
+    return "".join(rng.choice(_characters(), length))
+
+
+@cache
+def _characters() -> list[str]:
+    poems = json.loads((Path(__file__).parents[1] / "data" / "poems.json").read_text("utf-8"))
+    return [c for poem in poems for c in poem["body"] if c != "\n"]

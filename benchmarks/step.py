@@ -9,7 +9,6 @@ import harness.models  # noqa: F401, I001  (loads OpenBLAS before anything impor
 
 import contextlib
 import dataclasses
-import json
 import statistics
 import sys
 import tempfile
@@ -21,12 +20,11 @@ from typing import Any
 
 import click
 import mlx.core as mx
-import numpy as np
 from hydra import compose, initialize_config_dir
 from mlx_lm.tuner import datasets, trainer
 
 from benchmarks.memory import Silent
-from benchmarks.model import build_model
+from benchmarks.model import build_model, write_conversations
 from harness.config.load import from_hydra
 from harness.config.paths import CONF
 from harness.config.schema import Config, TrackingConfig
@@ -42,7 +40,7 @@ from harness.tuning.hidden import compute_hidden
 from harness.tuning.loop import Window, train
 from harness.tuning.optimizer import make_optimizer
 
-ROWS, BATCH, PROMPT, EPOCHS = 64, 4, 40, 3
+ROWS, BATCH, EPOCHS = 64, 4, 3
 
 
 class Timed(Silent):
@@ -67,7 +65,7 @@ def main(width: int, blocks: int, adapted: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         build_model(folder / "model", width=width, blocks=blocks, vocabulary=16 * width)
-        _write_lines(folder / "data")
+        write_conversations(folder / "data", rows=ROWS, valid_rows=8)
         for n in adapted.split(","):
             for name, milliseconds, ratio in _measure(folder, int(n)):
                 table.setdefault(name, []).append(f"{milliseconds:9.3f} ({ratio:4.2f}x)")
@@ -182,22 +180,6 @@ def _config(folder: Path, n: int) -> Config:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = from_hydra(compose("config", overrides), Config)
     return dataclasses.replace(config, name="step")
-
-
-def _write_lines(folder: Path) -> None:
-    """Prompts of about 48 tokens with the template's, and completions of log-normal length."""
-    poems = json.loads((Path(__file__).parents[1] / "data" / "poems.json").read_text("utf-8"))
-    characters = [c for poem in poems for c in poem["body"] if c != "\n"]
-    rng = np.random.default_rng(0)
-    folder.mkdir()
-    for name, count in (("train", ROWS), ("valid", 8)):
-        lengths = np.minimum(rng.lognormal(np.log(60), 0.6, count), 190).astype(int) + 4
-        lines = [
-            {"prompt": "".join(rng.choice(characters, PROMPT)), "completion": "".join(rng.choice(characters, length))}
-            for length in lengths
-        ]
-        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def _load(config: Config, base: Base, name: str) -> Split:
     folder = Path(config.data.path).expanduser()
     if not folder.is_dir():
         raise HarnessError(f"data.path={folder} must be a folder with train.jsonl and valid.jsonl, but there is none")
-    return load_split(
+    split = load_split(
         folder,
         name,
         base.tokenizer,
@@ -95,3 +95,16 @@ def _load(config: Config, base: Base, name: str) -> Split:
         max_seq_length=config.train.max_seq_length,
         mask_prompt=config.train.mask_prompt,
     )
+    _check_vocabulary(split, base)
+    return split
+
+
+def _check_vocabulary(split: Split, base: Base) -> None:
+    """MLX would take whatever lies in memory beyond the embedding."""
+    for row in split.rows:
+        highest = int(row.tokens.max())
+        if highest >= base.vocabulary:
+            raise HarnessError(
+                f"{split.path}:{row.line}: token {highest} must be below the {base.vocabulary} that {base.path} knows: "
+                "its tokenizer and its weights do not belong together; download or convert the model again"
+            )

@@ -47,6 +47,11 @@ class Base:
     def num_blocks(self) -> int:
         return int(self.settings.get("num_hidden_layers") or self.settings["text_config"]["num_hidden_layers"])
 
+    @property
+    def vocabulary(self) -> int:
+        """Tokens that the weights know; a tokenizer may have fewer."""
+        return int(self.settings.get("vocab_size") or self.settings["text_config"]["vocab_size"])
+
     @cached_property
     def tokenizer(self) -> Tokenizer:
         try:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import mlx.core as mx
 import pytest
 
 import harness.generate
@@ -140,6 +141,19 @@ def test_a_damaged_base(place: Place, file: str) -> None:
     (base / file).write_bytes(whole[: len(whole) // 2])
     said = place.train(f"model.path={base}")
     assert str(base) in said and "again" in said
+
+
+def test_a_tokenizer_with_more_tokens_than_the_base(place: Place) -> None:
+    """Its embedding would be read beyond its end: numbers at random, and no error."""
+    base = _base(place)
+    config = json.loads((base / "config.json").read_text("utf-8"))
+    (base / "config.json").write_text(json.dumps(config | {"vocab_size": 300}), encoding="utf-8")
+    weights = mx.load(str(base / "model.safetensors"))
+    assert isinstance(weights, dict)
+    weights["model.embed_tokens.weight"] = weights["model.embed_tokens.weight"][:300]
+    mx.save_safetensors(str(base / "model.safetensors"), weights, {"format": "mlx"})
+    said = place.train(f"model.path={base}")
+    assert f"{place.data}/train.jsonl:1: token " in said and f"must be below the 300 that {base} knows" in said
 
 
 def test_an_adapter_of_another_rank(place: Place, adapter: Path) -> None:
