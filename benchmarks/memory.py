@@ -82,14 +82,16 @@ def _measure(folder: Path, overrides: list[str]) -> list[tuple[float, float]]:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = from_hydra(compose("config", [*shared, *overrides]), Config)
     begin_phase()
-    bench = Bench(open_store(TrackingConfig(uri=f"sqlite:///{folder / 'mlflow.db'}")), Display())
+    bench = Bench(
+        open_store(TrackingConfig(uri=f"sqlite:///{folder / 'mlflow.db'}")), Display(), Trunks(folder / "trunks")
+    )
     material = gather(config, bench)
     model = material.base.model
     with attached(model, material.spec, seed=0):
         shape = shape_of(model, material.spec, material.base.settings)
         cut = planned_cut(config, material, shape)
         phases = plan_memory(config, material, shape, cut[0]).phases
-        engine = prepare_engine(config, material, cut, Trunks(folder / "trunks"), Display())
+        engine = prepare_engine(config, material, cut, bench)
         material.base.materialize(engine.at)
         begin_phase()
         training = train(model, material.train, material.valid, config.train, Silent(), engine=engine).peak_gb

@@ -81,7 +81,7 @@ def _measure(folder: Path, n: int) -> list[tuple[str, float, float]]:
     targets = sum(row.targets for row in material.train.rows)
     with attached(material.base.model, material.spec, seed=0):
         at = first_adapted(material.base.model, material.spec)
-        engine = Engine(at, True)
+        engine = Engine(at, True, True)
         assert disagreement(material.base.model, engine, material.train.rows[:2]) is None
         splits = (material.train, material.valid)
         start = time.perf_counter()
@@ -91,8 +91,9 @@ def _measure(folder: Path, n: int) -> list[tuple[str, float, float]]:
         sides: dict[str, Callable[[], float]] = {
             "mlx_lm's trainer": lambda: _mlx_lm(folder, config, material, targets),
             "sorted batches": lambda: _ours(config, material, Engine()),
-            "+ frozen blocks once": lambda: _ours(config, material, Engine(at, False, hidden)),
-            "+ head on targets": lambda: _ours(config, material, Engine(at, True, hidden)),
+            "+ frozen blocks once": lambda: _ours(config, material, Engine(at, hidden=hidden)),
+            "+ head on targets": lambda: _ours(config, material, Engine(at, True, hidden=hidden)),
+            "+ last block on targets": lambda: _ours(config, material, Engine(at, True, True, hidden=hidden)),
         }
         seconds = {name: statistics.median(measure() for _ in range(2)) for name, measure in sides.items()}
         seconds["floor, 2n + 2ch"] = _floor(material, n, at)

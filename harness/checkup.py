@@ -86,7 +86,7 @@ def check_up(config: Config) -> None:
         display.say(f"reading the weights of {material.base.path}")
         with shortage_said(plan):
             material.base.materialize()
-            engine = prepare_engine(config, material, cut, bench.trunks, display)
+            engine = prepare_engine(config, material, cut, bench)
     _line("engine", _said(engine, material.base.num_blocks))
     if updates:
         with shortage_said(plan):

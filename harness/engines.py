@@ -5,10 +5,8 @@ import shutil
 from harness.config.checks import total_updates
 from harness.config.paths import MLRUNS
 from harness.config.schema import Config
-from harness.material import Material
-from harness.progress import Display
-from harness.trunks import Trunks
-from harness.tuning.engine import CHECKED_ROWS, Engine, disagreement, first_adapted
+from harness.material import Bench, Material
+from harness.tuning.engine import CHECKED_ROWS, Engine, disagreement, first_adapted, head_chunk
 from harness.tuning.hidden import hidden_bytes
 from harness.tuning.memory import ModelShape
 
@@ -35,29 +33,44 @@ def planned_cut(config: Config, material: Material, shape: ModelShape) -> tuple[
     return at, ""
 
 
-def prepare_engine(
-    config: Config, material: Material, cut: tuple[int, str], trunks: Trunks, display: Display
-) -> Engine:
+def prepare_engine(config: Config, material: Material, cut: tuple[int, str], bench: Bench) -> Engine:
     """Compare a step that leaves things out with one of the whole model, and compute what it begins with.
 
-    The adapter must be attached. What does not agree is not left out. Afterwards no weights below the cut are held.
+    The adapter must be attached. What does not agree is not left out. The comparison is made once for all runs of
+    a bench that adapt the same layers. Afterwards no weights below the cut are held.
     """
     at, why_not = cut
-    base, rows = material.base, material.train.rows[:CHECKED_ROWS]
-    on_targets = config.train.head_on_targets
-    if at and (differs := disagreement(base.model, Engine(at), rows)):
-        at, why_not = 0, f"this model cannot be cut, {differs}"
-    if on_targets and (differs := disagreement(base.model, Engine(0, True), rows)):
-        on_targets = False
-        display.say(f"the head is computed for all positions: {differs}")
+    base, display, settings = material.base, bench.display, config.train
+    on_targets = settings.head_on_targets
+    chunk = head_chunk(base.vocabulary) if on_targets and settings.head_in_chunks else None
+    # dropout would draw fewer numbers, and so others
+    narrow = on_targets and settings.last_block_on_targets and config.lora.dropout == 0
+    if (at or on_targets) and _disagreement(material, Engine(at, on_targets, narrow, chunk), bench):
+        if at and (differs := _disagreement(material, Engine(at), bench)):
+            at, why_not = 0, f"this model cannot be cut, {differs}"
+        if on_targets and (differs := _disagreement(material, Engine(0, True, False, chunk), bench)):
+            on_targets, chunk = False, None
+            display.say(f"the head is computed for all positions: {differs}")
+        if narrow and (not on_targets or (differs := _disagreement(material, Engine(0, True, True), bench))):
+            narrow = False
+            display.say(f"the last block is computed for all positions: {differs}")
     if at == 0:
         display.say(f"all blocks are computed in every step: {why_not}")
-        return Engine(0, on_targets)
+        return Engine(0, on_targets, narrow, chunk)
     release = base.releaser()
     for block in range(-1, at):  # -1: what is outside the blocks
         release(block)
-    hidden = {split.name: trunks.get(base, split, at, display) for split in (material.train, material.valid)}
+    hidden = {split.name: bench.trunks.get(base, split, at, display) for split in (material.train, material.valid)}
     release(-1)
-    trunks.keep_under(round(config.train.trunk_cache_gb * 1e9))
+    bench.trunks.keep_under(round(config.train.trunk_cache_gb * 1e9))
     display.say(f"steps begin at block {at} of {base.num_blocks}: what the frozen ones make of each row is kept")
-    return Engine(at, on_targets, hidden)
+    return Engine(at, on_targets, narrow, chunk, hidden)
+
+
+def _disagreement(material: Material, engine: Engine, bench: Bench) -> str | None:
+    spec = material.spec
+    left_out = (engine.at, engine.on_targets, engine.narrow, engine.chunk)
+    key = (material.base.revision, left_out, spec.fine_tune_type, tuple(spec.keys))
+    if key not in bench.verdicts:
+        bench.verdicts[key] = disagreement(material.base.model, engine, material.train.rows[:CHECKED_ROWS])
+    return bench.verdicts[key]

@@ -1,7 +1,10 @@
 """Everything that a run starts from, checked before it begins."""
 
+import gc
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.config.checks import check_data, check_model, check_values
 from harness.config.schema import Config, ModelConfig
@@ -18,21 +21,55 @@ from harness.trunks import Trunks
 
 
 class Bench:
-    """What the runs of one process share: the tracking store, the display, and the last base used."""
+    """What the runs of one process share: the tracking store, the display, and what was last used of these.
+
+    The base, the tokenized splits, what the frozen blocks made of them (`trunks`), and how steps that leave things
+    out compared with whole ones (`verdicts`, see engines.py). None of it is changed by a run.
+    """
 
     def __init__(self, store: Store, display: Display, trunks: Trunks | None = None) -> None:
         self.store = store
         self.display = display
         self.trunks = Trunks() if trunks is None else trunks
+        self.verdicts: dict[Hashable, str | None] = {}
         self._config: ModelConfig | None = None
         self._base: Base | None = None
+        self._splits: dict[Hashable, Split] = {}
+        gc.collect()
+        gc.freeze()  # the libraries' million objects: a collection between phases takes a hundredth of the time
         display.say(blas.describe())
 
     def base(self, config: ModelConfig) -> Base:
         if self._base is None or config != self._config:
             self._base = None  # let the former go before the next is loaded
+            self._splits.clear()
             self._base, self._config = open_base(config), config
         return self._base
+
+    def split(self, config: Config, name: str) -> Split:
+        """`name`.jsonl tokenized for the base of `config`, again only when the file is another one.
+
+        Raises:
+            HarnessError: for the first line that cannot work.
+        """
+        base, folder = self.base(config.model), Path(config.data.path).expanduser()
+        if not folder.is_dir():
+            raise HarnessError(
+                f"data.path={folder} must be a folder with train.jsonl and valid.jsonl, but there is none"
+            )
+        reading: dict[str, Any] = {
+            "labels": config.data.labels,
+            "max_seq_length": config.train.max_seq_length,
+            "mask_prompt": config.train.mask_prompt,
+        }
+        file = folder / f"{name}.jsonl"
+        written = (file.stat().st_mtime_ns, file.stat().st_size) if file.exists() else None
+        key = (file.resolve(), written, repr(reading))
+        if key not in self._splits:
+            split = load_split(folder, name, base.tokenizer, **reading)
+            _check_vocabulary(split, base)
+            self._splits[key] = split
+        return self._splits[key]
 
 
 @dataclass(frozen=True)
@@ -62,8 +99,8 @@ def gather(config: Config, bench: Bench) -> Material:
     warnings = check_values(config)
     base = bench.base(config.model)
     check_model(config, num_blocks=base.num_blocks)
-    train_split, valid_split = _load(config, base, "train"), _load(config, base, "valid")
-    test_split = _load(config, base, "test") if config.train.test else None
+    train_split, valid_split = bench.split(config, "train"), bench.split(config, "valid")
+    test_split = bench.split(config, "test") if config.train.test else None
     for split in (train_split, valid_split, *([test_split] if test_split else [])):
         warnings += split.warnings(config.train.max_seq_length)
     valid_split = fixed_subset(valid_split, config.train.valid_rows)
@@ -81,22 +118,6 @@ def gather(config: Config, bench: Bench) -> Material:
     for warning in warnings:
         bench.display.say(f"warning: {warning}")
     return Material(base, spec, train_split, valid_split, test_split, init, parts, warnings)
-
-
-def _load(config: Config, base: Base, name: str) -> Split:
-    folder = Path(config.data.path).expanduser()
-    if not folder.is_dir():
-        raise HarnessError(f"data.path={folder} must be a folder with train.jsonl and valid.jsonl, but there is none")
-    split = load_split(
-        folder,
-        name,
-        base.tokenizer,
-        labels=config.data.labels,
-        max_seq_length=config.train.max_seq_length,
-        mask_prompt=config.train.mask_prompt,
-    )
-    _check_vocabulary(split, base)
-    return split
 
 
 def _check_vocabulary(split: Split, base: Base) -> None:

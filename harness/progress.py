@@ -6,7 +6,7 @@ Knows nothing of where the numbers come from.
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -54,20 +54,32 @@ class Display:
 
     @contextmanager
     def computing(self, what: str) -> Iterator[Callable[[int, int], None]]:
-        """Something that is done once, in steps; gives a function that is told how many of how many are done."""
-        if not self._console.is_terminal:
-            self.say(f"computing {what}")
-            yield lambda done, total: None
-            return
-        columns = [
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        ]
-        with Progress(*columns, console=self._console, refresh_per_second=4) as progress:
-            task = progress.add_task(f"computing {what}", total=None)
-            yield lambda done, total: progress.update(task, completed=done, total=total)
+        """Something that may have to be done, in steps; gives a function that is told how many of how many are.
+
+        Nothing is shown before it is first told.
+        """
+        with ExitStack() as shown:
+            progress: Progress | None = None
+            said = False
+
+            def tell(done: int, total: int) -> None:
+                nonlocal progress, said
+                if not said and not self._console.is_terminal:
+                    self.say(f"computing {what}")
+                elif not said:
+                    columns = [
+                        TextColumn("{task.description}"),
+                        BarColumn(bar_width=24),
+                        MofNCompleteColumn(),
+                        TimeRemainingColumn(),
+                    ]
+                    progress = shown.enter_context(Progress(*columns, console=self._console, refresh_per_second=4))
+                    progress.add_task(f"computing {what}", total=total)
+                said = True
+                if progress is not None:
+                    progress.update(progress.task_ids[0], completed=done)
+
+            yield tell
 
     def update(
         self, step: int, *, loss: float | None = None, valid: float | None = None, speed: float | None = None

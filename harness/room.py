@@ -14,7 +14,7 @@ from harness.models.device import device_memory, free_memory
 from harness.progress import Display
 from harness.sampling.prompts import themed_prompt
 from harness.tuning.batches import bucket_width
-from harness.tuning.engine import CHECKED_ROWS
+from harness.tuning.engine import CHECKED_ROWS, head_chunk
 from harness.tuning.memory import Change, Load, ModelShape, Need, less, sampling_need, tail_weights, training_need
 
 _NEARLY = 0.9  # of what there is; the prediction is right to a tenth or two
@@ -43,7 +43,8 @@ def plan_memory(config: Config, material: Material, shape: ModelShape, at: int) 
     rows = [row for split in material.splits for row in split.rows]
     width = max(bucket_width(len(row.tokens) - 1) for row in rows)
     targets = max(bucket_width(row.targets) for row in rows) if config.train.head_on_targets else None
-    load = Load(width, targets, tail_weights(model, at, settings))
+    chunk = head_chunk(shape.vocabulary) if config.train.head_in_chunks else None
+    load = Load(width, targets, tail_weights(model, at, settings), chunk)
     phases = {}
     if at:
         few = replace(config.train, batch_size=CHECKED_ROWS)

@@ -43,7 +43,6 @@ from harness.sampling.samples import Origin, Sample, append_sample, sample
 from harness.tracking.overview import BEST
 from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
-from harness.trunks import Trunks
 from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import Tail
 from harness.tuning.evaluate import Evaluator, Score
@@ -86,8 +85,11 @@ class _Work:
     run: TrackedRun
     log: EventLog
     name: str
-    display: Display
-    trunks: Trunks
+    bench: Bench
+
+    @property
+    def display(self) -> Display:
+        return self.bench.display
 
     @property
     def folder(self) -> Path:
@@ -116,7 +118,7 @@ def train_run(config: Config, bench: Bench, place: Place) -> FinishedRun:
     former = find_unfinished(config, bench.store, material.parts)
     identity = {"identity": identity_of(material.parts)}
     with TrackedRun.go_on(bench.store, former.folder) if former else start(identity) as run:
-        work = _Work(config, material, run, EventLog(run.folder / "log.jsonl"), name, bench.display, bench.trunks)
+        work = _Work(config, material, run, EventLog(run.folder / "log.jsonl"), name, bench)
         with _status_kept(work, place):
             outcome = _phases(work, place, former)
         (run.folder / STATE_FILE).unlink(missing_ok=True)  # finished: nothing is left to go on with
@@ -221,7 +223,7 @@ def _train(work: _Work, watcher: RunWatcher, former: Unfinished | None) -> tuple
             display.say(line)
         display.say(f"reading the weights of {material.base.path}")
         with shortage_said(plan):
-            engine = prepare_engine(work.config, material, cut, work.trunks, display)
+            engine = prepare_engine(work.config, material, cut, work.bench)
             material.base.materialize(engine.at)
         begin_phase()
         splits = (material.train, material.valid)

@@ -54,7 +54,7 @@ def run_sweep(space: Space, compose: Compose, display: Display) -> SweepResult:
             varying = " ".join(f"{short[axis.name]}={axis.word(trial.params[axis.name])}" for axis in space.axes)
             place = Place(varying, overrides, parent.run_id, trial.number)
             display.say(f"trial {trial.number + 1} of {len(todo)}: {varying}")
-            return train_run(compose(overrides), bench, place).outcome.best.loss
+            return train_run(configs[trial.number], bench, place).outcome.best.loss
 
         try:
             results = run_study(

@@ -69,6 +69,8 @@ class TrainConfig:
     trunk_cache: Literal["auto", False]
     trunk_cache_gb: Positive
     head_on_targets: bool
+    head_in_chunks: bool
+    last_block_on_targets: bool
     steps_per_report: Count
     steps_per_eval: Count
     save_every: Count

@@ -21,14 +21,16 @@ class Batch:
     """`tokens`: int32 [rows, width + 1]; `learn`: bool [rows, width], True where tokens[:, 1:] is a target.
 
     `chosen`: int32, the targets' indices in rows * width, padded with 0 to one of few lengths; None for a head
-    that sees all positions. `hidden`: [rows, width, hidden size], what enters the first adapted block; None to
-    compute it. `lines` are the numbers of the rows' lines in their file.
+    that sees all positions. `places`: int32 [rows * width], where each position is in `chosen`, its length for one
+    that is not there. `hidden`: [rows, width, hidden size], what enters the first adapted block; None to compute it.
+    `lines` are the numbers of the rows' lines in their file.
     """
 
     tokens: mx.array
     learn: mx.array
     lines: list[int]
     chosen: mx.array | None = None
+    places: mx.array | None = None
     hidden: mx.array | None = None
 
     @property
@@ -39,11 +41,11 @@ class Batch:
     @property
     def inputs(self) -> "Inputs":
         """What a compiled step takes."""
-        return self.tokens, self.learn, self.chosen, self.hidden
+        return self.tokens, self.learn, self.chosen, self.places, self.hidden
 
 
-# tokens, learn, chosen, hidden: see Batch
-Inputs = tuple[mx.array, mx.array, mx.array | None, mx.array | None]
+# tokens, learn, chosen, places, hidden: see Batch
+Inputs = tuple[mx.array, mx.array, mx.array | None, mx.array | None, mx.array | None]
 
 
 class Hidden(Protocol):
@@ -64,18 +66,26 @@ class Batcher:
         learn = np.zeros((len(rows), tokens.shape[1] - 1), np.bool_)
         for index, row in enumerate(rows):
             learn[index, : len(row.learn) - 1] = row.learn[1:]
-        chosen = None
+        chosen = places = None
         if self.on_targets:
-            found = np.flatnonzero(learn)
-            chosen = np.zeros(bucket_width(len(found)), np.int32)
-            chosen[: len(found)] = found
+            chosen, places = _choose(learn)
         return Batch(
             mx.array(tokens),
             mx.array(learn),
             [row.line for row in rows],
-            None if chosen is None else mx.array(chosen),
+            chosen,
+            places,
             None if self.hidden is None else self.hidden.batch(rows, learn.shape[1]),
         )
+
+
+def _choose(learn: NDArray[np.bool_]) -> tuple[mx.array, mx.array]:
+    found = np.flatnonzero(learn)
+    chosen = np.zeros(bucket_width(len(found)), np.int32)
+    chosen[: len(found)] = found
+    places = np.full(learn.size, len(chosen), np.int32)
+    places[found] = np.arange(len(found))
+    return mx.array(chosen), mx.array(places)
 
 
 def bucket_width(length: int) -> int:

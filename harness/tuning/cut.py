@@ -8,6 +8,7 @@ that is for a comparison with the whole model to say (see engine.py).
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import mlx.core as mx
@@ -16,13 +17,23 @@ import mlx.nn as nn
 Call = Callable[..., mx.array]
 
 
-class Tail:
-    """The blocks from `at` on and the head; with at = 0 the whole model. Use it inside `in_place`."""
+# by these names mlx-lm's blocks call what makes each position's output of that position alone
+_POSITION_WISE = {"mlp", "block_sparse_moe", "feed_forward", "q_proj", "o_proj"}
 
-    def __init__(self, model: nn.Module, at: int) -> None:
-        self.model, self.at = model, at
-        self._hidden: mx.array | None = None
+
+class Tail:
+    """The blocks from `at` on and the head; with at = 0 the whole model. Use it inside `in_place`.
+
+    With `narrow` the last block computes queries, its output projection and MLP for chosen positions only: what the
+    others get there reaches nothing. `chunk` is how many chosen positions go through the head at once; None for all.
+    """
+
+    def __init__(self, model: nn.Module, at: int, *, narrow: bool = False, chunk: int | None = None) -> None:
+        self.model, self.at, self.narrow, self.chunk = model, at, narrow, chunk
+        self._given: mx.array | None = None  # what enters block `at`
+        self._headed: mx.array | None = None  # what goes through the head alone
         self._chosen: mx.array | None = None
+        self._places: mx.array | None = None
 
     @property
     def state(self) -> Any:
@@ -32,39 +43,86 @@ class Tail:
     @contextmanager
     def in_place(self) -> Iterator["Tail"]:
         blocks = self.model.layers
-        last = type(blocks[-1]).__call__
-
-        def give(block: nn.Module, x: mx.array, *args: Any, **kwargs: Any) -> mx.array:
-            assert self._hidden is not None, "the cut is computed from hidden states"
-            return self._hidden
-
-        def choose(block: nn.Module, x: mx.array, *args: Any, **kwargs: Any) -> mx.array:
-            y = last(block, x, *args, **kwargs)
-            return y if self._chosen is None else y.reshape(1, -1, y.shape[-1])[:, self._chosen]
-
         calls: list[tuple[nn.Module, Call]] = [(block, _pass_on) for block in blocks[: max(self.at - 1, 0)]]
         if self.at:
-            calls.append((blocks[self.at - 1], give))
-        calls.append((blocks[-1], choose))
+            calls.append((blocks[self.at - 1], self._give))
+        calls += [(block, partial(self._compute, type(block).__call__)) for block in blocks[self.at : -1]]
+        calls.append((blocks[-1], partial(self._finish, type(blocks[-1]).__call__)))
+        if self.narrow:
+            found = [module for name, module in blocks[-1].named_modules() if name.split(".")[-1] in _POSITION_WISE]
+            calls += [(module, partial(self._on_chosen, type(module).__call__)) for module in found]
         with _acting(calls):
             yield self
 
-    def __call__(self, tokens: mx.array, hidden: mx.array | None, chosen: mx.array | None) -> mx.array:
-        """Logits.
+    def __call__(self, tokens: mx.array, hidden: mx.array | None) -> mx.array:
+        """Logits of all positions, [rows, width, vocabulary].
 
         Args:
             tokens: int [rows, width].
             hidden: [rows, width, hidden size], what enters block `at`; None where at = 0.
-            chosen: int [count], indices of positions in rows * width; None for all.
-
-        Returns:
-            [rows, width, vocabulary], or [1, count, vocabulary] with `chosen`.
         """
-        self._hidden, self._chosen = hidden, chosen
+        with self._set(given=hidden):
+            logits: mx.array = self.model(tokens)
+        return logits
+
+    def last_hidden(self, tokens: mx.array, hidden: mx.array | None, chosen: mx.array, places: mx.array) -> mx.array:
+        """What leaves the last block at the chosen positions, [1, count, hidden size].
+
+        Args:
+            tokens, hidden: as above.
+            chosen: int [count], indices of positions in rows * width.
+            places: int [rows * width], where each position is in `chosen`; count if it is not.
+        """
         try:
-            return self.model(tokens)
+            with self._set(given=hidden, chosen=chosen, places=places):
+                self.model(tokens)
+        except _Reached as end:
+            return end.hidden
+        raise AssertionError("a forward pass goes through the last block")
+
+    def head(self, x: mx.array) -> mx.array:
+        """Logits, [1, count, vocabulary], of what left the last block, [1, count, hidden size]."""
+        with self._set(headed=x):
+            logits: mx.array = self.model(mx.zeros((1, 1), mx.int32))
+        return logits
+
+    @contextmanager
+    def _set(
+        self,
+        given: mx.array | None = None,
+        headed: mx.array | None = None,
+        chosen: mx.array | None = None,
+        places: mx.array | None = None,
+    ) -> Iterator[None]:
+        self._given, self._headed, self._chosen, self._places = given, headed, chosen, places
+        try:
+            yield
         finally:
-            self._hidden = self._chosen = None
+            self._given = self._headed = self._chosen = self._places = None
+
+    def _give(self, block: nn.Module, x: mx.array, *args: Any, **kwargs: Any) -> mx.array:
+        if self._headed is not None:
+            return x
+        assert self._given is not None, "the cut is computed from hidden states"
+        return self._given
+
+    def _compute(self, former: Call, block: nn.Module, x: mx.array, *args: Any, **kwargs: Any) -> mx.array:
+        return x if self._headed is not None else former(block, x, *args, **kwargs)
+
+    def _finish(self, former: Call, block: nn.Module, x: mx.array, *args: Any, **kwargs: Any) -> mx.array:
+        if self._headed is not None:
+            return self._headed
+        y = former(block, x, *args, **kwargs)
+        if self._chosen is None:
+            return y
+        raise _Reached(y.reshape(1, -1, y.shape[-1])[:, self._chosen])
+
+    def _on_chosen(self, former: Call, module: nn.Module, x: mx.array) -> mx.array:
+        if self._chosen is None:
+            return former(module, x)
+        y = former(module, x.reshape(1, -1, x.shape[-1])[:, self._chosen])
+        elsewhere = mx.zeros((1, 1, y.shape[-1]), y.dtype)
+        return mx.concatenate([y, elsewhere], axis=1)[0, self._places].reshape(*x.shape[:-1], -1)
 
 
 @contextmanager
@@ -102,6 +160,11 @@ class _Reached(Exception):  # noqa: N818  (no error: the way out of a forward pa
         self.hidden = hidden
 
 
+def _method(call: Call) -> Call:
+    """A plain function, which a class binds to its instances whatever `call` is."""
+    return lambda module, *args, **kwargs: call(module, *args, **kwargs)
+
+
 def _pass_on(block: nn.Module, x: mx.array, *args: Any, **kwargs: Any) -> mx.array:
     return x
 
@@ -112,7 +175,7 @@ def _acting(calls: Sequence[tuple[nn.Module, Call]]) -> Iterator[None]:
     former = [(block, type(block)) for block, _ in calls]
     try:
         for (block, call), (_, kind) in zip(calls, former, strict=True):
-            block.__class__ = type(kind.__name__, (kind,), {"__call__": call})
+            block.__class__ = type(kind.__name__, (kind,), {"__call__": _method(call)})
         yield
     finally:
         for block, kind in former:

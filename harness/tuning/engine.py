@@ -4,7 +4,7 @@ Both are switched off where they do not give what the whole model gives.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -21,16 +21,26 @@ from harness.tuning.hidden import HiddenRows
 from harness.tuning.loss import loss_sum
 
 CHECKED_ROWS = 2  # enough to be of two lengths
+_HEAD_BYTES = 1 << 27  # of logits in float32 at once
 _TOLERANCE = {4: 1e-4, 2: 5e-2}  # by bytes of an activation, relative
 
 
 @dataclass(frozen=True)
 class Engine:
-    """`at`: the block that a step begins with, from `hidden` by split; 0: from tokens."""
+    """What a step leaves out.
+
+    `at`: the block that it begins with, from `hidden` by split; 0: from tokens. `on_targets`: the head is computed for
+    learned positions only, `narrow`: and what it can be of the last block, `chunk`: so many positions at a time.
+    """
 
     at: int = 0
     on_targets: bool = False
+    narrow: bool = False
+    chunk: int | None = None
     hidden: Mapping[str, HiddenRows] = field(default_factory=dict)
+
+    def tail(self, model: nn.Module) -> Tail:
+        return Tail(model, self.at, narrow=self.narrow, chunk=self.chunk)
 
     def batcher(self, split: str) -> Batcher:
         return Batcher(self.on_targets, self.hidden.get(split))
@@ -43,6 +53,11 @@ def first_adapted(model: nn.Module, spec: AdapterSpec) -> int:
     """The first block whose weights change; 0 when something outside the blocks does."""
     names = {name for block in model.layers for name, _ in block.named_modules()}
     return len(model.layers) - spec.num_layers if set(spec.keys) <= names else 0
+
+
+def head_chunk(vocabulary: int) -> int:
+    """How many positions go through the head at once."""
+    return max(_HEAD_BYTES // (4 * vocabulary) // 16 * 16, 64)
 
 
 def disagreement(model: nn.Module, engine: Engine, rows: Sequence[Row]) -> str | None:
@@ -67,15 +82,17 @@ def disagreement(model: nn.Module, engine: Engine, rows: Sequence[Row]) -> str |
 
 def _loss_and_gradients(model: nn.Module, engine: Engine, rows: Sequence[Row]) -> dict[str, mx.array]:
     batch = Batcher(engine.on_targets)(rows)
+    if engine.chunk and batch.chosen is not None:
+        engine = replace(engine, chunk=max(batch.chosen.size // 32 * 16, 16))  # half: these rows may be but one chunk
     hidden = None
     if engine.at:
         with between(model, 0, engine.at) as compute:
             hidden = compute(mx.array(padded_tokens(rows)[:, :-1]), None)
             mx.eval(hidden)
-    tail = Tail(model, engine.at)
+    tail = engine.tail(model)
     with tail.in_place():
         function: Any = nn.value_and_grad(model, partial(loss_sum, tail))
-        (loss, _), gradients = function(batch.tokens, batch.learn, batch.chosen, hidden)
+        (loss, _), gradients = function(*replace(batch, hidden=hidden).inputs)
         found = {"the loss": loss.reshape(1)} | {name: g.reshape(-1) for name, g in tree_flatten(gradients)}
         mx.eval(found)
     return found

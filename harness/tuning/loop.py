@@ -30,7 +30,7 @@ from harness.tuning.process import checkpointed_blocks, wired_memory
 from harness.tuning.state import Course, LoopState, capture, restore
 
 # Raised whenever a change makes the same settings end in other weights: it is part of a run's identity.
-ENGINE = 2
+ENGINE = 3
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def train(
         HarnessError: when the loss is not finite any more.
     """
     updates = total_updates(settings, len(train_split.rows))
-    tail = Tail(model, engine.at)
+    tail = engine.tail(model)
     make = engine.batcher(valid_split.name)
     evaluator = Evaluator(tail, fixed_batches(valid_split.rows, settings.batch_size, make))
     optimizer = make_optimizer(settings, updates)

@@ -6,6 +6,7 @@ with widths, inner widths, heads, vocabularies, ranks, batches and options varie
 compares prediction and measurement). Frozen blocks below the adapted ones keep nothing.
 """
 
+import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,7 +62,7 @@ class ModelShape:
 @dataclass(frozen=True)
 class Load:
     """What a training step works on. `width`: positions of the longest row; `targets`: learned ones, None for a head
-    that sees all.
+    that sees all; `chunk`: positions of a micro-batch that go through the head at once, None for all of those.
 
     `weights`: bytes of the weights that a step computes with. What the frozen blocks made of the rows is mapped from
     a file: the system takes that memory back when it is short.
@@ -70,6 +71,13 @@ class Load:
     width: int
     targets: int | None
     weights: int
+    chunk: int | None = None
+
+    def logits(self, batch_size: int) -> int:
+        """Positions of logits that are there at once, copies counted."""
+        if self.targets is None:
+            return _LOGITS * batch_size * self.width
+        return _LOGITS_ON_TARGETS * min(batch_size * self.targets, self.chunk or sys.maxsize)
 
 
 @dataclass(frozen=True)
@@ -160,8 +168,7 @@ def training_need(shape: ModelShape, settings: TrainConfig, load: Load) -> Need:
     else:
         kept = (shape.adapted_blocks + _WORKING_BLOCKS) * block
     activations = round(positions * kept)
-    seen = _LOGITS * load.width if load.targets is None else _LOGITS_ON_TARGETS * load.targets
-    logits = seen * settings.batch_size * shape.vocabulary * shape.item
+    logits = load.logits(settings.batch_size) * shape.vocabulary * shape.item
     # at the peak of the backward pass few gradients are there; activations are gone when an update is applied
     beyond = max(round(_UPDATE * shape.adapter) - activations - logits, 0)
     adapter = (1 + _STATES[settings.optimizer]) * shape.adapter + beyond

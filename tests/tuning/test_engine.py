@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +60,15 @@ def _adapted(name: str, kind: str, spec: AdapterSpec = SPEC) -> Iterator[nn.Modu
         yield model
 
 
-def _step(model: nn.Module, at: int, rows: Sequence[Row], *, on_targets: bool = False) -> dict[str, mx.array]:
-    batch, hidden = Batcher(on_targets)(rows), None
-    if at:
-        with between(model, 0, at) as compute:
+def _step(model: nn.Module, engine: Engine, rows: Sequence[Row]) -> dict[str, mx.array]:
+    batch, hidden = Batcher(engine.on_targets)(rows), None
+    if engine.at:
+        with between(model, 0, engine.at) as compute:
             hidden = compute(mx.array(padded_tokens(rows)[:, :-1]), None)
-    tail = Tail(model, at)
+    tail = engine.tail(model)
     with tail.in_place():
         function: Any = nn.value_and_grad(model, partial(loss_sum, tail))
-        (loss, _), gradients = function(batch.tokens, batch.learn, batch.chosen, hidden)
+        (loss, _), gradients = function(batch.tokens, batch.learn, batch.chosen, batch.places, hidden)
         found = dict(tree_flatten(gradients)) | {"loss": loss}
         mx.eval(found)
     return found
@@ -76,13 +77,13 @@ def _step(model: nn.Module, at: int, rows: Sequence[Row], *, on_targets: bool = 
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_a_cut_model_gives_the_bits_of_the_whole_one(name: str, kind: str) -> None:
     with _adapted(name, kind) as model:
-        assert equal_weights(_step(model, 0, _rows()), _step(model, 2, _rows()))
+        assert equal_weights(_step(model, WHOLE_MODEL, _rows()), _step(model, Engine(2), _rows()))
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_a_head_on_targets_only_gives_the_loss_and_gradients_of_the_whole_one(name: str, kind: str) -> None:
     with _adapted(name, kind) as model:
-        whole, ours = _step(model, 0, _rows()), _step(model, 2, _rows(), on_targets=True)
+        whole, ours = _step(model, WHOLE_MODEL, _rows()), _step(model, Engine(2, True), _rows())
         # mlx-lm's loss rounds to the type of the logits, ours does not
         batch = Batcher()(_rows())
         losses = nn.losses.cross_entropy(model(batch.tokens[:, :-1]).astype(mx.float32), batch.tokens[:, 1:])
@@ -94,6 +95,44 @@ def test_a_head_on_targets_only_gives_the_loss_and_gradients_of_the_whole_one(na
             difference = mx.linalg.norm((value - ours[key]).reshape(-1)).item()
             assert difference <= tolerance * mx.linalg.norm(value.reshape(-1)).item(), key
         assert disagreement(model, Engine(2, True), _rows()) is None
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_a_last_block_and_head_in_parts_give_the_loss_and_gradients_of_whole_ones(name: str, kind: str) -> None:
+    """Also where two positions of the last chunk are learned, and where every position is."""
+    learned = [np.arange(20) >= 18, np.arange(33) >= 1, np.arange(9) >= 4]
+    rows = [
+        Row(np.random.default_rng(line).integers(1, 256, len(learn)).astype(np.int32), learn, line)
+        for line, learn in enumerate(learned)
+    ]
+    with _adapted(name, kind, dataclasses.replace(SPEC, keys=["self_attn.q_proj", "self_attn.o_proj"])) as model:
+        for training in (False, True):
+            model.train(training)
+            whole = _step(model, Engine(2, True), rows)
+            ours = _step(model, Engine(2, True, narrow=True, chunk=16), rows)
+            for key, value in whole.items():
+                difference = mx.linalg.norm((value - ours[key]).reshape(-1)).item()
+                tolerance = 1e-5 if kind == "float32" else 2e-2
+                assert difference <= tolerance * mx.linalg.norm(value.reshape(-1)).item(), key
+
+
+def test_a_head_in_chunks_never_holds_all_logits() -> None:
+    module = import_module("mlx_lm.models.llama")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 32, "num_attention_heads": 1}
+    arguments = {"model_type": "llama", **sizes, "vocab_size": 20_000, "rms_norm_eps": 1e-6}
+    model = module.Model(module.ModelArgs.from_dict(arguments))
+    rows = [Row(np.arange(1, 258, dtype=np.int32), np.ones(257, np.bool_), line) for line in range(4)]
+    model.freeze()
+    mx.eval(model.parameters())
+    logits = 4 * 256 * 20_000 * 4
+    with attached(model, dataclasses.replace(SPEC, num_layers=1), seed=0):
+        model.train()
+        peaks = []
+        for chunk in (None, 64):
+            mx.reset_peak_memory()
+            _step(model, Engine(0, True, chunk=chunk), rows)
+            peaks.append(mx.get_peak_memory() - mx.get_active_memory())
+    assert peaks[0] > logits and peaks[1] < logits / 2
 
 
 @pytest.mark.parametrize("name", ["qwen2", "gemma3_text", "mixtral"])
@@ -168,9 +207,17 @@ def test_only_blocks_below_every_adapted_layer_are_left_out(keys: list[str], at:
     assert first_adapted(make_model("llama", "float32"), spec) == at
 
 
-@pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.parametrize(
+    ("accumulation", "dropout", "left_out"),
+    [(1, 0.1, {}), (2, 0.1, {}), (1, 0.0, {"narrow": True, "chunk": 32})],
+)
 def test_fifty_updates_end_in_the_same_adapter(
-    base: Base, splits: tuple[Split, Split], accumulation: int, tmp_path: Path
+    base: Base,
+    splits: tuple[Split, Split],
+    accumulation: int,
+    dropout: float,
+    left_out: dict[str, Any],
+    tmp_path: Path,
 ) -> None:
     settings = compose_config(
         "train.iters=50",
@@ -178,7 +225,7 @@ def test_fifty_updates_end_in_the_same_adapter(
         "train.learning_rate=1e-3",
         f"train.grad_accumulation_steps={accumulation}",
     ).train
-    spec = AdapterSpec("lora", 4, 10.0, 0.1, 2, ["self_attn.q_proj", "mlp.down_proj"], None, None)
+    spec = AdapterSpec("lora", 4, 10.0, dropout, 2, ["self_attn.q_proj", "mlp.down_proj"], None, None)
     ended = []
     for cut in (False, True):
         with attached(base.model, spec, seed=1):
@@ -188,7 +235,7 @@ def test_fifty_updates_end_in_the_same_adapter(
                 hidden = {
                     split.name: compute_hidden(base.model, at, split.rows, tmp_path / split.name) for split in splits
                 }
-                engine = Engine(at, True, hidden)
+                engine = Engine(at, True, hidden=hidden, **left_out)
             outcome = train(base.model, *splits, settings, Silent(), engine=engine)
             ended.append((outcome, adapter_weights(base.model)))
     (whole, weights), (ours, same) = ended
