@@ -23,7 +23,7 @@ import mlx.core as mx
 from hydra import compose, initialize_config_dir
 from mlx_lm.tuner import datasets, trainer
 
-from benchmarks.memory import Silent
+from benchmarks.prediction import Silent
 from benchmarks.model import build_model, write_conversations
 from harness.config.load import from_hydra
 from harness.config.paths import CONF

@@ -6,7 +6,7 @@ from harness.config.checks import total_updates
 from harness.config.paths import MLRUNS
 from harness.config.schema import Config
 from harness.material import Bench, Material
-from harness.tuning.engine import CHECKED_ROWS, Engine, disagreement, first_adapted, head_chunk
+from harness.tuning.engine import Engine, checked_rows, disagreement, first_adapted, head_chunk
 from harness.tuning.hidden import hidden_bytes
 from harness.tuning.memory import ModelShape
 
@@ -72,5 +72,5 @@ def _disagreement(material: Material, engine: Engine, bench: Bench) -> str | Non
     left_out = (engine.at, engine.on_targets, engine.narrow, engine.chunk)
     key = (material.base.revision, left_out, spec.fine_tune_type, tuple(spec.keys))
     if key not in bench.verdicts:
-        bench.verdicts[key] = disagreement(material.base.model, engine, material.train.rows[:CHECKED_ROWS])
+        bench.verdicts[key] = disagreement(material.base.model, engine, checked_rows(material.train.rows))
     return bench.verdicts[key]

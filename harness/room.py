@@ -14,8 +14,18 @@ from harness.models.device import device_memory, free_memory
 from harness.progress import Display
 from harness.sampling.prompts import themed_prompt
 from harness.tuning.batches import bucket_width
-from harness.tuning.engine import CHECKED_ROWS, head_chunk
-from harness.tuning.memory import Change, Load, ModelShape, Need, less, sampling_need, tail_weights, training_need
+from harness.tuning.engine import checked_rows, head_chunk
+from harness.tuning.memory import (
+    Change,
+    Load,
+    ModelShape,
+    Need,
+    dequantized_bytes,
+    less,
+    sampling_need,
+    tail_weights,
+    training_need,
+)
 
 _NEARLY = 0.9  # of what there is; the prediction is right to a tenth or two
 
@@ -44,11 +54,16 @@ def plan_memory(config: Config, material: Material, shape: ModelShape, at: int) 
     width = max(bucket_width(len(row.tokens) - 1) for row in rows)
     targets = max(bucket_width(row.targets) for row in rows) if config.train.head_on_targets else None
     chunk = head_chunk(shape.vocabulary) if config.train.head_in_chunks else None
-    load = Load(width, targets, tail_weights(model, at, settings), chunk)
+    weights = tail_weights(model, at, settings)
+    if config.train.dequantize_tail:
+        weights += dequantized_bytes(model, material.spec)
+    load = Load(width, targets, weights, chunk)
     phases = {}
     if at:
-        few = replace(config.train, batch_size=CHECKED_ROWS)
-        phases["checking"] = training_need(shape, few, Load(width, None, shape.weights))
+        few = checked_rows(material.train.rows)
+        checked = replace(config.train, batch_size=len(few), grad_checkpoint=False)
+        longest = bucket_width(max(len(row.tokens) - 1 for row in few))
+        phases["checking"] = training_need(shape, checked, Load(longest, None, shape.weights))
     if total_updates(config.train, len(material.train.rows)):
         phases["training"] = training_need(shape, config.train, load)
     if config.generate.prompts:

@@ -78,7 +78,7 @@ class FinishedRun:
 
 @dataclass(frozen=True)
 class _Work:
-    """One run at work: what its phases need of it."""
+    """One run at work: what its phases need of it. `peaks`: the most that MLX held in each phase so far, in GB."""
 
     config: Config
     material: Material
@@ -86,6 +86,7 @@ class _Work:
     log: EventLog
     name: str
     bench: Bench
+    peaks: dict[str, float] = field(default_factory=dict)
 
     @property
     def display(self) -> Display:
@@ -211,6 +212,7 @@ def _phases(work: _Work, place: Place, former: Unfinished | None) -> Outcome:
 def _train(work: _Work, watcher: RunWatcher, former: Unfinished | None) -> tuple[Outcome, MemoryPlan]:
     material, settings, display = work.material, work.config.train, work.display
     model, updates = material.base.model, total_updates(settings, len(material.train.rows))
+    begin_phase()
     with attached(model, material.spec, seed=settings.seed):
         if material.init is not None:
             load_weights(model, material.init.weights)
@@ -225,6 +227,7 @@ def _train(work: _Work, watcher: RunWatcher, former: Unfinished | None) -> tuple
         with shortage_said(plan):
             engine = prepare_engine(work.config, material, cut, work.bench)
             material.base.materialize(engine.at)
+        work.peaks["preparing"] = memory_use().peak
         begin_phase()
         splits = (material.train, material.valid)
         with display.updates(updates, work.name), shortage_said(plan):
@@ -332,6 +335,7 @@ def _log_end(
         BEST: outcome.best.loss,
         "valid/best_step": float(outcome.best.step),
         "memory/peak_gb": outcome.peak_gb,
+        "memory/preparing_peak_gb": work.peaks["preparing"],
         "train/seconds": outcome.train_seconds,
     }
     if test is not None:

@@ -20,7 +20,6 @@ from harness.tuning.cut import Tail, between
 from harness.tuning.hidden import HiddenRows
 from harness.tuning.loss import loss_sum
 
-CHECKED_ROWS = 2  # enough to be of two lengths
 _HEAD_BYTES = 1 << 27  # of logits in float32 at once
 _TOLERANCE = {4: 1e-4, 2: 5e-2}  # by bytes of an activation, relative
 
@@ -53,6 +52,13 @@ def first_adapted(model: nn.Module, spec: AdapterSpec) -> int:
     """The first block whose weights change; 0 when something outside the blocks does."""
     names = {name for block in model.layers for name, _ in block.named_modules()}
     return len(model.layers) - spec.num_layers if set(spec.keys) <= names else 0
+
+
+def checked_rows(rows: Sequence[Row]) -> list[Row]:
+    """The two shortest of different lengths: padding is there, and the comparison takes little time and memory."""
+    ordered = sorted(rows, key=lambda row: len(row.tokens))
+    longer = next((row for row in ordered if len(row.tokens) > len(ordered[0].tokens)), ordered[-1])
+    return [ordered[0], longer]
 
 
 def head_chunk(vocabulary: int) -> int:

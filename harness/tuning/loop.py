@@ -26,7 +26,7 @@ from harness.tuning.engine import WHOLE_MODEL, Engine
 from harness.tuning.evaluate import Evaluator, Score
 from harness.tuning.loss import loss_sum
 from harness.tuning.optimizer import make_optimizer
-from harness.tuning.process import checkpointed_blocks, wired_memory
+from harness.tuning.process import checkpointed_blocks, dequantized_blocks, wired_memory
 from harness.tuning.state import Course, LoopState, capture, restore
 
 # Raised whenever a change makes the same settings end in other weights: it is part of a run's identity.
@@ -104,7 +104,10 @@ def train(
     optimizer.init(model.trainable_parameters())
     mx.reset_peak_memory()
     checkpointed = checkpointed_blocks(model, settings.grad_checkpoint)
-    with wired_memory(), seeded(settings.seed), checkpointed, tail.in_place():
+    dequantized = dequantized_blocks(model, settings.dequantize_tail)
+    with wired_memory(), seeded(settings.seed), dequantized, checkpointed, tail.in_place():
+        # read what lies outside the blocks now: what is not there when a step is compiled would be read in each
+        mx.eval(loss_sum(tail, *make(valid_split.rows[:1]).inputs))
         if resume is None:
             start = evaluator.score(0, watcher.on_validating)
             watcher.on_score(start, None, best=False)

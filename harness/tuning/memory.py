@@ -2,7 +2,7 @@
 
 A backward pass keeps what the adapted blocks computed: a few numbers a position for each output of their
 linear layers. How many was measured on MLX's CPU backend, on Qwen2 models in float32, bfloat16 and 4 bits,
-with widths, inner widths, heads, vocabularies, ranks, batches and options varied (benchmarks/memory.py
+with widths, inner widths, heads, vocabularies, ranks, batches and options varied (benchmarks/prediction.py
 compares prediction and measurement). Frozen blocks below the adapted ones keep nothing.
 """
 
@@ -157,6 +157,17 @@ def tail_weights(model: nn.Module, at: int, settings: dict[str, Any]) -> int:
     below = sum(_bytes(block) for block in model.layers[:at])
     embedding = 0 if tied or at == 0 else sum(_bytes(m) for m in model.modules() if _is_embedding(m))
     return _bytes(model) - _trainable_bytes(model) - below - embedding
+
+
+def dequantized_bytes(model: nn.Module, spec: AdapterSpec) -> int:
+    """What train.dequantize_tail adds."""
+    total = 0
+    for block in model.layers[-spec.num_layers :]:
+        for _, module in block.named_modules():
+            if type(module) is nn.QuantizedLinear:
+                inputs, outputs = _dimensions(module, 1)
+                total += inputs * outputs * int(module.scales.dtype.size)
+    return total
 
 
 def training_need(shape: ModelShape, settings: TrainConfig, load: Load) -> Need:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import mlx.core as mx
 import mlx.nn as nn
+from mlx.utils import tree_flatten, tree_unflatten
 from mlx_lm.tuner.trainer import grad_checkpoint
 from mlx_lm.utils import maybe_set_recommended_wired_limit
 
@@ -27,6 +28,37 @@ def checkpointed_blocks(model: nn.Module, enabled: bool) -> Iterator[None]:
     finally:
         for block_class, method in former.items():
             block_class.__call__ = method
+
+
+@contextmanager
+def dequantized_blocks(model: nn.Module, enabled: bool) -> Iterator[None]:
+    """The linear layers of adapted blocks as plain matrices inside, which are faster to compute with.
+
+    Their quantized weights stay in memory, to be put back. Layers of experts are left as they are.
+    """
+    former: list[tuple[nn.Module, list[tuple[str, nn.Module]]]] = []
+    for block in model.layers if enabled else ():
+        if tree_flatten(block.trainable_parameters()):
+            quantized = [(name, module) for name, module in block.named_modules() if type(module) is nn.QuantizedLinear]
+            former.append((block, quantized))
+    try:
+        for block, modules in former:
+            block.update_modules(tree_unflatten([(name, _dequantized(module)) for name, module in modules]))
+            mx.eval(block.parameters())
+        yield
+    finally:
+        for block, modules in former:
+            block.update_modules(tree_unflatten(modules))
+
+
+def _dequantized(layer: nn.QuantizedLinear) -> nn.Linear:
+    weight = mx.dequantize(layer.weight, layer.scales, layer.get("biases"), layer.group_size, layer.bits, layer.mode)
+    plain = nn.Linear(1, 1, bias="bias" in layer)
+    plain.weight = weight
+    if "bias" in layer:
+        plain.bias = layer.bias
+    plain.freeze()
+    return plain
 
 
 @contextmanager

@@ -140,6 +140,14 @@ def test_a_model_that_does_not_bear_the_cut_is_trained_whole(
     assert done.outcome.best.loss < done.outcome.start.loss
 
 
+def test_training_takes_the_same_memory_whether_the_frozen_blocks_were_computed_or_read(
+    fresh: Callable[[], Bench], quick_config: Quick, few_rows: str
+) -> None:
+    """What lies outside the blocks, not read yet when a step is compiled, was read again in each."""
+    first, second = (_run(fresh(), quick_config(few_rows, "generate.prompts=[]")) for _ in range(2))
+    assert second.outcome.peak_gb == pytest.approx(first.outcome.peak_gb, rel=0.02)
+
+
 def test_an_interrupted_run_goes_on_to_the_same_bytes(
     bench: Bench, fresh: Callable[[], Bench], quick_config: Quick, few_rows: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

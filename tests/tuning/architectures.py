@@ -51,15 +51,18 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 
 
 def make_model(name: str, kind: str) -> nn.Module:
-    """`kind`: float32, bfloat16 or 4-bit (on bfloat16). Frozen, in evaluation mode, the same every time."""
+    """`kind`: float32, bfloat16, 4-bit (on bfloat16) or 4-bit on float32.
+
+    Frozen, in evaluation mode, the same every time.
+    """
     module = import_module(f"mlx_lm.models.{name}")
     model = module.Model(module.ModelArgs.from_dict({"model_type": name, **_SHARED, **ARCHITECTURES[name]}))
     with seeded(7):
         model.update(tree_map(lambda value: 0.1 * mx.random.normal(value.shape), model.parameters()))
         mx.eval(model.parameters())
-    if kind != "float32":
+    if not kind.endswith("float32"):
         model.set_dtype(mx.bfloat16)
-    if kind == "4-bit":
+    if kind.startswith("4-bit"):
         nn.quantize(model, group_size=32, bits=4)
     model.freeze()
     model.eval()

@@ -23,6 +23,7 @@ from harness.tuning.engine import WHOLE_MODEL, Engine, disagreement, first_adapt
 from harness.tuning.hidden import compute_hidden
 from harness.tuning.loop import train
 from harness.tuning.loss import loss_sum
+from harness.tuning.process import dequantized_blocks
 from tests.conftest import compose_config
 from tests.tuning.architectures import ARCHITECTURES, make_model
 from tests.tuning.test_memory import Silent
@@ -133,6 +134,22 @@ def test_a_head_in_chunks_never_holds_all_logits() -> None:
             _step(model, Engine(0, True, chunk=chunk), rows)
             peaks.append(mx.get_peak_memory() - mx.get_active_memory())
     assert peaks[0] > logits and peaks[1] < logits / 2
+
+
+@pytest.mark.parametrize("name", ["qwen2", "gemma3_text", "mixtral"])
+def test_dequantized_blocks_compute_the_same_and_are_quantized_again_afterwards(name: str) -> None:
+    with _adapted(name, "4-bit on float32") as model:
+        modules = dict(model.named_modules())
+        quantized = _step(model, WHOLE_MODEL, _rows())
+        with dequantized_blocks(model, enabled=True):
+            plain = _step(model, WHOLE_MODEL, _rows())
+            kinds = {key: type(module) for key, module in model.named_modules()}
+        assert kinds["model.layers.3.self_attn.q_proj.linear"] is kinds["model.layers.2.self_attn.o_proj"] is nn.Linear
+        assert kinds["model.layers.1.self_attn.o_proj"] is nn.QuantizedLinear, "it is not adapted"
+        for key, value in quantized.items():
+            difference = mx.linalg.norm((value - plain[key]).reshape(-1)).item()
+            assert difference <= 1e-4 * mx.linalg.norm(value.reshape(-1)).item(), key
+        assert all(modules[key] is module for key, module in model.named_modules())
 
 
 @pytest.mark.parametrize("name", ["qwen2", "gemma3_text", "mixtral"])
