@@ -22,10 +22,11 @@ from harness.models.blas import describe
 @click.option("--width", default=512, show_default=True)
 @click.option("--blocks", default=24, show_default=True)
 @click.option("--vocabulary", default=16384, show_default=True)
-@click.option("--iters", default=30, show_default=True)
-def main(width: int, blocks: int, vocabulary: int, iters: int) -> None:
+@click.option("--batch", default=4, show_default=True)
+@click.option("--iters", default=20, show_default=True)
+def main(width: int, blocks: int, vocabulary: int, batch: int, iters: int) -> None:
     """Print GB of both sides, and the ratio."""
-    settings = Settings(iters=iters, num_layers=blocks // 6, mask_prompt=True)
+    settings = Settings(iters=iters, batch_size=batch, num_layers=blocks // 6, mask_prompt=True)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         build_model(folder / "model", width=width, blocks=blocks, vocabulary=vocabulary)

@@ -78,7 +78,7 @@ class FinishedRun:
 
 @dataclass(frozen=True)
 class _Work:
-    """One run at work: what its phases need of it. `peaks`: the most that MLX held in each phase so far, in GB."""
+    """One run at work: what its phases need of it. `totals`: what it measured so far, by the metric's name."""
 
     config: Config
     material: Material
@@ -86,7 +86,7 @@ class _Work:
     log: EventLog
     name: str
     bench: Bench
-    peaks: dict[str, float] = field(default_factory=dict)
+    totals: dict[str, float] = field(default_factory=dict)
 
     @property
     def display(self) -> Display:
@@ -224,10 +224,12 @@ def _train(work: _Work, watcher: RunWatcher, former: Unfinished | None) -> tuple
         for line in check_memory(plan, material.base.path):
             display.say(line)
         display.say(f"reading the weights of {material.base.path}")
+        before = work.bench.trunks.seconds
         with shortage_said(plan):
             engine = prepare_engine(work.config, material, cut, work.bench)
             material.base.materialize(engine.at)
-        work.peaks["preparing"] = memory_use().peak
+        work.totals["memory/preparing_peak_gb"] = memory_use().peak
+        work.totals["trunk/seconds"] = work.bench.trunks.seconds - before
         begin_phase()
         splits = (material.train, material.valid)
         with display.updates(updates, work.name), shortage_said(plan):
@@ -331,11 +333,10 @@ def _log_end(
     samples: list[Sample],
     plan: MemoryPlan,
 ) -> None:
-    totals = {
+    totals = work.totals | {
         BEST: outcome.best.loss,
         "valid/best_step": float(outcome.best.step),
         "memory/peak_gb": outcome.peak_gb,
-        "memory/preparing_peak_gb": work.peaks["preparing"],
         "train/seconds": outcome.train_seconds,
     }
     if test is not None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import time
 from pathlib import Path
 
 from harness.config.paths import MLRUNS
@@ -13,22 +14,25 @@ from harness.tuning.loop import ENGINE
 
 
 class Trunks:
-    """Files under `folder`, one folder for each base and split."""
+    """Files under `folder`, one folder for each base and split. `seconds`: what they have taken so far."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = MLRUNS / "cache" / "trunk" if folder is None else folder
+        self.seconds = 0.0
         self._kept: dict[tuple[Path, int], HiddenRows] = {}
 
     def get(self, base: Base, split: Split, at: int, display: Display) -> HiddenRows:
         """What enters block `at`; computed unless this process or an earlier one did."""
         folder = self._folder_of(base, split)
         if (folder, at) not in self._kept:
+            start = time.perf_counter()
             what = f"the {at} frozen blocks on {len(split.rows)} rows of {split.path.name}"
             with display.computing(what) as on_batch:
                 release = base.releaser()
                 self._kept[folder, at] = compute_hidden(
                     base.model, at, split.rows, folder, on_batch=on_batch, release=release
                 )
+            self.seconds += time.perf_counter() - start
         if folder.exists():
             folder.touch()  # its turn to go comes last
         return self._kept[folder, at]
