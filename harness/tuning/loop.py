@@ -106,6 +106,7 @@ def train(
     checkpointed = checkpointed_blocks(model, settings.grad_checkpoint)
     dequantized = dequantized_blocks(model, settings.dequantize_tail)
     with wired_memory(), seeded(settings.seed), dequantized, checkpointed, tail.in_place():
+        model.eval()  # or dropout would draw here
         # read what lies outside the blocks now: what is not there when a step is compiled would be read in each
         mx.eval(loss_sum(tail, *make(valid_split.rows[:1]).inputs))
         if resume is None:
