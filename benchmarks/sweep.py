@@ -29,7 +29,7 @@ from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import Tail
 from harness.tuning.evaluate import Evaluator
 
-RANKS, SCALES, ROWS = (4, 8, 16), (10.0, 20.0), 60
+RANKS, SCALES, ROWS = (4, 8, 16), (10.0, 20.0), 40
 # rank, scale, number of layers
 Combination = tuple[int, float, int]
 
@@ -38,7 +38,7 @@ Combination = tuple[int, float, int]
 @click.option("--width", default=256, show_default=True)
 @click.option("--blocks", default=24, show_default=True)
 @click.option("--depths", default="4,8", show_default=True, help="Two numbers of last blocks that are adapted.")
-@click.option("--iters", default=60, show_default=True)
+@click.option("--iters", default=40, show_default=True)
 @click.option("--seeds", default=3, show_default=True, help="Sweeps of ours.")
 def main(width: int, blocks: int, depths: str, iters: int, seeds: int) -> None:
     """Print seconds of both sides in whole, their ratio, and both sides' losses for each of the twelve."""
@@ -50,7 +50,7 @@ def main(width: int, blocks: int, depths: str, iters: int, seeds: int) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         build_model(folder / "model", width=width, blocks=blocks, vocabulary=16 * width)
-        write_conversations(folder / "data", rows=ROWS, valid_rows=40)
+        write_conversations(folder / "data", rows=ROWS, valid_rows=16)
         warm = replace(
             settings, iters=1, num_layers=1
         )  # unmeasured: MLX keeps its compiled CPU kernels on disk, ours its database
