@@ -20,9 +20,10 @@ from harness.config.paths import CONF
 from harness.config.schema import Config, TrackingConfig
 from harness.material import Bench
 from harness.progress import Display
-from harness.run import Place, train_run
+from harness.run import train_run
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import open_store
+from harness.work import Place
 
 CALLS = ("params", "tags", "metrics", "dataset", "artifact", "table", "checkpoint", "drop_checkpoint", "finish")
 

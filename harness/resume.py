@@ -30,17 +30,19 @@ class Unfinished:
         return load_state(self.folder / STATE_FILE)
 
 
-def find_unfinished(config: Config, store: Store, parts: Parts) -> Unfinished | None:
+def find_unfinished(config: Config, store: Store, parts: Parts, sweep: str | None) -> Unfinished | None:
     """The run that train.resume means: the one named, or with auto the newest of the same identity, if any.
+
+    A trial of a sweep goes on with the sweep's own run of the same identity.
 
     Raises:
         HarnessError: when the run named cannot be gone on with, and why.
     """
-    wanted = config.train.resume
+    wanted = config.train.resume if sweep is None else "auto"
     if wanted is False:
         return None
     if wanted == "auto":
-        folder = _newest(config.name, store, parts)
+        folder = _newest(config.name, store, parts, sweep)
         if folder is None:
             return None
     else:
@@ -49,12 +51,14 @@ def find_unfinished(config: Config, store: Store, parts: Parts) -> Unfinished | 
     return Unfinished(folder, load_state(folder / STATE_FILE).course)
 
 
-def _newest(experiment: str, store: Store, parts: Parts) -> Path | None:
+def _newest(experiment: str, store: Store, parts: Parts, sweep: str | None) -> Path | None:
     for folder in reversed(run_folders(store)):
         if not (folder / STATE_FILE).exists() or identity_of(_parts(folder)) != identity_of(parts):
             continue
         journal = Journal(folder)
-        if journal.begun and journal.begun["experiment"] == experiment and not was_deleted(store, journal.run_id):
+        if journal.begun is None or sweep not in (None, journal.begun["parent"]):
+            continue
+        if journal.begun["experiment"] == experiment and not was_deleted(store, journal.run_id):
             return folder
     return None
 

@@ -8,8 +8,8 @@ import dataclasses
 import shlex
 import traceback
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -23,50 +23,26 @@ from harness.engines import planned_cut, prepare_engine
 from harness.errors import HarnessError, WriteError, reason
 from harness.files import write_json, write_text
 from harness.identity import identity_of
-from harness.material import Bench, Material, gather
+from harness.material import Bench, gather
 from harness.models.adapter import (
-    WEIGHTS_FILE,
-    AdapterFiles,
     adapter_weights,
     attached,
     load_weights,
-    loaded,
-    read_adapter,
     save_spec,
 )
 from harness.models.device import begin_phase, device, memory_use, versions
-from harness.progress import Display, duration
-from harness.record import EventLog, draw_losses, git_state
+from harness.progress import duration
+from harness.record import EventLog, git_state
+from harness.results import best_adapter, log_end, score_test, write_samples
 from harness.resume import PARTS_FILE, STATE_FILE, Unfinished, clean, find_unfinished
 from harness.room import MemoryPlan, check_disk, check_memory, plan_memory, shortage_said
-from harness.sampling.samples import Origin, Sample, append_sample, sample
-from harness.tracking.overview import BEST
+from harness.tracking.overview import PRUNED
 from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
-from harness.tuning.batches import fixed_batches
-from harness.tuning.cut import Tail
-from harness.tuning.evaluate import Evaluator, Score
 from harness.tuning.loop import Outcome, train
 from harness.tuning.memory import shape_of
 from harness.watch import RUN_CONFIG, RunWatcher
-
-SAMPLES_TABLE = "samples.json"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a run belongs: its name, and the sweep whose trial it is."""
-
-    name: str | None = None
-    overrides: list[str] = field(default_factory=list)
-    sweep: str | None = None
-    trial: int | None = None
-
-    @property
-    def tags(self) -> dict[str, str]:
-        if self.sweep is None:
-            return {"kind": "run"}
-        return {"kind": "trial", "sweep": self.sweep, "trial": str(self.trial)}
+from harness.work import Place, Report, Work
 
 
 @dataclass(frozen=True)
@@ -76,29 +52,10 @@ class FinishedRun:
     outcome: Outcome
 
 
-@dataclass(frozen=True)
-class _Work:
-    """One run at work: what its phases need of it. `totals`: what it measured so far, by the metric's name."""
-
-    config: Config
-    material: Material
-    run: TrackedRun
-    log: EventLog
-    name: str
-    bench: Bench
-    totals: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def display(self) -> Display:
-        return self.bench.display
-
-    @property
-    def folder(self) -> Path:
-        return self.run.folder
-
-
-def train_run(config: Config, bench: Bench, place: Place) -> FinishedRun:
+def train_run(config: Config, bench: Bench, place: Place, report: Report = lambda step, loss: False) -> FinishedRun:
     """Check, train, sample, record; or go on with a run that was interrupted, as train.resume says.
+
+    `report` is told each validation's update and loss, and says whether the run is to end there.
 
     Raises:
         HarnessError: for what the user can mend; the MLflow run, if it had begun, then says FAILED and why.
@@ -116,13 +73,18 @@ def train_run(config: Config, bench: Bench, place: Place) -> FinishedRun:
             with start({}) as run:
                 run.finish("FAILED", reason(error))
         raise
-    former = find_unfinished(config, bench.store, material.parts)
+    former = find_unfinished(config, bench.store, material.parts, place.sweep)
     identity = {"identity": identity_of(material.parts)}
     with TrackedRun.go_on(bench.store, former.folder) if former else start(identity) as run:
-        work = _Work(config, material, run, EventLog(run.folder / "log.jsonl"), name, bench)
+        work = Work(config, material, run, EventLog(run.folder / "log.jsonl"), name, bench, report)
         with _status_kept(work, place):
             outcome = _phases(work, place, former)
-        (run.folder / STATE_FILE).unlink(missing_ok=True)  # finished: nothing is left to go on with
+            if outcome.pruned:
+                _end(work, "KILLED", f"{PRUNED} after update {outcome.updates}")
+            else:
+                _end(work, "FINISHED")
+        if not outcome.pruned:
+            (run.folder / STATE_FILE).unlink(missing_ok=True)  # finished: nothing is left to go on with
     bench.display.say(
         f"{name}: {OBJECTIVE} {outcome.start.loss:.4f} → {outcome.best.loss:.4f}, "
         f"perplexity {outcome.best.perplexity:.1f}, after {outcome.best.step} updates; "
@@ -137,7 +99,7 @@ def _name(config: Config) -> str:
 
 
 @contextmanager
-def _status_kept(work: _Work, place: Place) -> Iterator[None]:
+def _status_kept(work: Work, place: Place) -> Iterator[None]:
     """However the work inside ends, the run's status and reason say so."""
 
     try:
@@ -155,10 +117,9 @@ def _status_kept(work: _Work, place: Place) -> Iterator[None]:
         if isinstance(error, WriteError) and place.sweep is None:
             work.display.say(_how_to_go_on(work, place))
         raise
-    _end(work, "FINISHED")
 
 
-def _end(work: _Work, status: str, why: str | None = None) -> None:
+def _end(work: Work, status: str, why: str | None = None) -> None:
     if why is not None:
         work.log.write("ended", status=status, reason=why)
     waiting = work.run.finish(status, why)
@@ -170,7 +131,7 @@ def _end(work: _Work, status: str, why: str | None = None) -> None:
         )
 
 
-def _how_to_go_on(work: _Work, place: Place) -> str:
+def _how_to_go_on(work: Work, place: Place) -> str:
     if not (work.folder / STATE_FILE).exists():
         return f"stopped before the first checkpoint of run {work.run.run_id}: nothing to go on from"
     command = shlex.join(["python", "-m", "harness.train", *_as_typed(place), f"train.resume={work.run.run_id}"])
@@ -182,7 +143,7 @@ def _as_typed(place: Place) -> list[str]:
     return [as_typed(word) for word in place.overrides if not word.startswith("train.resume=")]
 
 
-def _phases(work: _Work, place: Place, former: Unfinished | None) -> Outcome:
+def _phases(work: Work, place: Place, former: Unfinished | None) -> Outcome:
     """The phases of a run; each lets go of what the next does not need."""
     material = work.material
     watcher = RunWatcher(
@@ -202,14 +163,14 @@ def _phases(work: _Work, place: Place, former: Unfinished | None) -> Outcome:
         work.display.say(f"going on with run {work.run.run_id} after update {former.course.step}")
     outcome, plan = _train(work, watcher, former)
     begin_phase()
-    adapter = _best_adapter(work)
-    test = _score_test(work, adapter, outcome)
-    samples = _write_samples(work, adapter, outcome)
-    _log_end(work, outcome, test, watcher, samples, plan)
+    adapter = best_adapter(work)
+    test = None if outcome.pruned else score_test(work, adapter, outcome)
+    samples = [] if outcome.pruned else write_samples(work, adapter, outcome)
+    log_end(work, outcome, test, watcher, samples, plan)
     return outcome
 
 
-def _train(work: _Work, watcher: RunWatcher, former: Unfinished | None) -> tuple[Outcome, MemoryPlan]:
+def _train(work: Work, watcher: RunWatcher, former: Unfinished | None) -> tuple[Outcome, MemoryPlan]:
     material, settings, display = work.material, work.config.train, work.display
     model, updates = material.base.model, total_updates(settings, len(material.train.rows))
     begin_phase()
@@ -235,13 +196,15 @@ def _train(work: _Work, watcher: RunWatcher, former: Unfinished | None) -> tuple
         with display.updates(updates, work.name), shortage_said(plan):
             # no name for the state: its arrays are to go once they are put back
             state = former.state if former else lambda: None
-            outcome = train(model, *splits, settings, watcher, resume=state(), engine=engine)
-    if outcome.updates < updates:
+            outcome = train(model, *splits, settings, watcher, resume=state(), engine=engine, stop=work.stop)
+    if outcome.pruned:
+        display.say(f"pruned after update {outcome.updates}: others were better there")
+    elif outcome.updates < updates:
         display.say(f"stopped after update {outcome.updates}: {settings.patience} validations without a new best")
     return outcome, plan
 
 
-def _log_beginning(work: _Work, place: Place) -> None:
+def _log_beginning(work: Work, place: Place) -> None:
     run, material, config, folder = work.run, work.material, work.config, work.folder
     resolved = yaml.safe_dump(dataclasses.asdict(config), allow_unicode=True, sort_keys=False)
     write_text(folder / RUN_CONFIG, resolved)
@@ -249,7 +212,8 @@ def _log_beginning(work: _Work, place: Place) -> None:
     save_spec(folder / "adapters", material.spec)
     run.artifact(RUN_CONFIG)
     updates = total_updates(config.train, len(material.train.rows))
-    run.params(flat(config) | {"train.updates": updates, "model.resolved_revision": material.base.revision})
+    settings = {key: value for key, value in flat(config).items() if not key.startswith("sweep.")}
+    run.params(settings | {"train.updates": updates, "model.resolved_revision": material.base.revision})
     run.tags(
         {"base": material.base.path, "base_revision": material.base.revision}
         | {"overrides": shlex.join(_as_typed(place))}
@@ -263,7 +227,7 @@ def _log_beginning(work: _Work, place: Place) -> None:
         work.log.write("warning", text=warning)
 
 
-def _lineage(work: _Work, place: Place) -> dict[str, str]:
+def _lineage(work: Work, place: Place) -> dict[str, str]:
     """What each checkpoint, and so each registered version, says of where it comes from."""
     sweep = {} if place.sweep is None else {"sweep": place.sweep}
     start = {} if work.material.init is None else {"init_adapter": work.material.init.source}
@@ -278,93 +242,3 @@ def _lineage(work: _Work, place: Place) -> dict[str, str]:
             "train_digest": work.material.train.digest,
         }
     )
-
-
-def _best_adapter(work: _Work) -> AdapterFiles | None:
-    """The best checkpoint, as it is on disk; without any, what the run began with."""
-    if (work.folder / "adapters" / WEIGHTS_FILE).exists():
-        return read_adapter(work.folder / "adapters", f"runs:/{work.run.run_id}")
-    return work.material.init
-
-
-def _with(work: _Work, adapter: AdapterFiles | None, scale: float = 1.0) -> AbstractContextManager[None]:
-    return nullcontext() if adapter is None else loaded(work.material.base.model, adapter, scale=scale)
-
-
-def _score_test(work: _Work, adapter: AdapterFiles | None, outcome: Outcome) -> Score | None:
-    """The best checkpoint on the test split, when that is asked for."""
-    if work.material.test is None:
-        return None
-    batches = fixed_batches(work.material.test.rows, work.config.train.batch_size)
-    with _with(work, adapter):
-        score = Evaluator(Tail(work.material.base.model, 0), batches).score(outcome.best.step)
-    work.display.say(f"test/loss {score.loss:.4f}, perplexity {score.perplexity:.1f}")
-    work.log.write("tested", **dataclasses.asdict(score))
-    return score
-
-
-def _write_samples(work: _Work, adapter: AdapterFiles | None, outcome: Outcome) -> list[Sample]:
-    """Texts on the fixed prompts by the best checkpoint, read back from disk."""
-    settings, base, file = work.config.generate, work.material.base, work.folder / "samples.jsonl"
-    file.unlink(missing_ok=True)
-    if not settings.prompts:
-        return []
-    work.display.say(f"writing {len(settings.prompts)} samples with the checkpoint of update {outcome.best.step}:")
-    origin = Origin(base.path, None if adapter is None else adapter.source, work.run.run_id, outcome.best.step)
-    written = []
-    with _with(work, adapter, settings.scale):
-        for entry in sample(
-            base.model, base.tokenizer, settings.prompts, settings, system=work.config.data.system, origin=origin
-        ):
-            written.append(entry)
-            append_sample(file, entry)
-            work.display.say(f"  {entry.theme}: {' / '.join(entry.text.split())[:60]}")
-    work.run.artifact(file.name)
-    rows = [{"theme": entry.theme, "text": entry.text, "iteration": entry.iteration} for entry in written]
-    work.run.table(rows, SAMPLES_TABLE)
-    return written
-
-
-def _log_end(
-    work: _Work,
-    outcome: Outcome,
-    test: Score | None,
-    watcher: RunWatcher,
-    samples: list[Sample],
-    plan: MemoryPlan,
-) -> None:
-    totals = work.totals | {
-        BEST: outcome.best.loss,
-        "valid/best_step": float(outcome.best.step),
-        "memory/peak_gb": outcome.peak_gb,
-        "train/seconds": outcome.train_seconds,
-    }
-    if test is not None:
-        totals |= {"test/loss": test.loss, "test/perplexity": test.perplexity}
-    if samples:
-        totals["generate/seconds_per_sample"] = sum(entry.seconds for entry in samples) / len(samples)
-        totals["memory/sampling_peak_gb"] = memory_use().peak
-    totals |= {f"memory/{name}_predicted_gb": need.total / 1e9 for name, need in plan.phases.items()}
-    work.run.metrics(outcome.updates, totals)
-    draw_losses(work.folder / "loss.png", watcher.windows, watcher.scores, work.name)
-    report = {
-        "run": work.run.run_id,
-        "name": work.name,
-        "identity": work.material.parts,
-        "config": dataclasses.asdict(work.config),
-        "data": describe(work.material.splits),
-        "base": {"path": work.material.base.path, "revision": work.material.base.revision},
-        "device": device(),
-        "versions": versions(),
-        "git": git_state(),
-        "warnings": work.material.warnings,
-        "totals": totals,
-        "memory_predicted_bytes": {name: dataclasses.asdict(need) for name, need in plan.phases.items()},
-        "validations": [dataclasses.asdict(score) | {"perplexity": score.perplexity} for score in watcher.scores],
-        "training": [dataclasses.asdict(window) for window in watcher.windows],
-        "samples": [dataclasses.asdict(entry) for entry in samples],
-    }
-    write_json(work.folder / "report.json", report)
-    work.log.write("ended", status="FINISHED", **totals)
-    for file in ("loss.png", "report.json", "log.jsonl"):
-        work.run.artifact(file)

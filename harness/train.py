@@ -14,10 +14,11 @@ def _train(config: Config) -> None:
     from harness.material import Bench
     from harness.models import blas  # noqa: F401  (loads OpenBLAS before anything imports mlx)
     from harness.progress import Display
-    from harness.run import Place, train_run
+    from harness.run import train_run
     from harness.table import ui_command
     from harness.tracking.overview import save_view
     from harness.tracking.store import open_writable_store
+    from harness.work import Place
 
     overrides = list(HydraConfig.get().overrides.task)
     display = Display()

@@ -1,20 +1,32 @@
-"""A sweep's runs: a parent run in MLflow, and under it one training run for each trial of a study."""
+"""A sweep's runs: a parent run in MLflow, and under it one training run for each trial of a study.
 
-from collections.abc import Callable, Sequence
+The same command goes on with a sweep that was interrupted, and does nothing for one that is done.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from harness.config.axes import Space
+from harness.config.axes import Space, check_search, ends
 from harness.config.checks import check_values
+from harness.config.load import flat
 from harness.config.schema import Config
 from harness.errors import HarnessError, reason
 from harness.material import Bench
 from harness.progress import Display
-from harness.run import Place, train_run
-from harness.sweeping.study import Combination, Result, Trial, combinations, run_study
-from harness.tracking.overview import BEST, save_view
-from harness.tracking.reconcile import reconcile
+from harness.run import train_run
+from harness.sweeping.study import Combination, Result, Study, Trial, Verdict, combinations
+from harness.tracking.journal import Journal
+from harness.tracking.overview import BEST, save_view, was_deleted
+from harness.tracking.reconcile import reconcile, run_folders
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, open_writable_store
+from harness.tuning.loop import ENGINE
+from harness.work import Place
 
 # overrides of one trial -> its configuration
 Compose = Callable[[Sequence[str]], Config]
@@ -22,53 +34,94 @@ Compose = Callable[[Sequence[str]], Config]
 
 @dataclass(frozen=True)
 class SweepResult:
-    """`sweep_id` is the parent run's id, and the study's name."""
+    """`sweep_id` is the parent run's id."""
 
     sweep_id: str
     results: list[Result]
 
 
 def run_sweep(space: Space, compose: Compose, display: Display) -> SweepResult:
-    """Check every combination, then train them one after the other.
+    """Check what varies, then train the trials that are left, one after the other.
 
     Raises:
         HarnessError: before anything runs, for a combination that cannot work.
     """
-    todo = list(combinations(space.axes))
-    configs = [_checked(compose, words(space, combination)) for combination in todo]
-    first = configs[0]
-    for config in configs:
-        if (config.name, config.tracking) != (first.name, first.tracking):
-            raise HarnessError("name and tracking.* must be the same for all trials of a sweep; take them out of it")
+    configs = _Configs(space, compose)
+    first = configs.check()
     bench = Bench(open_writable_store(first.tracking), display)
-    varied = " ".join(f"{axis.name}={','.join(axis.words)}" for axis in space.axes)
     store = bench.store
-    with TrackedRun.start(store, first.name, name=f"sweep {varied}", tags={"kind": "sweep"}) as parent:
-        parent.params({axis.name: axis.words for axis in space.axes} | {"sweep.trials": len(todo)})
-        save_view(store, store.experiment_id(first.name), parent.run_id, [axis.name for axis in space.axes])
-        display.say(f"sweep {parent.run_id}: {len(todo)} trials, {varied}")
+    study = _study(first, space, store)
+    done = study.results()
+    if study.parent is not None and len(done) == study.total:
+        display.say(_done(study, done))
+        return SweepResult(study.parent, done)
+    with _parent(first, space, study, store) as parent:
+        which = "" if study.total == len(done) or not done else f", {len(done)} of them done"
+        display.say(f"sweep {parent.run_id}: {study.total} trials{which}, {space.said}")
         short = short_names([axis.name for axis in space.axes])
 
-        def objective(trial: Trial) -> float:
+        def objective(trial: Trial) -> Verdict:
             overrides = words(space, trial.params)
             varying = " ".join(f"{short[axis.name]}={axis.word(trial.params[axis.name])}" for axis in space.axes)
+            display.say(f"trial {trial.number + 1} of {study.total}: {varying}")
+            finished = _finished_value(store, parent.run_id, trial) if trial.attempt > 1 else None
+            if finished is not None:  # its process died before it could tell
+                return Verdict(finished)
             place = Place(varying, overrides, parent.run_id, trial.number)
-            display.say(f"trial {trial.number + 1} of {len(todo)}: {varying}")
-            return train_run(configs[trial.number], bench, place).outcome.best.loss
+            outcome = train_run(configs[overrides], bench, place, trial.report).outcome
+            return Verdict(outcome.best.loss, outcome.pruned)
 
         try:
-            results = run_study(
-                parent.run_id, store.studies, space.axes, objective, settings={"experiment": first.name}
-            )
+            study.run(objective)
         except KeyboardInterrupt:
             parent.finish("KILLED", "interrupted from the keyboard")
+            display.say("the same command goes on with this sweep")
             raise
         except BaseException as error:
             parent.finish("FAILED", reason(error))
             raise
+        results = study.results()
         _finish(parent, results)
     _send_rest(store, parent.run_id, display)
     return SweepResult(parent.run_id, results)
+
+
+class _Configs:
+    """The configurations of trials, each composed once."""
+
+    def __init__(self, space: Space, compose: Compose) -> None:
+        self._space, self._compose = space, compose
+        self._found: dict[tuple[str, ...], Config] = {}
+
+    def __getitem__(self, overrides: Sequence[str]) -> Config:
+        key = tuple(overrides)
+        if key not in self._found:
+            self._found[key] = _checked(self._compose(overrides))
+        return self._found[key]
+
+    def check(self) -> Config:
+        """Every combination; of ranges and for a number of trials each value, the ends of a range, once.
+
+        Raises:
+            HarnessError: for the first that cannot work.
+        """
+        space = self._space
+        for axis in space.axes:
+            if axis.name.startswith(("sweep.", "tracking.")) or axis.name == "name":
+                raise HarnessError(f"{axis.name} must be the same for all trials of a sweep; give it one value")
+        lowest: Combination = {axis.name: ends(axis)[0] for axis in space.axes}
+        first = self[words(space, lowest)]
+        check_search(space, first.sweep)
+        if first.sweep.trials is None:
+            tried = combinations(space.lists)
+        else:
+            tried = iter([lowest | {axis.name: value} for axis in space.axes for value in ends(axis)])
+        for config in (self[words(space, combination)] for combination in tried):
+            if (config.name, config.tracking) != (first.name, first.tracking):
+                raise HarnessError(
+                    "name and tracking.* must be the same for all trials of a sweep; take them out of it"
+                )
+        return first
 
 
 def words(space: Space, combination: Combination) -> list[str]:
@@ -82,21 +135,85 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     return {name: end if ends.count(end) == 1 else name for name, end in zip(names, ends, strict=True)}
 
 
-def _checked(compose: Compose, overrides: Sequence[str]) -> Config:
-    config = compose(overrides)
+def _checked(config: Config) -> Config:
     check_values(config)
     if config.train.resume is not False:
-        raise HarnessError("train.resume is for single runs; leave it false in a sweep")
+        raise HarnessError("train.resume is for single runs; the same command goes on with a sweep")
     return config
 
 
-def _finish(parent: TrackedRun, results: Sequence[Result]) -> None:
-    values = [result.value for result in results if result.value is not None]
-    failed = len(results) - len(values)
-    if not values:
-        parent.finish("FAILED", f"all {failed} trials failed; the first: {results[0].failure}")
+def _study(first: Config, space: Space, store: Store) -> Study:
+    """The study of this command, found again by all that determines its values.
+
+    A new one if its run was deleted in MLflow, or if all its trials failed.
+    """
+    for again in itertools.count():
+        study = Study(_study_name(first, space, again), store.studies, space, first.sweep)
+        results = study.results()
+        failed = len(results) == study.total and all(result.failure is not None for result in results)
+        if study.parent is None or not (failed or was_deleted(store, study.parent)):
+            return study
+    raise AssertionError("counting has no end")
+
+
+def _study_name(first: Config, space: Space, again: int) -> str:
+    varied = {axis.name for axis in space.axes}
+    aside = {"sweep.trials", "sweep.retries"}  # more trials go on with the same study
+    fixed = {key: value for key, value in flat(first).items() if key not in varied | aside}
+    data = Path(first.data.path).expanduser()
+    files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(data.glob("*.jsonl"))}
+    parts = [ENGINE, again, [axis.said for axis in space.axes], fixed, files]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _parent(first: Config, space: Space, study: Study, store: Store) -> Iterator[TrackedRun]:
+    """The sweep's own run, new or gone on with."""
+    folder = None if study.parent is None else store.runs / study.parent
+    if folder is not None and folder.exists():
+        for _ in reconcile(store, study.parent):  # trials whose process died
+            pass
+        with TrackedRun.go_on(store, folder.resolve()) as parent:
+            yield parent
         return
-    parent.metrics(0, {BEST: min(values), "sweep/failed_trials": float(failed)})
+    tags = {"kind": "sweep"}
+    with TrackedRun.start(store, first.name, name=f"sweep {space.said}", tags=tags) as parent:
+        study.set_parent(parent.run_id)
+        parent.params({axis.name: axis.said.partition("=")[2] for axis in space.axes})
+        parent.params({"sweep.trials": study.total, "sweep.sampler": study.sampler, "sweep.pruner": first.sweep.pruner})
+        save_view(store, store.experiment_id(first.name), parent.run_id, [axis.name for axis in space.axes])
+        yield parent
+
+
+def _finished_value(store: Store, sweep_id: str, trial: Trial) -> float | None:
+    """The value of a trial whose run has finished, if it has."""
+    for folder in run_folders(store):
+        begun, report = Journal(folder).begun, folder / "report.json"
+        if begun is None or begun["parent"] != sweep_id or begun["tags"].get("trial") != str(trial.number):
+            continue
+        if Journal(folder).ended == "FINISHED" and report.exists():
+            return float(json.loads(report.read_text("utf-8"))["totals"][BEST])
+    return None
+
+
+def _done(study: Study, results: Sequence[Result]) -> str:
+    failed = sum(result.failure is not None for result in results)
+    but = f", {failed} of them failed" if failed else ""
+    return (
+        f"sweep {study.parent} is done: {len(results)} trials{but}; "
+        "for more set a higher sweep.trials, for another one a new name=… or train.seed"
+    )
+
+
+def _finish(parent: TrackedRun, results: Sequence[Result]) -> None:
+    values = [result.value for result in results if result.value is not None and not result.pruned]
+    failures = [result.failure for result in results if result.failure is not None]
+    if not values:
+        parent.finish("FAILED", f"all {len(failures)} trials failed; the first: {failures[0]}")
+        return
+    pruned = float(sum(result.pruned for result in results))
+    told = {BEST: min(values), "sweep/failed_trials": float(len(failures)), "sweep/pruned_trials": pruned}
+    parent.metrics(len(results), told)
     parent.finish("FINISHED")
 
 

@@ -110,6 +110,17 @@ class TrackingConfig:
 
 
 @dataclass(frozen=True, config=_strict)
+class SweepConfig:
+    """How -m searches. `trials`: how many in all; null: every combination of the values given."""
+
+    trials: Count | None
+    sampler: Literal["auto", "grid", "random", "tpe"]
+    pruner: Literal["none", "median", "halving", "hyperband"]
+    retries: Annotated[int, Field(ge=0)]
+    seed: Seed
+
+
+@dataclass(frozen=True, config=_strict)
 class SourceConfig:
     """Raw poems in a JSON list, and the folder for the lines made of them; null for the folder of `path`."""
 
@@ -133,6 +144,7 @@ class Config:
     generate: GenerateConfig
     judge: JudgeConfig
     tracking: TrackingConfig
+    sweep: SweepConfig
 
 
 @dataclass(frozen=True, config=_strict)

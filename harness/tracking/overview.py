@@ -13,6 +13,7 @@ from harness.tracking.store import Store
 
 # a run's last valid/loss may not be its lowest
 BEST = "valid/best_loss"
+PRUNED = "pruned"  # how the reason of a run begins that a search ended early; MLflow has no status for it
 _COLUMNS = (BEST, "valid/best_step", "train/tokens_per_second", "memory/peak_gb")
 _RUNS_VIEW = "runs"
 # else the page opens in its GenAI mode, which hides the registry
@@ -131,7 +132,7 @@ def _finished(run: Run) -> Finished:
         run.info.run_id,
         run.info.experiment_id,
         run.info.run_name or run.info.run_id,
-        run.info.status,
+        "PRUNED" if tags.get("failure", "").startswith(PRUNED) else run.info.status,
         dict(run.data.metrics),
         tags,
     )

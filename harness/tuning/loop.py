@@ -66,7 +66,7 @@ class Watcher(Protocol):
 class Outcome:
     """`start` and `last`: validation before the first and after the last update; `best`: the lowest after any.
 
-    `peak_gb` is of this process, so of the part after a resumption.
+    `peak_gb` is of this process, so of the part after a resumption. `pruned`: `stop` ended it.
     """
 
     start: Score
@@ -75,6 +75,7 @@ class Outcome:
     updates: int
     train_seconds: float
     peak_gb: float
+    pruned: bool = False
 
 
 def train(
@@ -86,12 +87,13 @@ def train(
     *,
     resume: LoopState | None = None,
     engine: Engine = WHOLE_MODEL,
+    stop: Callable[[Score], bool] = lambda score: False,
 ) -> Outcome:
     """Train the attached adapter for the configured number of updates, from the start or from `resume`.
 
     Validation runs before the first update, at each multiple of steps_per_eval and save_every, and after
     the last: always after the update, on exactly the weights that are then handed to the watcher. With
-    `patience`, that many validations in a row without a new best end the run.
+    `patience`, that many validations in a row without a new best end the run; so does `stop`, asked after each.
 
     Raises:
         HarnessError: when the loss is not finite any more.
@@ -119,8 +121,8 @@ def train(
         meter = _Meter(optimizer, course)
         step_function = make_step(tail, optimizer, max_grad_norm=settings.max_grad_norm)
         micro_batches = _micro_batches(train_split, settings, course.step, engine.batcher(train_split.name))
-        step = course.step
-        while step < updates and not _out_of_patience(course, settings):
+        step, pruned = course.step, False
+        while step < updates and not pruned and not _out_of_patience(course, settings):
             step += 1
             model.train()
             tic = time.perf_counter()
@@ -135,11 +137,12 @@ def train(
                 _check_finite(score.loss, f"the validation loss after update {step}")
                 best = course.best.step == 0 or score.loss < course.best.loss
                 course = meter.after(course, score, best=best)
-                save = save or best or _out_of_patience(course, settings)
+                pruned = stop(score)
+                save = save or best or pruned or _out_of_patience(course, settings)
                 watcher.on_score(score, capture(model, optimizer, course) if save else None, best=best)
         model.eval()
     peak_gb = mx.get_peak_memory() / 1e9
-    return Outcome(course.start, course.last, course.best, course.step, course.train_seconds, peak_gb)
+    return Outcome(course.start, course.last, course.best, course.step, course.train_seconds, peak_gb, pruned)
 
 
 # (inputs of a batch, carried, last) -> loss sum, targets, norm of the gradient, carried: see make_step

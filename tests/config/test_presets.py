@@ -1,7 +1,9 @@
 """Each preset composes, and holds the reference values that it stands for."""
 
 import pytest
+from hydra import compose, initialize_config_dir
 
+from harness.config.axes import check_search, ends, read_space
 from harness.config.checks import check_values
 from harness.config.paths import CONF, ROOT
 from tests.conftest import compose_config
@@ -61,6 +63,21 @@ def test_mlx_example_is_d2() -> None:
     train = config.train
     assert (config.lora.num_layers, train.batch_size, train.steps_per_report) == (16, 4, 10)
     assert (train.steps_per_eval, train.save_every, train.mask_prompt) == (200, 100, False)
+
+
+SEARCHES = {"ranks": [], "poetry": ["poetry-7b"], "persona": ["persona-14b"], "conversation": ["conversation-7b"]}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml")))
+def test_every_search_composes_at_its_ends_with_the_preset_it_is_for(name: str) -> None:
+    chosen = [f"sweep={name}", "data.path=my/data", *(f"experiment={preset}" for preset in SEARCHES[name])]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        params = compose("config", chosen, return_hydra_config=True).hydra.sweeper.params
+    space = read_space(params, [])
+    check_search(space, compose_config(*chosen).sweep)
+    for end in (0, -1):
+        words = [f"{axis.name}={axis.word(ends(axis)[end])}" for axis in space.axes]
+        assert check_values(compose_config(*chosen, *words)) == []
 
 
 def test_the_sweeps_folder_is_a_config_group() -> None:

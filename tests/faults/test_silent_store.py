@@ -22,7 +22,7 @@ from harness.errors import HarnessError
 from harness.material import Bench
 from harness.progress import Display
 from harness.resume import STATE_FILE
-from harness.run import FinishedRun, Place, train_run
+from harness.run import FinishedRun, train_run
 from harness.tracking.overview import BEST, get
 from harness.tracking.reconcile import close_orphans, reconcile
 from harness.tracking.registry import checkpoints, of_run
@@ -30,6 +30,7 @@ from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, open_store
 from harness.trials import run_sweep
 from harness.watch import RunWatcher
+from harness.work import Place
 from tests.conftest import QUICK, compose_config
 from tests.server import Server
 

@@ -22,12 +22,13 @@ from harness.material import Bench
 from harness.models.adapter import equal_weights
 from harness.models.base import Base
 from harness.progress import Display
-from harness.run import FinishedRun, Place, train_run
+from harness.run import FinishedRun, train_run
 from harness.tracking.store import Store, open_store
 from harness.trunks import Trunks
 from harness.tuning import engine, hidden
 from harness.tuning.hidden import HiddenRows, compute_hidden
 from harness.watch import RunWatcher
+from harness.work import Place
 
 Quick = Callable[..., Config]
 Said = pytest.CaptureFixture[str]

@@ -9,14 +9,15 @@ import mlx.core as mx
 import pytest
 from mlx.utils import tree_flatten
 
-import harness.run
+import harness.results
 from harness.config.schema import Config, TrackingConfig
 from harness.errors import HarnessError
 from harness.material import Bench
 from harness.progress import Display
-from harness.run import Place, train_run
+from harness.run import train_run
 from harness.tracking.store import open_store
 from harness.watch import RunWatcher
+from harness.work import Place
 
 Quick = Callable[..., Config]
 
@@ -62,7 +63,7 @@ def test_texts_are_written_without_what_training_needed(
     bench.base(quick_config().model).materialize()
     at_rest = sum(value.nbytes for _, value in tree_flatten(model.parameters()))
     held: list[int] = []
-    sample = harness.run.sample
+    sample = harness.results.sample
 
     def watched(*args: Any, **kwargs: Any) -> Iterator[Any]:
         held.append(mx.get_active_memory())
@@ -73,7 +74,7 @@ def test_texts_are_written_without_what_training_needed(
             patch.setattr(RunWatcher, "on_update", _interrupt_at_5)
             train_run(quick_config(*overrides), bench, Place())
         overrides.append("train.resume=auto")
-    monkeypatch.setattr(harness.run, "sample", watched)
+    monkeypatch.setattr(harness.results, "sample", watched)
     done = train_run(quick_config(*overrides), bench, Place())
     adapter = (done.folder / "adapters" / "adapters.safetensors").stat().st_size
     assert adapter > at_rest

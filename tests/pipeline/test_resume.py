@@ -18,9 +18,10 @@ from harness.material import Bench, gather
 from harness.models.adapter import read_adapter
 from harness.progress import Display
 from harness.resume import PARTS_FILE, STATE_FILE
-from harness.run import FinishedRun, Place, train_run
+from harness.run import FinishedRun, train_run
 from harness.tracking.store import Store, open_store
 from harness.watch import RunWatcher
+from harness.work import Place
 
 Quick = Callable[..., Config]
 

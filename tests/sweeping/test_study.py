@@ -1,6 +1,10 @@
-"""Every combination once, whatever becomes of one of them."""
+"""Every trial once, whatever becomes of one of them, and of the process that works on it."""
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -8,12 +12,28 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from harness.config.axes import Axis, read_space
+from harness.config.axes import Axis, Range, Space, check_search, read_space
+from harness.config.schema import SweepConfig
 from harness.errors import HarnessError
-from harness.sweeping.study import Trial, combinations, run_study
+from harness.sweeping.lease import is_gone, own_lease
+from harness.sweeping.study import Study, Trial, Verdict, combinations
 
 RANK = Axis("lora.rank", [4, 8], ["4", "8"])
 SCALE = Axis("lora.scale", [1.0, 2.0, 3.0], ["1.0", "2.0", "3.0"])
+RATE = Range("train.learning_rate", 1e-5, 1e-3, log=True, whole=False)
+LAYERS = Range("lora.num_layers", 2, 4, log=False, whole=True)
+
+
+def _search(**values: Any) -> SweepConfig:
+    return SweepConfig(**({"trials": None, "sampler": "auto", "pruner": "none", "retries": 1, "seed": 0} | values))
+
+
+def _study(folder: Path, *axes: Axis | Range, **search: Any) -> Study:
+    return Study("s", folder, Space(list(axes), []), _search(**search))
+
+
+def _by(function: Callable[[Trial], float]) -> Callable[[Trial], Verdict]:
+    return lambda trial: Verdict(function(trial))
 
 
 def _stored(folder: Path) -> optuna.Study:
@@ -24,43 +44,137 @@ def _stored(folder: Path) -> optuna.Study:
 def test_every_combination_is_tried_once(tmp_path: Path) -> None:
     seen = []
 
-    def objective(trial: Trial) -> float:
+    def objective(trial: Trial) -> Verdict:
         seen.append(trial.params)
-        return float(trial.number)
+        return Verdict(float(trial.number))
 
-    results = run_study("s", tmp_path, [RANK, SCALE], objective, settings={})
-    assert seen == list(combinations([RANK, SCALE])) and len(seen) == 6
-    assert [result.value for result in results] == [0, 1, 2, 3, 4, 5]
+    study = _study(tmp_path, RANK, SCALE)
+    study.run(objective)
+    assert seen == list(combinations([RANK, SCALE])) and len(seen) == study.total == 6
+    assert [result.value for result in study.results()] == [0, 1, 2, 3, 4, 5]
     assert _stored(tmp_path).best_params == {"lora.rank": 4, "lora.scale": 1.0}
+    again = _study(tmp_path, RANK, SCALE)
+    again.run(objective)
+    assert len(seen) == len(again.results()) == 6, "a study that is done stays as it is"
 
 
 def test_a_failing_trial_does_not_stop_the_others_and_has_no_value(tmp_path: Path) -> None:
-    def objective(trial: Trial) -> float:
+    def objective(trial: Trial) -> Verdict:
         if trial.params["lora.rank"] == 4:
             raise HarnessError("too small")
-        return 1.0
+        return Verdict(1.0)
 
-    results = run_study("s", tmp_path, [RANK], objective, settings={})
-    assert [(result.value, result.failure) for result in results] == [(None, "too small"), (1.0, None)]
+    study = _study(tmp_path, RANK)
+    study.run(objective)
+    assert [(result.value, result.failure) for result in study.results()] == [(None, "too small"), (1.0, None)]
     failed = _stored(tmp_path).trials[0]
     assert (failed.state, failed.user_attrs["failure"]) == (TrialState.FAIL, "too small")
 
 
 def test_a_trials_own_fault_is_named_by_its_kind(tmp_path: Path) -> None:
-    def objective(trial: Trial) -> float:
+    def objective(trial: Trial) -> Verdict:
         raise KeyError("x")
 
-    assert run_study("s", tmp_path, [RANK], objective, settings={})[0].failure == "KeyError: 'x'"
+    study = _study(tmp_path, RANK)
+    study.run(objective)
+    assert study.results()[0].failure == "KeyError: 'x'"
 
 
-def test_an_interruption_ends_the_study_and_leaves_no_trial_running(tmp_path: Path) -> None:
-    def objective(trial: Trial) -> float:
+def test_a_trial_that_was_interrupted_is_taken_up_first_and_is_no_death(tmp_path: Path) -> None:
+    def interrupted(trial: Trial) -> Verdict:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        run_study("s", tmp_path, [RANK], objective, settings={})
-    states = [trial.state for trial in _stored(tmp_path).trials]
-    assert TrialState.RUNNING not in states
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            _study(tmp_path, RANK, retries=0).run(interrupted)
+    seen = []
+    study = _study(tmp_path, RANK, retries=0)
+    study.run(_by(lambda trial: seen.append((trial.number, trial.attempt)) or 1.0))
+    assert seen == [(0, 1), (1, 1)] and len(study.results()) == 2
+
+
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from harness.sweeping.study import Verdict
+from tests.sweeping.test_study import RANK, SCALE, _study
+def objective(trial):
+    trial.report(1, 5.0)
+    if trial.number == 2 and sys.argv[2] == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Verdict(float(trial.number))
+_study(Path(sys.argv[1]), RANK, SCALE, retries=1).run(objective)
+"""
+
+
+@pytest.mark.parametrize(("deaths", "outcome"), [(1, TrialState.COMPLETE), (2, TrialState.FAIL)])
+def test_a_trial_whose_process_died_is_taken_up_again_as_often_as_retries_say(
+    deaths: int, outcome: TrialState, tmp_path: Path
+) -> None:
+    for turn in range(deaths + 1):
+        words = [sys.executable, "-c", DYING, str(tmp_path), "die" if turn < deaths else "live"]
+        done = subprocess.run(words, capture_output=True, text=True)
+        assert done.returncode == (-9 if turn < deaths else 0), done.stderr
+    trials = _stored(tmp_path).trials
+    assert [trial.params for trial in trials] == list(combinations([RANK, SCALE])), "none lost, none extra"
+    assert trials[2].state is outcome
+    assert {trial.state for trial in trials if trial.number != 2} == {TrialState.COMPLETE}
+    if outcome is TrialState.FAIL:
+        assert trials[2].user_attrs["failure"] == "its process died 2 times (sweep.retries=1)"
+
+
+def test_a_trial_of_a_living_process_is_left_to_it(tmp_path: Path) -> None:
+    seen = []
+
+    def objective(trial: Trial) -> Verdict:
+        if trial.number == 0:  # meanwhile another command of the same study
+            _study(tmp_path, RANK).run(_by(lambda other: seen.append(other.number) or 2.0))
+        return Verdict(1.0)
+
+    study = _study(tmp_path, RANK)
+    study.run(objective)
+    assert seen == [1] and [result.value for result in study.results()] == [1.0, 2.0]
+
+
+def test_a_process_id_that_is_used_again_is_not_trusted() -> None:
+    lease = own_lease()
+    assert not is_gone(lease)
+    assert is_gone(lease | {"started": lease["started"] - 100}) and is_gone(None)
+    assert not is_gone(lease | {"host": "another", "pid": 2**22 + 1}), "of another machine nothing is known"
+
+
+@pytest.mark.parametrize("sampler", ["auto", "random", "tpe"])
+def test_a_number_of_trials_searches_ranges_and_more_go_on_with_the_same_study(sampler: str, tmp_path: Path) -> None:
+    def objective(trial: Trial) -> Verdict:
+        rate, layers = trial.params["train.learning_rate"], trial.params["lora.num_layers"]
+        assert isinstance(rate, float) and 1e-5 <= rate <= 1e-3 and layers in (2, 3, 4)
+        return Verdict(rate)
+
+    for trials in (4, 7):
+        study = _study(tmp_path, RATE, LAYERS, trials=trials, sampler=sampler)
+        study.run(objective)
+        assert len(study.results()) == study.total == trials
+    rates = [result.value for result in study.results()]
+    assert len(set(rates)) == 7, "a study that is gone on with suggests something new"
+
+
+def test_a_search_tries_no_combination_twice_and_ends_when_there_is_no_other(tmp_path: Path) -> None:
+    study = _study(tmp_path, RANK, SCALE, trials=50, sampler="random")
+    seen = []
+    study.run(_by(lambda trial: seen.append(tuple(trial.params.values())) or 1.0))
+    assert study.total == len(seen) == len(set(seen)) == len(study.results()) == 6
+
+
+def test_a_trial_that_falls_behind_is_pruned(tmp_path: Path) -> None:
+    def objective(trial: Trial) -> Verdict:
+        for step in (1, 2, 3):
+            if trial.report(step, float(trial.number)):
+                return Verdict(float(trial.number), pruned=True)
+        return Verdict(float(trial.number))
+
+    study = _study(tmp_path, RATE, trials=8, sampler="random", pruner="median")
+    study.run(objective)
+    assert [result.pruned for result in study.results()] == [False] * 5 + [True] * 3
 
 
 @pytest.mark.parametrize(
@@ -78,8 +192,23 @@ def test_an_interruption_ends_the_study_and_leaves_no_trial_running(tmp_path: Pa
 )
 def test_axes_are_read_in_hydras_syntax(words: str, values: list[object]) -> None:
     space = read_space({}, [words, "train.iters=5"])
-    assert space.axes[0].values == values
-    assert space.fixed == ["train.iters=5"]
+    assert isinstance(space.axes[0], Axis) and space.axes[0].values == values
+    assert space.fixed == ["train.iters=5"] and not space.endless
+
+
+@pytest.mark.parametrize(
+    ("words", "range_", "word"),
+    [
+        ("lora.scale=interval(1,4)", Range("lora.scale", 1, 4, log=False, whole=False), "2.5"),
+        ("lora.rank=int(interval(4,16))", Range("lora.rank", 4, 16, log=False, whole=True), "2"),
+        ("a.b=tag(log,interval(1e-5,1e-3))", Range("a.b", 1e-5, 1e-3, log=True, whole=False), "2.5"),
+        ("a.b=int(tag(log,interval(1,64)))", Range("a.b", 1, 64, log=True, whole=True), "2"),
+    ],
+)
+def test_ranges_are_read_in_hydras_syntax(words: str, range_: Range, word: str) -> None:
+    space = read_space({}, [words])
+    assert space.axes == [range_] and space.endless
+    assert range_.word(2.5) == word
 
 
 def test_the_command_line_wins_over_the_sweep_file() -> None:
@@ -88,11 +217,27 @@ def test_the_command_line_wins_over_the_sweep_file() -> None:
     assert space.fixed == ["lora.rank=16"]
 
 
-def test_a_range_without_steps_is_refused() -> None:
-    with pytest.raises(HarnessError, match=r"has no end of values; list them \(lora.scale=1,2,3\)"):
-        read_space({}, ["lora.scale=interval(1,4)"])
+@pytest.mark.parametrize(
+    ("words", "search", "complaint"),
+    [
+        ("lora.scale=interval(1,4)", {}, r"lora.scale=interval\(1,4\) has no end of values: say how many trials"),
+        ("lora.rank=4,8", {"trials": 3, "sampler": "grid"}, "sweep.sampler=grid tries every combination"),
+        ("lora.rank=4,8", {"sampler": "tpe"}, "sweep.sampler=tpe needs a number of trials"),
+    ],
+)
+def test_a_search_that_does_not_fit_what_varies_is_refused(words: str, search: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(HarnessError, match=complaint):
+        check_search(read_space({}, [words]), _search(**search))
 
 
-def test_a_value_given_twice_is_refused() -> None:
-    with pytest.raises(HarnessError, match="names a value twice"):
-        read_space({}, ["lora.rank=4,4"])
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("lora.rank=4,4", "names a value twice"),
+        ("lora.scale=interval(4,1)", "must go from a lower to a higher value"),
+        ("lora.scale=tag(log,interval(0,1))", "must begin above 0"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(words: str, complaint: str) -> None:
+    with pytest.raises(HarnessError, match=complaint):
+        read_space({}, [words])

@@ -1,0 +1,111 @@
+"""What a run leaves at its end: the best checkpoint's test score and texts, the totals, a report and a picture."""
+
+import dataclasses
+from contextlib import AbstractContextManager, nullcontext
+
+from harness.data.dataset import describe
+from harness.files import write_json
+from harness.models.adapter import WEIGHTS_FILE, AdapterFiles, loaded, read_adapter
+from harness.models.device import device, memory_use, versions
+from harness.record import draw_losses, git_state
+from harness.room import MemoryPlan
+from harness.sampling.samples import Origin, Sample, append_sample, sample
+from harness.tracking.overview import BEST
+from harness.tuning.batches import fixed_batches
+from harness.tuning.cut import Tail
+from harness.tuning.evaluate import Evaluator, Score
+from harness.tuning.loop import Outcome
+from harness.watch import RunWatcher
+from harness.work import Work
+
+SAMPLES_TABLE = "samples.json"
+
+
+def best_adapter(work: Work) -> AdapterFiles | None:
+    """The best checkpoint, as it is on disk; without any, what the run began with."""
+    if (work.folder / "adapters" / WEIGHTS_FILE).exists():
+        return read_adapter(work.folder / "adapters", f"runs:/{work.run.run_id}")
+    return work.material.init
+
+
+def _with(work: Work, adapter: AdapterFiles | None, scale: float = 1.0) -> AbstractContextManager[None]:
+    return nullcontext() if adapter is None else loaded(work.material.base.model, adapter, scale=scale)
+
+
+def score_test(work: Work, adapter: AdapterFiles | None, outcome: Outcome) -> Score | None:
+    """The best checkpoint on the test split, when that is asked for."""
+    if work.material.test is None:
+        return None
+    batches = fixed_batches(work.material.test.rows, work.config.train.batch_size)
+    with _with(work, adapter):
+        score = Evaluator(Tail(work.material.base.model, 0), batches).score(outcome.best.step)
+    work.display.say(f"test/loss {score.loss:.4f}, perplexity {score.perplexity:.1f}")
+    work.log.write("tested", **dataclasses.asdict(score))
+    return score
+
+
+def write_samples(work: Work, adapter: AdapterFiles | None, outcome: Outcome) -> list[Sample]:
+    """Texts on the fixed prompts by the best checkpoint, read back from disk."""
+    settings, base, file = work.config.generate, work.material.base, work.folder / "samples.jsonl"
+    file.unlink(missing_ok=True)
+    if not settings.prompts:
+        return []
+    work.display.say(f"writing {len(settings.prompts)} samples with the checkpoint of update {outcome.best.step}:")
+    origin = Origin(base.path, None if adapter is None else adapter.source, work.run.run_id, outcome.best.step)
+    written = []
+    with _with(work, adapter, settings.scale):
+        for entry in sample(
+            base.model, base.tokenizer, settings.prompts, settings, system=work.config.data.system, origin=origin
+        ):
+            written.append(entry)
+            append_sample(file, entry)
+            work.display.say(f"  {entry.theme}: {' / '.join(entry.text.split())[:60]}")
+    work.run.artifact(file.name)
+    rows = [{"theme": entry.theme, "text": entry.text, "iteration": entry.iteration} for entry in written]
+    work.run.table(rows, SAMPLES_TABLE)
+    return written
+
+
+def log_end(
+    work: Work,
+    outcome: Outcome,
+    test: Score | None,
+    watcher: RunWatcher,
+    samples: list[Sample],
+    plan: MemoryPlan,
+) -> None:
+    totals = work.totals | {
+        BEST: outcome.best.loss,
+        "valid/best_step": float(outcome.best.step),
+        "memory/peak_gb": outcome.peak_gb,
+        "train/seconds": outcome.train_seconds,
+    }
+    if test is not None:
+        totals |= {"test/loss": test.loss, "test/perplexity": test.perplexity}
+    if samples:
+        totals["generate/seconds_per_sample"] = sum(entry.seconds for entry in samples) / len(samples)
+        totals["memory/sampling_peak_gb"] = memory_use().peak
+    totals |= {f"memory/{name}_predicted_gb": need.total / 1e9 for name, need in plan.phases.items()}
+    work.run.metrics(outcome.updates, totals)
+    draw_losses(work.folder / "loss.png", watcher.windows, watcher.scores, work.name)
+    report = {
+        "run": work.run.run_id,
+        "name": work.name,
+        "identity": work.material.parts,
+        "config": dataclasses.asdict(work.config),
+        "data": describe(work.material.splits),
+        "base": {"path": work.material.base.path, "revision": work.material.base.revision},
+        "device": device(),
+        "versions": versions(),
+        "git": git_state(),
+        "warnings": work.material.warnings,
+        "totals": totals,
+        "memory_predicted_bytes": {name: dataclasses.asdict(need) for name, need in plan.phases.items()},
+        "validations": [dataclasses.asdict(score) | {"perplexity": score.perplexity} for score in watcher.scores],
+        "training": [dataclasses.asdict(window) for window in watcher.windows],
+        "samples": [dataclasses.asdict(entry) for entry in samples],
+    }
+    write_json(work.folder / "report.json", report)
+    work.log.write("ended", status="PRUNED" if outcome.pruned else "FINISHED", **totals)
+    for file in ("loss.png", "report.json", "log.jsonl"):
+        work.run.artifact(file)

@@ -1,0 +1,56 @@
+"""One run at work: where it belongs, and what its phases need of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.config.schema import Config
+from harness.material import Bench, Material
+from harness.progress import Display
+from harness.record import EventLog
+from harness.tracking.runs import TrackedRun
+from harness.tuning.evaluate import Score
+
+# update and loss of a validation -> whether to end there
+Report = Callable[[int, float], bool]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run belongs: its name, and the sweep whose trial it is."""
+
+    name: str | None = None
+    overrides: list[str] = field(default_factory=list)
+    sweep: str | None = None
+    trial: int | None = None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        if self.sweep is None:
+            return {"kind": "run"}
+        return {"kind": "trial", "sweep": self.sweep, "trial": str(self.trial)}
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run at work: what its phases need of it. `totals`: what it measured so far, by the metric's name."""
+
+    config: Config
+    material: Material
+    run: TrackedRun
+    log: EventLog
+    name: str
+    bench: Bench
+    report: Report
+    totals: dict[str, float] = field(default_factory=dict)
+
+    def stop(self, score: Score) -> bool:
+        return self.report(score.step, score.loss)
+
+    @property
+    def display(self) -> Display:
+        return self.bench.display
+
+    @property
+    def folder(self) -> Path:
+        return self.run.folder

@@ -1,0 +1,186 @@
+"""A sweep as the same command again finds it: done, interrupted, or killed."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import mlx.core as mx
+import pytest
+
+from harness.config.axes import read_space
+from harness.config.schema import Config, TrackingConfig
+from harness.errors import HarnessError
+from harness.material import Bench
+from harness.models.adapter import equal_weights
+from harness.progress import Display
+from harness.resume import STATE_FILE
+from harness.run import train_run
+from harness.tracking.overview import get, trials
+from harness.tracking.store import Store, open_store
+from harness.trials import SweepResult, run_sweep
+from harness.watch import RunWatcher
+from harness.work import Place
+from tests.conftest import QUICK, compose_config
+
+Sweep = Callable[..., SweepResult]
+Said = pytest.CaptureFixture[str]
+RANKS = "lora.rank=4,8"
+
+
+@pytest.fixture(scope="module")
+def sweep_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return open_store(TrackingConfig(uri=f"sqlite:///{tmp_path_factory.mktemp('sweep') / 'mlflow.db'}"))
+
+
+@pytest.fixture
+def sweep(sweep_store: Store) -> Sweep:
+    """Runs the sweep of a command line, in this process."""
+
+    def run(*arguments: str) -> SweepResult:
+        def compose(overrides: Sequence[str]) -> Config:
+            return compose_config(*QUICK, "generate.prompts=[]", f"tracking.uri={sweep_store.uri}", *overrides)
+
+        return run_sweep(read_space({}, arguments), compose, Display())
+
+    return run
+
+
+def _weights(store: Store, sweep_id: str) -> list[dict[str, mx.array]]:
+    """Of a sweep's trials, by name; each is finished and there once."""
+    rows = sorted(trials(store, get(store, sweep_id)), key=lambda row: row.name)
+    assert [(row.name, row.status) for row in rows] == [("rank=4", "FINISHED"), ("rank=8", "FINISHED")]
+    loaded = [mx.load(str(store.runs / row.run_id / "adapters" / "0000006_adapters.safetensors")) for row in rows]
+    return [weights for weights in loaded if isinstance(weights, dict)]
+
+
+def _same(one: list[dict[str, mx.array]], other: list[dict[str, mx.array]]) -> bool:
+    return all(equal_weights(*pair) for pair in zip(one, other, strict=True))
+
+
+def test_the_same_command_again_does_nothing_and_says_so(sweep: Sweep, sweep_store: Store, capsys: Said) -> None:
+    first = sweep(RANKS, "name=again")
+    capsys.readouterr()
+    before = len(list(sweep_store.runs.iterdir()))
+    second = sweep(RANKS, "name=again")
+    assert f"sweep {first.sweep_id} is done: 2 trials; " in capsys.readouterr().err
+    assert second == first and len(list(sweep_store.runs.iterdir())) == before
+    sweep_store.client.delete_run(first.sweep_id)
+    assert sweep(RANKS, "name=again").sweep_id != first.sweep_id, "deleted in MLflow, it begins anew"
+
+
+def test_an_interrupted_sweep_goes_on_in_the_trial_that_it_was_in_to_the_same_bytes(
+    sweep: Sweep, sweep_store: Store, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = sweep(RANKS, "name=undisturbed")
+
+    def interrupt(watcher: RunWatcher, step: int, loss: float) -> None:
+        if step == 5 and watcher._lineage["experiment"] == "disturbed" and watcher._config.lora.rank == 8:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(RunWatcher, "on_update", interrupt)
+        sweep(RANKS, "name=disturbed")
+    assert "the same command goes on with this sweep" in capsys.readouterr().err
+    resumed = sweep(RANKS, "name=disturbed")
+    said = capsys.readouterr().err
+    assert "2 trials, 1 of them done" in said and "after update 3" in said
+    assert _same(_weights(sweep_store, whole.sweep_id), _weights(sweep_store, resumed.sweep_id))
+    assert sweep_store.client.get_run(resumed.sweep_id).info.status == "FINISHED"
+
+
+@pytest.mark.parametrize(("method", "step"), [("on_update", 1), ("on_update", 5), ("on_score", 6)])
+def test_a_killed_sweep_goes_on_with_every_trial_once(method: str, step: int, tmp_path: Path) -> None:
+    """Killed before the first checkpoint, after one, and with the last written but the study not told."""
+    words = [*QUICK, RANKS, "generate.prompts=[]", f"tracking.uri=sqlite:///{tmp_path / 'mlflow.db'}"]
+    code = f"""
+import os, signal, sys
+import harness.models
+from harness.watch import RunWatcher
+former = RunWatcher.{method}
+def die(self, first, *rest, **more):
+    former(self, first, *rest, **more)
+    if getattr(first, "step", first) == {step} and self._config.lora.rank == 8:
+        os.kill(os.getpid(), signal.SIGKILL)
+RunWatcher.{method} = die
+from harness.train import main
+main()
+"""
+    killed = subprocess.run([sys.executable, "-c", code, "-m", *words], cwd=tmp_path, capture_output=True, text=True)
+    assert killed.returncode == -9, killed.stderr
+    command = [sys.executable, "-m", "harness.train", "-m", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "2 trials, 1 of them done" in done.stderr
+    store = open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}"))
+    runs = store.client.search_runs([store.experiment_id("poems")])
+    finished = [run for run in runs if run.info.status == "FINISHED" and run.data.tags["kind"] == "trial"]
+    assert sorted(run.info.run_name for run in finished) == ["rank=4", "rank=8"]
+    assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}, "what was given up is closed"
+    assert len(runs) == (4 if step == 1 else 3), "before its first checkpoint a trial begins anew"
+
+
+def test_a_run_that_finished_as_its_process_died_is_not_trained_again(
+    sweep: Sweep, sweep_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(_Died):
+        patch.setattr("harness.sweeping.study.optuna.Study.tell", _die)
+        sweep(RANKS, "name=told")
+    monkeypatch.setattr("harness.sweeping.study.is_gone", lambda lease: True)
+    result = sweep(RANKS, "name=told")
+    _weights(sweep_store, result.sweep_id)
+    assert [each.trial.attempt for each in result.results] == [2, 1]
+
+
+class _Died(BaseException):
+    pass
+
+
+def _die(*_: object, **__: object) -> None:
+    raise _Died
+
+
+def test_a_search_draws_from_ranges_and_more_trials_go_on_with_it(sweep: Sweep, sweep_store: Store) -> None:
+    space = ["lora.rank=int(interval(2,9))", "train.learning_rate=tag(log,interval(1e-4,1e-2))", "name=search"]
+    first = sweep(*space, "sweep.trials=2")
+    more = sweep(*space, "sweep.trials=3")
+    assert more.sweep_id == first.sweep_id and len(more.results) == 3 and more.results[:2] == first.results
+    rows = trials(sweep_store, get(sweep_store, more.sweep_id))
+    rates = {float(sweep_store.client.get_run(row.run_id).data.params["train.learning_rate"]) for row in rows}
+    assert len(rates) == 3 and all(1e-4 <= rate <= 1e-2 for rate in rates)
+    best = sweep_store.client.get_run(more.sweep_id).data.metrics["valid/best_loss"]
+    assert best == min(result.value for result in more.results if result.value is not None)
+
+
+def test_a_pruned_run_ends_at_its_validation_and_can_be_gone_on_with(sweep_store: Store, capsys: Said) -> None:
+    config = compose_config(*QUICK, "name=pruned")
+    bench = Bench(sweep_store, Display())
+    pruned = train_run(config, bench, Place(), lambda step, loss: step == 3)
+    assert "pruned after update 3: others were better there" in capsys.readouterr().err
+    row = get(sweep_store, pruned.run_id)
+    assert row.status == "PRUNED" and pruned.outcome.last.step == 3
+    assert (pruned.folder / STATE_FILE).exists() and not (pruned.folder / "samples.jsonl").exists()
+    whole = train_run(compose_config(*QUICK, "name=pruned", f"train.resume={pruned.run_id}"), bench, Place())
+    assert whole.run_id == pruned.run_id and whole.outcome.updates == 6
+    report = json.loads((whole.folder / "report.json").read_text("utf-8"))
+    assert [score["step"] for score in report["validations"]] == [0, 3, 6]
+    assert get(sweep_store, pruned.run_id).status == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["lora.rank=interval(4,8)", "sweep.trials=2"], "lora.rank must be a whole number, but got 4.0"),
+        (["lora.scale=interval(1,4)"], "has no end of values: say how many trials, such as sweep.trials=20"),
+        (["sweep.seed=1,2"], "sweep.seed must be the same for all trials of a sweep; give it one value"),
+        (["lora.rank=4,0"], "lora.rank must be at least 1, but got 0"),
+        ([RANKS, "train.resume=auto"], "train.resume is for single runs; the same command goes on with a sweep"),
+    ],
+)
+def test_a_search_that_cannot_work_is_refused_before_anything_runs(
+    sweep: Sweep, sweep_store: Store, arguments: list[str], complaint: str
+) -> None:
+    before = set(sweep_store.runs.glob("*"))
+    with pytest.raises(HarnessError, match=complaint.replace("(", r"\(")):
+        sweep(*arguments, "name=refused")
+    assert set(sweep_store.runs.glob("*")) == before
