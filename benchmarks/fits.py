@@ -71,7 +71,7 @@ def _needs(sizes: dict[str, Any], adapted: int, batch: int, longest: int) -> dic
     everything = training_need(shape, config.train, Load(width, None, shape.weights))
     ours = training_need(shape, config.train, Load(width, width // 2, tail, head_chunk(shape.vocabulary)))
     few = replace(config.train, batch_size=2, grad_checkpoint=False)
-    checking = training_need(shape, few, Load(SHORT, None, shape.weights))
+    checking = training_need(shape, few, Load(SHORT, None, tail + 3 * (shape.weights - tail) // at))
     return {"everything computed": [None, everything, writing], "tail, targets, chunks": [checking, ours, writing]}
 
 

@@ -6,6 +6,7 @@ from harness.config.checks import total_updates
 from harness.config.paths import MLRUNS
 from harness.config.schema import Config
 from harness.material import Bench, Material
+from harness.models.base import Base
 from harness.tuning.engine import Engine, checked_rows, disagreement, first_adapted, head_chunk
 from harness.tuning.hidden import hidden_bytes
 from harness.tuning.memory import ModelShape
@@ -57,14 +58,19 @@ def prepare_engine(config: Config, material: Material, cut: tuple[int, str], ben
     if at == 0:
         display.say(f"all blocks are computed in every step: {why_not}")
         return Engine(0, on_targets, narrow, chunk)
-    release = base.releaser()
-    for block in range(-1, at):  # -1: what is outside the blocks
-        release(block)
+    _release(base, at)
     hidden = {split.name: bench.trunks.get(base, split, at, display) for split in (material.train, material.valid)}
-    release(-1)
+    _release(base, 0)
     bench.trunks.keep_under(round(config.train.trunk_cache_gb * 1e9))
     display.say(f"steps begin at block {at} of {base.num_blocks}: what the frozen ones make of each row is kept")
     return Engine(at, on_targets, narrow, chunk, hidden)
+
+
+def _release(base: Base, below: int) -> None:
+    """Let go of the blocks below one, and of what is outside the blocks."""
+    release = base.releaser()
+    for block in range(-1, below):
+        release(block)
 
 
 def _disagreement(material: Material, engine: Engine, bench: Bench) -> str | None:
@@ -72,5 +78,6 @@ def _disagreement(material: Material, engine: Engine, bench: Bench) -> str | Non
     left_out = (engine.at, engine.on_targets, engine.narrow, engine.chunk)
     key = (material.base.revision, left_out, spec.fine_tune_type, tuple(spec.keys))
     if key not in bench.verdicts:
-        bench.verdicts[key] = disagreement(material.base.model, engine, checked_rows(material.train.rows))
+        rows, below = checked_rows(material.train.rows), first_adapted(material.base.model, spec)
+        bench.verdicts[key] = disagreement(material.base.model, engine, rows, lambda: _release(material.base, below))
     return bench.verdicts[key]

@@ -27,6 +27,7 @@ from harness.tuning.memory import (
     training_need,
 )
 
+_PASSING_BLOCKS = 3  # frozen blocks that are there at once while a step is compared with the whole model
 _NEARLY = 0.9  # of what there is; the prediction is right to a tenth or two
 
 
@@ -63,7 +64,8 @@ def plan_memory(config: Config, material: Material, shape: ModelShape, at: int) 
         few = checked_rows(material.train.rows)
         checked = replace(config.train, batch_size=len(few), grad_checkpoint=False)
         longest = bucket_width(max(len(row.tokens) - 1 for row in few))
-        phases["checking"] = training_need(shape, checked, Load(longest, None, shape.weights))
+        passing = _PASSING_BLOCKS * (shape.weights - weights) // at  # the others are read and let go of one by one
+        phases["checking"] = training_need(shape, checked, Load(longest, None, weights + passing))
     if total_updates(config.train, len(material.train.rows)):
         phases["training"] = training_need(shape, config.train, load)
     if config.generate.prompts:

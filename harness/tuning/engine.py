@@ -3,7 +3,7 @@
 Both are switched off where they do not give what the whole model gives.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -66,15 +66,19 @@ def head_chunk(vocabulary: int) -> int:
     return max(_HEAD_BYTES // (4 * vocabulary) // 16 * 16, 64)
 
 
-def disagreement(model: nn.Module, engine: Engine, rows: Sequence[Row]) -> str | None:
+def disagreement(
+    model: nn.Module, engine: Engine, rows: Sequence[Row], release: Callable[[], None] = lambda: None
+) -> str | None:
     """How a step of this engine differs from one of the whole model on `rows`; None when they agree.
 
-    Compared are the loss and all gradients of the adapter, which must be attached, without dropout.
+    Compared are the loss and all gradients of the adapter, which must be attached, without dropout. `release` makes
+    the model let go of weights that are only needed here: called when a computation is set up and not begun, so that
+    each is read when its turn comes, and gone after it.
     """
     model.eval()
     try:
-        whole = _loss_and_gradients(model, WHOLE_MODEL, rows)
-        ours = _loss_and_gradients(model, engine, rows)
+        whole = _loss_and_gradients(model, WHOLE_MODEL, rows, release)
+        ours = _loss_and_gradients(model, engine, rows, release)
     except Exception as error:  # what an architecture's own forward pass raises when it is cut
         return reason(error)
     tolerance = _TOLERANCE[min(4, _item(model))]
@@ -86,7 +90,9 @@ def disagreement(model: nn.Module, engine: Engine, rows: Sequence[Row]) -> str |
     return None
 
 
-def _loss_and_gradients(model: nn.Module, engine: Engine, rows: Sequence[Row]) -> dict[str, mx.array]:
+def _loss_and_gradients(
+    model: nn.Module, engine: Engine, rows: Sequence[Row], release: Callable[[], None]
+) -> dict[str, mx.array]:
     batch = Batcher(engine.on_targets)(rows)
     if engine.chunk and batch.chosen is not None:
         engine = replace(engine, chunk=max(batch.chosen.size // 32 * 16, 16))  # half: these rows may be but one chunk
@@ -94,12 +100,14 @@ def _loss_and_gradients(model: nn.Module, engine: Engine, rows: Sequence[Row]) -
     if engine.at:
         with between(model, 0, engine.at) as compute:
             hidden = compute(mx.array(padded_tokens(rows)[:, :-1]), None)
+            release()
             mx.eval(hidden)
     tail = engine.tail(model)
     with tail.in_place():
         function: Any = nn.value_and_grad(model, partial(loss_sum, tail))
         (loss, _), gradients = function(*replace(batch, hidden=hidden).inputs)
         found = {"the loss": loss.reshape(1)} | {name: g.reshape(-1) for name, g in tree_flatten(gradients)}
+        release()
         mx.eval(found)
     return found
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import mlx.core as mx
 import pytest
 from mlx.utils import tree_flatten
+from mlx_lm.models.qwen2 import Model, ModelArgs
 
 import harness.engines
 import harness.trunks
@@ -139,6 +141,31 @@ def test_a_model_that_does_not_bear_the_cut_is_trained_whole(
     assert "all blocks are computed in every step: this model cannot be cut, the loss differs by 1 of 2" in said
     assert "the head is computed for all positions: the loss differs by 1 of 2" in said
     assert done.outcome.best.loss < done.outcome.start.loss
+
+
+def test_comparing_with_the_whole_model_does_not_hold_all_of_it(
+    fresh: Callable[[], Bench],
+    quick_config: Quick,
+    few_rows: str,
+    base: Base,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Blocks so large that they are much of what is needed."""
+    shutil.copytree(base.folder, tmp_path / "model")
+    config = base.settings | {"intermediate_size": 8192}
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    model = Model(ModelArgs.from_dict(config))
+    weights = dict(tree_flatten(model.parameters()))
+    mx.save_safetensors(str(tmp_path / "model" / "model.safetensors"), weights, {"format": "mlx"})
+    block = sum(value.nbytes for _, value in tree_flatten(model.layers[0].parameters()))
+    peaks = []
+    for release in (harness.engines._release, lambda *_: None):
+        monkeypatch.setattr(harness.engines, "_release", release)
+        done = _run(fresh(), quick_config(few_rows, f"model.path={tmp_path / 'model'}", "generate.prompts=[]"))
+        totals = json.loads((done.folder / "report.json").read_text("utf-8"))["totals"]
+        peaks.append(totals["memory/preparing_peak_gb"] * 1e9)
+    assert peaks[0] < peaks[1] - 3 * block
 
 
 def test_training_takes_the_same_memory_whether_the_frozen_blocks_were_computed_or_read(
