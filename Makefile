@@ -47,8 +47,12 @@ format: env
 bench: env
 	$(BIN)/python -m benchmarks.train
 	$(BIN)/python -m benchmarks.tracking
+	$(BIN)/python -m benchmarks.prediction
+	$(BIN)/python -m benchmarks.fits
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.step
+	$(BIN)/python -m benchmarks.sweep
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -6,6 +6,7 @@ The same command goes on with a sweep that was interrupted, and does nothing for
 import hashlib
 import itertools
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,16 +18,18 @@ from harness.config.load import flat
 from harness.config.schema import Config
 from harness.errors import HarnessError, reason
 from harness.material import Bench
-from harness.progress import Display
+from harness.progress import Display, duration
 from harness.run import train_run
+from harness.supervise import controller_is_gone
 from harness.sweeping.study import Combination, Result, Study, Trial, Verdict, combinations
 from harness.tracking.journal import Journal
 from harness.tracking.overview import BEST, save_view, was_deleted
 from harness.tracking.reconcile import reconcile, run_folders
+from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, open_writable_store
 from harness.tuning.loop import ENGINE
-from harness.work import Place
+from harness.work import Place, Report
 
 # overrides of one trial -> its configuration
 Compose = Callable[[Sequence[str]], Config]
@@ -58,21 +61,24 @@ def run_sweep(space: Space, compose: Compose, display: Display) -> SweepResult:
     with _parent(first, space, study, store) as parent:
         which = "" if study.total == len(done) or not done else f", {len(done)} of them done"
         display.say(f"sweep {parent.run_id}: {study.total} trials{which}, {space.said}")
-        short = short_names([axis.name for axis in space.axes])
+        started = time.monotonic()
 
         def objective(trial: Trial) -> Verdict:
-            overrides = words(space, trial.params)
-            varying = " ".join(f"{short[axis.name]}={axis.word(trial.params[axis.name])}" for axis in space.axes)
+            overrides, varying = words(space, trial.params), _varying(space, trial)
             display.say(f"trial {trial.number + 1} of {study.total}: {varying}")
             finished = _finished_value(store, parent.run_id, trial) if trial.attempt > 1 else None
             if finished is not None:  # its process died before it could tell
                 return Verdict(finished)
             place = Place(varying, overrides, parent.run_id, trial.number)
-            outcome = train_run(configs[overrides], bench, place, trial.report).outcome
+            outcome = train_run(configs[overrides], bench, place, _watched(trial.report)).outcome
             return Verdict(outcome.best.loss, outcome.pruned)
 
+        def tell(results: list[Result]) -> None:
+            seconds = (time.monotonic() - started) / (len(results) - len(done))
+            display.say(_so_far(space, results, study.total, seconds))
+
         try:
-            study.run(objective)
+            study.run(objective, tell)
         except KeyboardInterrupt:
             parent.finish("KILLED", "interrupted from the keyboard")
             display.say("the same command goes on with this sweep")
@@ -135,6 +141,34 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     return {name: end if ends.count(end) == 1 else name for name, end in zip(names, ends, strict=True)}
 
 
+def _watched(report: Report) -> Report:
+    """A trial goes no further than its next validation when nobody watches over it any more."""
+
+    def watched(step: int, loss: float) -> bool:
+        if controller_is_gone():
+            raise KeyboardInterrupt
+        return report(step, loss)
+
+    return watched
+
+
+def _varying(space: Space, trial: Trial) -> str:
+    """What tells a trial from the others."""
+    short = short_names([axis.name for axis in space.axes])
+    return " ".join(f"{short[axis.name]}={axis.word(trial.params[axis.name])}" for axis in space.axes)
+
+
+def _so_far(space: Space, results: Sequence[Result], total: int, trial_seconds: float) -> str:
+    said = [f"{len(results)} of {total} trials done"]
+    whole = [(result.value, result.trial) for result in results if result.value is not None and not result.pruned]
+    if whole:
+        value, best = min(whole, key=lambda each: each[0])
+        said.append(f"best {OBJECTIVE} {value:.4f} by {_varying(space, best)}")
+    if len(results) < total:
+        said.append(f"about {duration(trial_seconds * (total - len(results)))} left")
+    return ", ".join(said)
+
+
 def _checked(config: Config) -> Config:
     check_values(config)
     if config.train.resume is not False:
@@ -158,7 +192,7 @@ def _study(first: Config, space: Space, store: Store) -> Study:
 
 def _study_name(first: Config, space: Space, again: int) -> str:
     varied = {axis.name for axis in space.axes}
-    aside = {"sweep.trials", "sweep.retries"}  # more trials go on with the same study
+    aside = {"sweep.trials", "sweep.retries", "sweep.workers"}  # more trials go on with the same study
     fixed = {key: value for key, value in flat(first).items() if key not in varied | aside}
     data = Path(first.data.path).expanduser()
     files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(data.glob("*.jsonl"))}

@@ -117,6 +117,7 @@ class SweepConfig:
     sampler: Literal["auto", "grid", "random", "tpe"]
     pruner: Literal["none", "median", "halving", "hyperband"]
     retries: Annotated[int, Field(ge=0)]
+    workers: Annotated[int, Field(ge=0, le=1)]
     seed: Seed
 
 

@@ -119,8 +119,8 @@ class Study:
         """Of the trials that have ended."""
         return [self._result(trial) for trial in self._study.get_trials(states=_ENDED) if _SAME not in trial.user_attrs]
 
-    def run(self, objective: Objective) -> None:
-        """Try what is left, one trial after the other.
+    def run(self, objective: Objective, on_end: Callable[[list[Result]], None] = lambda results: None) -> None:
+        """Try what is left, one trial after the other, telling `on_end` all results so far after each.
 
         A trial that raises is told as failed, with the reason, and the next one begins. Ctrl-C ends this; the trial it
         struck is taken up by the next call, like one whose process died.
@@ -131,6 +131,7 @@ class Study:
             if taken is None:
                 return
             self._one(taken, objective)
+            on_end(self.results())
 
     def _take(self) -> optuna.trial.Trial | None:
         """The next trial, now this process's: one that another left, or a new one."""

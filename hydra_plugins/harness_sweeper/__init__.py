@@ -16,6 +16,7 @@ from harness.config.overrides import check_names
 from harness.config.schema import Config
 from harness.door import plainly
 from harness.errors import HarnessError
+from harness.supervise import supervise, worker_command
 
 
 @dataclass
@@ -44,6 +45,9 @@ class HarnessSweeper(Sweeper):
         space = read_space(self._params, arguments)
         if not space.axes:
             raise HarnessError("-m needs something to vary, such as lora.rank=4,8,16 or sweep=<a file in sweeps/>")
+
+        if self._compose(space.fixed).sweep.workers:
+            sys.exit(supervise(worker_command(sys.argv[1:])))
 
         from harness.models import blas  # noqa: F401  (loads OpenBLAS before anything imports mlx)
         from harness.progress import Display

@@ -1,12 +1,16 @@
 """A sweep as the same command again finds it: done, interrupted, or killed."""
 
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import mlx.core as mx
+import psutil
 import pytest
 
 from harness.config.axes import read_space
@@ -17,6 +21,7 @@ from harness.models.adapter import equal_weights
 from harness.progress import Display
 from harness.resume import STATE_FILE
 from harness.run import train_run
+from harness.supervise import supervise
 from harness.tracking.overview import get, trials
 from harness.tracking.store import Store, open_store
 from harness.trials import SweepResult, run_sweep
@@ -86,6 +91,7 @@ def test_an_interrupted_sweep_goes_on_in_the_trial_that_it_was_in_to_the_same_by
     resumed = sweep(RANKS, "name=disturbed")
     said = capsys.readouterr().err
     assert "2 trials, 1 of them done" in said and "after update 3" in said
+    assert "2 of 2 trials done, best valid/loss " in said
     assert _same(_weights(sweep_store, whole.sweep_id), _weights(sweep_store, resumed.sweep_id))
     assert sweep_store.client.get_run(resumed.sweep_id).info.status == "FINISHED"
 
@@ -93,7 +99,8 @@ def test_an_interrupted_sweep_goes_on_in_the_trial_that_it_was_in_to_the_same_by
 @pytest.mark.parametrize(("method", "step"), [("on_update", 1), ("on_update", 5), ("on_score", 6)])
 def test_a_killed_sweep_goes_on_with_every_trial_once(method: str, step: int, tmp_path: Path) -> None:
     """Killed before the first checkpoint, after one, and with the last written but the study not told."""
-    words = [*QUICK, RANKS, "generate.prompts=[]", f"tracking.uri=sqlite:///{tmp_path / 'mlflow.db'}"]
+    uri = f"tracking.uri=sqlite:///{tmp_path / 'mlflow.db'}"
+    words = [*QUICK, RANKS, "generate.prompts=[]", uri, "sweep.workers=0"]
     code = f"""
 import os, signal, sys
 import harness.models
@@ -118,6 +125,70 @@ main()
     assert sorted(run.info.run_name for run in finished) == ["rank=4", "rank=8"]
     assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}, "what was given up is closed"
     assert len(runs) == (4 if step == 1 else 3), "before its first checkpoint a trial begins anew"
+
+
+@contextmanager
+def _under_way(home: Path) -> Iterator[tuple["subprocess.Popen[str]", psutil.Process]]:
+    """A sweep whose first trial has a checkpoint: the process that watches, and the one that trains."""
+    long = ["train.iters=150", "train.warmup=0", "generate.prompts=[]"]
+    command = [sys.executable, "-m", "harness.train", "-m", *QUICK, *long, RANKS]
+    command.append(f"tracking.uri=sqlite:///{home / 'mlflow.db'}")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=home, stdout=pipe, stderr=pipe, text=True) as watching:
+        deadline = time.monotonic() + 60
+        while not list(home.glob("runs/*/adapters/0000003_adapters.safetensors")):
+            assert watching.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        (training,) = psutil.Process(watching.pid).children()
+        try:
+            yield watching, training
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                training.kill()
+            watching.kill()
+
+
+def _finished(home: Path) -> list[str]:
+    """The finished trials by name."""
+    store = open_store(TrackingConfig(uri=f"sqlite:///{home / 'mlflow.db'}"))
+    found = store.client.search_runs([store.experiment_id("poems")], "tags.kind = 'trial'")
+    return sorted(run.info.run_name for run in found if run.info.status == "FINISHED")
+
+
+def test_a_worker_that_is_killed_is_named_and_its_trial_taken_up_again(tmp_path: Path) -> None:
+    with _under_way(tmp_path) as (watching, training):
+        training.kill()
+        _, said = watching.communicate(timeout=120)
+        assert watching.returncode == 0, said
+    assert "ended by SIGKILL (perhaps for want of memory); its trial is taken up again" in said
+    assert "going on with run " in said and _finished(tmp_path) == ["rank=4", "rank=8"]
+
+
+def test_a_worker_stops_when_nobody_watches_over_it_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    with _under_way(tmp_path) as (watching, training):
+        watching.kill()
+        training.wait(timeout=60)
+        assert len(_finished(tmp_path)) < 2
+        done = subprocess.run(watching.args, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert _finished(tmp_path) == ["rank=4", "rank=8"]
+
+
+def test_ctrl_c_reaches_the_worker_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    with _under_way(tmp_path) as (watching, training):
+        watching.send_signal(signal.SIGINT)
+        _, said = watching.communicate(timeout=60)
+        assert watching.returncode == 130 and not training.is_running()
+    assert "the same command goes on with this sweep" in said and "Traceback" not in said
+    store = open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}"))
+    runs = store.client.search_runs([store.experiment_id("poems")])
+    assert {run.info.status for run in runs} == {"KILLED"} and len(runs) == 2
+
+
+def test_a_worker_that_dies_again_and_again_as_it_begins_is_given_up() -> None:
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGABRT)"
+    with pytest.raises(HarnessError, match="ended by SIGABRT 3 times as it began"):
+        supervise([sys.executable, "-c", code])
 
 
 def test_a_run_that_finished_as_its_process_died_is_not_trained_again(

@@ -25,7 +25,8 @@ LAYERS = Range("lora.num_layers", 2, 4, log=False, whole=True)
 
 
 def _search(**values: Any) -> SweepConfig:
-    return SweepConfig(**({"trials": None, "sampler": "auto", "pruner": "none", "retries": 1, "seed": 0} | values))
+    usual = {"trials": None, "sampler": "auto", "pruner": "none", "retries": 1, "workers": 0, "seed": 0}
+    return SweepConfig(**(usual | values))
 
 
 def _study(folder: Path, *axes: Axis | Range, **search: Any) -> Study:
