@@ -1,5 +1,6 @@
 """Everything that a run starts from, checked before it begins."""
 
+import atexit
 import gc
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class Bench:
         self._splits: dict[Hashable, Split] = {}
         gc.collect()
         gc.freeze()  # the libraries' million objects: a collection between phases takes a hundredth of the time
+        atexit.register(gc.unfreeze)  # or connections would not be closed
         display.say(blas.describe())
 
     def base(self, config: ModelConfig) -> Base:

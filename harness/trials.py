@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.config.axes import Space, check_search, ends
+from harness.config.axes import Range, Space, check_search, ends
 from harness.config.checks import check_values
 from harness.config.load import flat
 from harness.config.schema import Config
@@ -116,7 +116,12 @@ class _Configs:
             if axis.name.startswith(("sweep.", "tracking.")) or axis.name == "name":
                 raise HarnessError(f"{axis.name} must be the same for all trials of a sweep; give it one value")
         lowest: Combination = {axis.name: ends(axis)[0] for axis in space.axes}
-        first = self[words(space, lowest)]
+        try:
+            first = self[words(space, lowest)]
+        except HarnessError as error:
+            parts = [axis for axis in space.axes if isinstance(axis, Range) and not axis.whole]
+            hints = [f"; try {axis.name}=int(interval(…))" for axis in parts if str(error).startswith(f"{axis.name} ")]
+            raise HarnessError(f"{error}{''.join(hints)}") from error
         check_search(space, first.sweep)
         if first.sweep.trials is None:
             tried = combinations(space.lists)
