@@ -36,9 +36,9 @@ class Bench:
         self._config: ModelConfig | None = None
         self._base: Base | None = None
         self._splits: dict[Hashable, Split] = {}
-        gc.collect()
-        gc.freeze()  # the libraries' million objects: a collection between phases takes a hundredth of the time
-        atexit.register(gc.unfreeze)  # or connections would not be closed
+        if not gc.get_freeze_count():
+            gc.freeze()  # the libraries' million objects: a collection between phases takes a hundredth of the time
+            atexit.register(gc.unfreeze)  # or connections would not be closed
         display.say(blas.describe())
 
     def base(self, config: ModelConfig) -> Base:
