@@ -137,7 +137,7 @@ def train(
                 _check_finite(score.loss, f"the validation loss after update {step}")
                 best = course.best.step == 0 or score.loss < course.best.loss
                 course = meter.after(course, score, best=best)
-                pruned = stop(score)
+                pruned = stop(score) and step < updates  # else it is whole
                 save = save or best or pruned or _out_of_patience(course, settings)
                 watcher.on_score(score, capture(model, optimizer, course) if save else None, best=best)
         model.eval()

@@ -239,6 +239,13 @@ def test_a_pruned_run_ends_at_its_validation_and_can_be_gone_on_with(sweep_store
     assert get(sweep_store, pruned.run_id).status == "FINISHED"
 
 
+def test_a_run_that_has_fallen_behind_at_its_last_update_is_whole(sweep_store: Store) -> None:
+    bench = Bench(sweep_store, Display())
+    done = train_run(compose_config(*QUICK, "name=behind"), bench, Place(), lambda step, loss: step == 6)
+    assert not done.outcome.pruned and get(sweep_store, done.run_id).status == "FINISHED"
+    assert (done.folder / "samples.jsonl").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
