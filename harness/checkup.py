@@ -85,8 +85,8 @@ def check_up(config: Config) -> None:
             _line("need", line)
         display.say(f"reading the weights of {material.base.path}")
         with shortage_said(plan):
-            material.base.materialize()
             engine = prepare_engine(config, material, cut, bench)
+            material.base.materialize(engine.at)
     _line("engine", _said(engine, material.base.num_blocks))
     if updates:
         with shortage_said(plan):

@@ -55,6 +55,11 @@ def prepare_engine(config: Config, material: Material, cut: tuple[int, str], ben
         if narrow and (not on_targets or (differs := _disagreement(material, Engine(0, True, True), bench))):
             narrow = False
             display.say(f"the last block is computed for all positions: {differs}")
+        left = Engine(at, on_targets, narrow, chunk)
+        if (at or on_targets) and (
+            differs := _disagreement(material, left, bench)
+        ):  # each agrees alone, but not together
+            at, on_targets, narrow, chunk, why_not = 0, False, False, None, differs
     if at == 0:
         display.say(f"all blocks are computed in every step: {why_not}")
         return Engine(0, on_targets, narrow, chunk)
@@ -78,6 +83,11 @@ def _disagreement(material: Material, engine: Engine, bench: Bench) -> str | Non
     left_out = (engine.at, engine.on_targets, engine.narrow, engine.chunk)
     key = (material.base.revision, left_out, spec.fine_tune_type, tuple(spec.keys))
     if key not in bench.verdicts:
-        rows, below = checked_rows(material.train.rows), first_adapted(material.base.model, spec)
-        bench.verdicts[key] = disagreement(material.base.model, engine, rows, lambda: _release(material.base, below))
+        base, rows = material.base, checked_rows(material.train.rows)
+
+        def release() -> None:
+            if engine.at:  # else a step needs all weights: they are read once, and stay
+                _release(base, engine.at)
+
+        bench.verdicts[key] = disagreement(base.model, engine, rows, release)
     return bench.verdicts[key]

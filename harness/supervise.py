@@ -17,7 +17,10 @@ _AT_ONCE_SECONDS = 3.0  # too short to have begun a trial
 _TIMES = 3
 
 # what systems say when a process is killed for what it took
-_LIKELY = {signal.SIGKILL: "perhaps for want of memory", signal.SIGSEGV: "MLX on the CPU does when memory is short"}
+_LIKELY = {
+    signal.SIGKILL: "perhaps for want of memory",
+    signal.SIGSEGV: "so MLX's CPU backend ends when memory is short",
+}
 
 
 def worker_command(words: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ from harness.config.schema import Config
 from harness.errors import HarnessError, reason
 from harness.material import Bench
 from harness.progress import Display, duration
+from harness.references import find_adapter
 from harness.run import train_run
 from harness.supervise import controller_is_gone
 from harness.sweeping.study import Combination, Result, Study, Trial, Verdict, combinations
@@ -53,9 +54,9 @@ def run_sweep(space: Space, compose: Compose, display: Display) -> SweepResult:
     first = configs.check()
     bench = Bench(open_writable_store(first.tracking), display)
     store = bench.store
-    study = _study(first, space, store)
+    study = _study(first, space, bench)
     done = study.results()
-    if study.parent is not None and len(done) == study.total:
+    if study.parent is not None and len(done) >= study.total:
         display.say(_done(study, done))
         return SweepResult(study.parent, done)
     with _parent(first, space, study, store) as parent:
@@ -181,27 +182,36 @@ def _checked(config: Config) -> Config:
     return config
 
 
-def _study(first: Config, space: Space, store: Store) -> Study:
+def _study(first: Config, space: Space, bench: Bench) -> Study:
     """The study of this command, found again by all that determines its values.
 
     A new one if its run was deleted in MLflow, or if all its trials failed.
     """
+    store, beginning = bench.store, _beginning(first, bench)
     for again in itertools.count():
-        study = Study(_study_name(first, space, again), store.studies, space, first.sweep)
+        study = Study(_study_name(first, space, [again, *beginning]), store.studies, space, first.sweep)
         results = study.results()
-        failed = len(results) == study.total and all(result.failure is not None for result in results)
+        failed = len(results) >= study.total and all(result.failure is not None for result in results)
         if study.parent is None or not (failed or was_deleted(store, study.parent)):
             return study
     raise AssertionError("counting has no end")
 
 
-def _study_name(first: Config, space: Space, again: int) -> str:
+def _beginning(first: Config, bench: Bench) -> list[str]:
+    """What the names of the base and of the adapter to start from lead to now."""
+    init = first.train.init_adapter
+    start = None if init is None else find_adapter(init, lambda: bench.store).weights
+    revision = bench.base(first.model).revision
+    return [revision] if start is None else [revision, hashlib.sha256(start.read_bytes()).hexdigest()]
+
+
+def _study_name(first: Config, space: Space, more: list[object]) -> str:
     varied = {axis.name for axis in space.axes}
     aside = {"sweep.trials", "sweep.retries", "sweep.workers"}  # more trials go on with the same study
     fixed = {key: value for key, value in flat(first).items() if key not in varied | aside}
     data = Path(first.data.path).expanduser()
     files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(data.glob("*.jsonl"))}
-    parts = [ENGINE, again, [axis.said for axis in space.axes], fixed, files]
+    parts = [ENGINE, *more, [axis.said for axis in space.axes], fixed, files]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -248,7 +258,8 @@ def _finish(parent: TrackedRun, results: Sequence[Result]) -> None:
     values = [result.value for result in results if result.value is not None and not result.pruned]
     failures = [result.failure for result in results if result.failure is not None]
     if not values:
-        parent.finish("FAILED", f"all {len(failures)} trials failed; the first: {failures[0]}")
+        first = f"; the first failure: {failures[0]}" if failures else ""
+        parent.finish("FAILED", f"none of {len(results)} trials has a value to its end{first}")
         return
     pruned = float(sum(result.pruned for result in results))
     told = {BEST: min(values), "sweep/failed_trials": float(len(failures)), "sweep/pruned_trials": pruned}

@@ -28,6 +28,7 @@ from harness.run import FinishedRun, train_run
 from harness.tracking.store import Store, open_store
 from harness.trunks import Trunks
 from harness.tuning import engine, hidden
+from harness.tuning.engine import Engine
 from harness.tuning.hidden import HiddenRows, compute_hidden
 from harness.watch import RunWatcher
 from harness.work import Place
@@ -176,6 +177,17 @@ def test_training_takes_the_same_memory_whether_the_frozen_blocks_were_computed_
     assert second.outcome.peak_gb == pytest.approx(first.outcome.peak_gb, rel=0.02)
 
 
+def test_what_agrees_alone_but_not_together_is_computed(
+    bench: Bench, quick_config: Quick, few_rows: str, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def together(model: object, engine: Engine, *_: object) -> str | None:
+        return "the loss differs by 1 of 2" if engine.at and engine.on_targets else None
+
+    monkeypatch.setattr(harness.engines, "disagreement", together)
+    _run(bench, quick_config(few_rows, "generate.prompts=[]"))
+    assert "all blocks are computed in every step: the loss differs by 1 of 2" in capsys.readouterr().err
+
+
 def test_an_interrupted_run_goes_on_to_the_same_bytes(
     bench: Bench, fresh: Callable[[], Bench], quick_config: Quick, few_rows: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,6 +328,7 @@ from harness.config.schema import ModelConfig
 from harness.data.dataset import load_split
 from harness.models.base import open_base
 from harness.tuning import engine, hidden
+from harness.tuning.engine import Engine
 one = hidden._through_block
 def told(model, block, *args):
     print(block)
