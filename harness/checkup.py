@@ -50,6 +50,8 @@ class Timing:
     def on_validating(self, done: int, total: int) -> None:
         self.display.validating(done, total)
 
+    def on_interrupt(self, state: Any) -> None: ...
+
     def on_score(self, score: Score, state: Any, *, best: bool) -> None:
         self.start = self.start or score
         self.ends.append(time.perf_counter())

@@ -14,12 +14,9 @@ import hydra
 from harness.config.load import from_hydra
 from harness.config.overrides import prepare
 from harness.config.paths import CONF
-from harness.errors import HarnessError, reason
+from harness.errors import INTERRUPTED, HarnessError, reason
 
 Command = TypeVar("Command")
-
-# what shells give a process that SIGINT ended
-INTERRUPTED = 130
 
 
 def hydra_door(task: Callable[[Command], None], command: type[Command], config_name: str) -> None:

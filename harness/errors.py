@@ -1,5 +1,8 @@
 """The one exception that users are meant to read, and how any is said in a line."""
 
+# the exit code that shells give a process that SIGINT ended
+INTERRUPTED = 130
+
 
 class HarnessError(Exception):
     """Something the user can mend. The message is one line: the rule, the value, the next step."""

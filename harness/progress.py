@@ -4,6 +4,7 @@ Knows nothing of where the numbers come from.
 """
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+DRAWN = "HARNESS_DRAWN"  # set where another process draws how far the run has come
 _LINE_EVERY_SECONDS = 10.0
 
 
@@ -19,6 +21,7 @@ class Display:
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
+        self._drawn = DRAWN in os.environ
         self._progress: Progress | None = None
         self._total = 0
         self._started = self._last_line = 0.0
@@ -90,7 +93,7 @@ class Display:
                 self._shown[key] = f"{value:.{digits}f}"
         if self._progress is not None:
             self._progress.update(self._task, completed=step, shown=dict(self._shown))
-        elif valid is not None or time.monotonic() - self._last_line > _LINE_EVERY_SECONDS:
+        elif not self._drawn and (valid is not None or time.monotonic() - self._last_line > _LINE_EVERY_SECONDS):
             self._line(step)
 
     def validating(self, done: int, total: int) -> None:

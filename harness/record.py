@@ -21,7 +21,8 @@ class EventLog:
         self.path = path
 
     def write(self, event: str, **fields: Any) -> None:
-        append_json(self.path, {"time": round(time.time(), 3), "event": event, **fields})
+        """One event, now; or `time` of another."""
+        append_json(self.path, {"time": round(time.time(), 3), "event": event} | fields)
 
     def read(self) -> list[dict[str, Any]]:
         """The events so far."""

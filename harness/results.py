@@ -73,7 +73,8 @@ def log_end(
     watcher: RunWatcher,
     samples: list[Sample],
     plan: MemoryPlan,
-) -> None:
+) -> dict[str, float]:
+    """Tell MLflow and write the report; returns what the run measured, by the metric's name."""
     totals = work.totals | {
         BEST: outcome.best.loss,
         "valid/best_step": float(outcome.best.step),
@@ -109,3 +110,4 @@ def log_end(
     work.log.write("ended", status="PRUNED" if outcome.pruned else "FINISHED", **totals)
     for file in ("loss.png", "report.json", "log.jsonl"):
         work.run.artifact(file)
+    return totals

@@ -53,7 +53,7 @@ def find_unfinished(config: Config, store: Store, parts: Parts, sweep: str | Non
 
 def _newest(experiment: str, store: Store, parts: Parts, sweep: str | None) -> Path | None:
     for folder in reversed(run_folders(store)):
-        if not (folder / STATE_FILE).exists() or identity_of(_parts(folder)) != identity_of(parts):
+        if not (folder / STATE_FILE).exists() or identity_of(read_parts(folder)) != identity_of(parts):
             continue
         journal = Journal(folder)
         if journal.begun is None or sweep not in (None, journal.begun["parent"]):
@@ -73,14 +73,15 @@ def _refuse_other(run_id: str, folder: Path, store: Store, parts: Parts) -> None
         )
     if was_deleted(store, journal.run_id):
         raise HarnessError(f"train.resume={run_id} names a run that was deleted in MLflow; restore it there first")
-    there = _parts(folder)
+    there = read_parts(folder)
     if identity_of(there) != identity_of(parts):
         raise HarnessError(f"train.resume={run_id} is another run: {differences(there, parts)}")
     if not (folder / STATE_FILE).exists():
         raise HarnessError(f"train.resume={run_id} was stopped before its first checkpoint; start it anew")
 
 
-def _parts(folder: Path) -> Parts:
+def read_parts(folder: Path) -> Parts:
+    """What determined the weights of a folder's run (see identity.py)."""
     return dict(json.loads((folder / PARTS_FILE).read_text("utf-8")))
 
 

@@ -23,6 +23,8 @@ from harness.engines import planned_cut, prepare_engine
 from harness.errors import HarnessError, WriteError, reason
 from harness.files import write_json, write_text
 from harness.identity import identity_of
+from harness.inherit import LOG_FILE, Source, find_source, take_over, taken_outcome
+from harness.interrupt import gentle_interrupt
 from harness.material import Bench, gather
 from harness.models.adapter import (
     adapter_weights,
@@ -42,7 +44,7 @@ from harness.tracking.runs import TrackedRun
 from harness.tuning.loop import Outcome, train
 from harness.tuning.memory import shape_of
 from harness.watch import RUN_CONFIG, RunWatcher
-from harness.work import Place, Report, Work
+from harness.work import Contact, Place, Work
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,13 @@ class FinishedRun:
     run_id: str
     folder: Path
     outcome: Outcome
+    totals: dict[str, float]
 
 
-def train_run(config: Config, bench: Bench, place: Place, report: Report = lambda step, loss: False) -> FinishedRun:
+def train_run(config: Config, bench: Bench, place: Place, contact: Contact = Contact()) -> FinishedRun:  # noqa: B008
     """Check, train, sample, record; or go on with a run that was interrupted, as train.resume says.
 
-    `report` is told each validation's update and loss, and says whether the run is to end there.
+    A trial of a sweep takes over what another run has done of it.
 
     Raises:
         HarnessError: for what the user can mend; the MLflow run, if it had begun, then says FAILED and why.
@@ -74,23 +77,28 @@ def train_run(config: Config, bench: Bench, place: Place, report: Report = lambd
                 run.finish("FAILED", reason(error))
         raise
     former = find_unfinished(config, bench.store, material.parts, place.sweep)
-    identity = {"identity": identity_of(material.parts)}
-    with TrackedRun.go_on(bench.store, former.folder) if former else start(identity) as run:
-        work = Work(config, material, run, EventLog(run.folder / "log.jsonl"), name, bench, report)
+    source = None
+    if former is None and place.sweep is not None:
+        anywhere = config.sweep.reuse == "store"
+        source = find_source(config, material, bench.store, sweep=place.sweep, anywhere=anywhere)
+    tags = {"identity": identity_of(material.parts)} | (source.tags if source else {})
+    with TrackedRun.go_on(bench.store, former.folder) if former else start(tags) as run:
+        work = Work(config, material, run, EventLog(run.folder / LOG_FILE), name, bench, contact)
+        contact.began(run.run_id)
         with _status_kept(work, place):
-            outcome = _phases(work, place, former)
+            outcome, totals = _phases(work, place, former, source)
             if outcome.pruned:
                 _end(work, "KILLED", f"{PRUNED} after update {outcome.updates}")
             else:
                 _end(work, "FINISHED")
-        if not outcome.pruned:
+        if not outcome.pruned and not place.keep_state:
             (run.folder / STATE_FILE).unlink(missing_ok=True)  # finished: nothing is left to go on with
     bench.display.say(
         f"{name}: {OBJECTIVE} {outcome.start.loss:.4f} → {outcome.best.loss:.4f}, "
         f"perplexity {outcome.best.perplexity:.1f}, after {outcome.best.step} updates; "
         f"{duration(outcome.train_seconds)}, {outcome.peak_gb:.2f} GB; run {run.run_id}"
     )
-    return FinishedRun(run.run_id, run.folder, outcome)
+    return FinishedRun(run.run_id, run.folder, outcome, totals)
 
 
 def _name(config: Config) -> str:
@@ -143,8 +151,10 @@ def _as_typed(place: Place) -> list[str]:
     return [as_typed(word) for word in place.overrides if not word.startswith("train.resume=")]
 
 
-def _phases(work: Work, place: Place, former: Unfinished | None) -> Outcome:
-    """The phases of a run; each lets go of what the next does not need."""
+def _phases(
+    work: Work, place: Place, former: Unfinished | None, source: Source | None
+) -> tuple[Outcome, dict[str, float]]:
+    """The phases of a run; each lets go of what the next does not need. Returns also what it measured, by metric."""
     material = work.material
     watcher = RunWatcher(
         work.config,
@@ -154,20 +164,29 @@ def _phases(work: Work, place: Place, former: Unfinished | None) -> Outcome:
         log=work.log,
         display=work.display,
         lineage=_lineage(work, place),
+        trials_left=place.left,
     )
     if former is None:
         _log_beginning(work, place)
-    else:
+    if former is not None:
         clean(work.folder)
         watcher.go_on(former.course)
         work.display.say(f"going on with run {work.run.run_id} after update {former.course.step}")
-    outcome, plan = _train(work, watcher, former)
+    elif source is not None:
+        work.display.say(source.said)
+        former = Unfinished(work.folder, take_over(source, work.run, work.log))
+        watcher.go_on(former.course)
+        for score in watcher.scores:
+            work.stop(score)  # told, not asked: it was paid for elsewhere
+    if former is not None and source is not None and source.whole:
+        outcome, plan = taken_outcome(former.course), MemoryPlan({}, [])
+    else:
+        outcome, plan = _train(work, watcher, former)
     begin_phase()
     adapter = best_adapter(work)
     test = None if outcome.pruned else score_test(work, adapter, outcome)
     samples = [] if outcome.pruned else write_samples(work, adapter, outcome)
-    log_end(work, outcome, test, watcher, samples, plan)
-    return outcome
+    return outcome, log_end(work, outcome, test, watcher, samples, plan)
 
 
 def _train(work: Work, watcher: RunWatcher, former: Unfinished | None) -> tuple[Outcome, MemoryPlan]:
@@ -196,7 +215,19 @@ def _train(work: Work, watcher: RunWatcher, former: Unfinished | None) -> tuple[
         with display.updates(updates, work.name), shortage_said(plan):
             # no name for the state: its arrays are to go once they are put back
             state = former.state if former else lambda: None
-            outcome = train(model, *splits, settings, watcher, resume=state(), engine=engine, stop=work.stop)
+            with gentle_interrupt(display.say) as asked:
+                outcome = train(
+                    model,
+                    *splits,
+                    settings,
+                    watcher,
+                    resume=state(),
+                    engine=engine,
+                    stop=work.stop,
+                    interrupted=lambda: asked() or work.contact.leave(),
+                )
+            if asked():  # too late for the loop
+                raise KeyboardInterrupt
     if outcome.pruned:
         display.say(f"pruned after update {outcome.updates}: others were better there")
     elif outcome.updates < updates:

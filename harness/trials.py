@@ -1,36 +1,44 @@
 """A sweep's runs: a parent run in MLflow, and under it one training run for each trial of a study.
 
-The same command goes on with a sweep that was interrupted, and does nothing for one that is done.
+The same command goes on with a sweep that was interrupted, joins one that others work on, and does nothing for one
+that is done.
 """
 
 import hashlib
 import itertools
 import json
+import math
+import shlex
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.config.axes import Range, Space, check_search, ends
-from harness.config.checks import check_values
+from harness.board import Row, Teller
+from harness.budget import Budget, drop_losers
+from harness.config.axes import Combination, Range, Space, as_combination, check_search, ends, with_rules
+from harness.config.checks import check_values, total_updates
 from harness.config.load import flat
 from harness.config.schema import Config
 from harness.errors import HarnessError, reason
 from harness.material import Bench
+from harness.noise import REPEATED, Repeats
 from harness.progress import Display, duration
 from harness.references import find_adapter
 from harness.run import train_run
-from harness.supervise import controller_is_gone
-from harness.sweeping.study import Combination, Result, Study, Trial, Verdict, combinations
+from harness.sweeping.death import Death, controller_is_gone
+from harness.sweeping.storage import open_studies
+from harness.sweeping.study import Pace, Result, Study, Trial, Verdict, best_results
 from harness.tracking.journal import Journal
-from harness.tracking.overview import BEST, save_view, was_deleted
-from harness.tracking.reconcile import reconcile, run_folders
+from harness.tracking.overview import close_directly, save_view, scored_runs, was_deleted
+from harness.tracking.reconcile import reconcile
 from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, open_writable_store
 from harness.tuning.loop import ENGINE
-from harness.work import Place, Report
+from harness.work import Contact, Place
 
 # overrides of one trial -> its configuration
 Compose = Callable[[Sequence[str]], Config]
@@ -44,7 +52,25 @@ class SweepResult:
     results: list[Result]
 
 
-def run_sweep(space: Space, compose: Compose, display: Display) -> SweepResult:
+@dataclass(frozen=True)
+class Worker:
+    """The process of a sweep that this is: the first of its command (of several), and how the one before it ended.
+
+    `command`: the words that make the same sweep again.
+    """
+
+    index: int = 0
+    death: Death | None = None
+    watched: bool = False
+    command: list[str] = field(default_factory=list)
+    teller: Teller = field(default_factory=Teller)
+
+    @property
+    def typed(self) -> str:
+        return shlex.join(["python", "-m", "harness.train", *self.command])
+
+
+def run_sweep(space: Space, compose: Compose, display: Display, worker: Worker | None = None) -> SweepResult:
     """Check what varies, then train the trials that are left, one after the other.
 
     Raises:
@@ -53,51 +79,15 @@ def run_sweep(space: Space, compose: Compose, display: Display) -> SweepResult:
     configs = _Configs(space, compose)
     first = configs.check()
     bench = Bench(open_writable_store(first.tracking), display)
-    store = bench.store
-    study = _study(first, space, bench)
-    done = study.results()
-    if study.parent is not None and len(done) >= study.total:
-        display.say(_done(study, done))
-        return SweepResult(study.parent, done)
-    with _parent(first, space, study, store) as parent:
-        which = "" if study.total == len(done) or not done else f", {len(done)} of them done"
-        display.say(f"sweep {parent.run_id}: {study.total} trials{which}, {space.said}")
-        started = time.monotonic()
-
-        def objective(trial: Trial) -> Verdict:
-            overrides, varying = words(space, trial.params), _varying(space, trial)
-            display.say(f"trial {trial.number + 1} of {study.total}: {varying}")
-            finished = _finished_value(store, parent.run_id, trial) if trial.attempt > 1 else None
-            if finished is not None:  # its process died before it could tell
-                return Verdict(finished)
-            place = Place(varying, overrides, parent.run_id, trial.number)
-            outcome = train_run(configs[overrides], bench, place, _watched(trial.report)).outcome
-            return Verdict(outcome.best.loss, outcome.pruned)
-
-        def tell(results: list[Result]) -> None:
-            seconds = (time.monotonic() - started) / (len(results) - len(done))
-            display.say(_so_far(space, results, study.total, seconds))
-
-        try:
-            study.run(objective, tell)
-        except KeyboardInterrupt:
-            parent.finish("KILLED", "interrupted from the keyboard")
-            display.say("the same command goes on with this sweep")
-            raise
-        except BaseException as error:
-            parent.finish("FAILED", reason(error))
-            raise
-        results = study.results()
-        _finish(parent, results)
-    _send_rest(store, parent.run_id, display)
-    return SweepResult(parent.run_id, results)
+    sweep = _Sweep(configs, first, bench, worker or Worker())
+    return sweep.run()
 
 
 class _Configs:
-    """The configurations of trials, each composed once."""
+    """The configurations of trials, each composed once. `space`: with its rules, once it is checked."""
 
     def __init__(self, space: Space, compose: Compose) -> None:
-        self._space, self._compose = space, compose
+        self.space, self._compose = space, compose
         self._found: dict[tuple[str, ...], Config] = {}
 
     def __getitem__(self, overrides: Sequence[str]) -> Config:
@@ -112,67 +102,40 @@ class _Configs:
         Raises:
             HarnessError: for the first that cannot work.
         """
-        space = self._space
+        space = self.space
         for axis in space.axes:
             if axis.name.startswith(("sweep.", "tracking.")) or axis.name == "name":
                 raise HarnessError(f"{axis.name} must be the same for all trials of a sweep; give it one value")
         lowest: Combination = {axis.name: ends(axis)[0] for axis in space.axes}
         try:
-            first = self[words(space, lowest)]
+            first = self[space.words(lowest)]
         except HarnessError as error:
             parts = [axis for axis in space.axes if isinstance(axis, Range) and not axis.whole]
             hints = [f"; try {axis.name}=int(interval(…))" for axis in parts if str(error).startswith(f"{axis.name} ")]
             raise HarnessError(f"{error}{''.join(hints)}") from error
         check_search(space, first.sweep)
+        if first.sweep.repeats and "train.seed" in lowest:
+            raise HarnessError("sweep.repeats tries other seeds by itself; take train.seed out of what varies")
+        if first.sweep.metric == "test/loss" and not first.train.test:
+            raise HarnessError("sweep.metric=test/loss needs a test score of every trial; set train.test=true")
+        # what is not varied keeps the value of the configuration, whatever varies beside it
+        self.space = with_rules(space, self._compose(space.fixed))
         if first.sweep.trials is None:
-            tried = combinations(space.lists)
+            tried = self.space.combinations()
         else:
             tried = iter([lowest | {axis.name: value} for axis in space.axes for value in ends(axis)])
-        for config in (self[words(space, combination)] for combination in tried):
+        none = True
+        for config in (self[self.space.words(combination)] for combination in tried):
+            none = False
             if (config.name, config.tracking) != (first.name, first.tracking):
                 raise HarnessError(
                     "name and tracking.* must be the same for all trials of a sweep; take them out of it"
                 )
+        if none:
+            raise HarnessError(
+                f"no combination meets {' and '.join(first.sweep.constraints)}; loosen sweep.constraints"
+            )
         return first
-
-
-def words(space: Space, combination: Combination) -> list[str]:
-    """The command-line overrides of one combination."""
-    return [*space.fixed, *(f"{axis.name}={axis.word(combination[axis.name])}" for axis in space.axes)]
-
-
-def short_names(names: Sequence[str]) -> dict[str, str]:
-    """lora.rank is rank, as long as no other name ends so."""
-    ends = [name.rsplit(".", 1)[-1] for name in names]
-    return {name: end if ends.count(end) == 1 else name for name, end in zip(names, ends, strict=True)}
-
-
-def _watched(report: Report) -> Report:
-    """A trial goes no further than its next validation when nobody watches over it any more."""
-
-    def watched(step: int, loss: float) -> bool:
-        if controller_is_gone():
-            raise KeyboardInterrupt
-        return report(step, loss)
-
-    return watched
-
-
-def _varying(space: Space, trial: Trial) -> str:
-    """What tells a trial from the others."""
-    short = short_names([axis.name for axis in space.axes])
-    return " ".join(f"{short[axis.name]}={axis.word(trial.params[axis.name])}" for axis in space.axes)
-
-
-def _so_far(space: Space, results: Sequence[Result], total: int, trial_seconds: float) -> str:
-    said = [f"{len(results)} of {total} trials done"]
-    whole = [(result.value, result.trial) for result in results if result.value is not None and not result.pruned]
-    if whole:
-        value, best = min(whole, key=lambda each: each[0])
-        said.append(f"best {OBJECTIVE} {value:.4f} by {_varying(space, best)}")
-    if len(results) < total:
-        said.append(f"about {duration(trial_seconds * (total - len(results)))} left")
-    return ", ".join(said)
 
 
 def _checked(config: Config) -> Config:
@@ -182,19 +145,288 @@ def _checked(config: Config) -> Config:
     return config
 
 
-def _study(first: Config, space: Space, bench: Bench) -> Study:
-    """The study of this command, found again by all that determines its values.
+class _Sweep:
+    """One process's part in a sweep."""
 
-    A new one if its run was deleted in MLflow, or if all its trials failed.
-    """
-    store, beginning = bench.store, _beginning(first, bench)
-    for again in itertools.count():
-        study = Study(_study_name(first, space, [again, *beginning]), store.studies, space, first.sweep)
-        results = study.results()
-        failed = len(results) >= study.total and all(result.failure is not None for result in results)
-        if study.parent is None or not (failed or was_deleted(store, study.parent)):
-            return study
-    raise AssertionError("counting has no end")
+    def __init__(self, configs: _Configs, first: Config, bench: Bench, worker: Worker) -> None:
+        self._configs, self._first, self._bench, self._worker = configs, first, bench, worker
+        self._space, self._store, self._display = configs.space, bench.store, bench.display
+        self._studies = open_studies(first.sweep.storage, self._store.studies)
+        self._beginning = _beginning(first, bench)
+        rows = len(bench.split(first, "train").rows)
+        each, updates = math.gcd(first.train.steps_per_eval, first.train.save_every), total_updates(first.train, rows)
+        self._pace = Pace(min(each, max(updates, 1)), updates)
+        self._study = self._find_study()
+
+    def run(self) -> SweepResult:
+        study, display = self._study, self._display
+        if self._worker.index == 0 and self._worker.death is None:
+            study.unstop()
+        done = study.results()
+        if study.parent is not None and len(done) >= study.total and self._is_closed(study.parent):
+            display.say(_done(study, done))
+            self._tell(done)
+            return SweepResult(study.parent, done)
+        with self._parent() as parent:
+            which = "" if study.total == len(done) or not done else f", {len(done)} of them done"
+            sweep_id = self._sweep_id
+            display.say(f"sweep {sweep_id}: {study.total} trials{which}, {self._space.said}")
+            try:
+                left_early = self._work()
+            except KeyboardInterrupt:
+                if parent is not None:
+                    why = "stopped by harness.sweep" if study.stopped else "interrupted from the keyboard"
+                    parent.finish("KILLED", why)
+                if not study.stopped:
+                    display.say(f"go on with the same command: {self._worker.typed}")
+                    raise
+                left_early = "stopped by harness.sweep"
+            except BaseException as error:
+                if parent is not None:
+                    parent.finish("FAILED", reason(error))
+                raise
+            results = study.results()
+            if left_early is None:
+                self._close(parent, results)
+            else:
+                display.say(
+                    f"{left_early}: {len(results)} of {study.total} trials done; go on with the same command: {self._worker.typed}"
+                )
+                if parent is not None:
+                    parent.finish("KILLED", left_early)
+        _send_rest(self._store, sweep_id, display)
+        return SweepResult(sweep_id, results)
+
+    @property
+    def _sweep_id(self) -> str:
+        assert self._study.parent is not None, "_parent comes first"
+        return self._study.parent
+
+    def _work(self) -> str | None:
+        """Trials, then repeats; why it ended early, if it did."""
+        study, display, search = self._study, self._display, self._first.sweep
+        budget = Budget(search, self._store, len(study.results()))
+
+        def tell(results: list[Result]) -> None:
+            display.say(self._so_far(results, budget))
+            self._tell(results)
+            if search.keep != "all":
+                with study.alone():
+                    drop_losers(self._store, results, search.keep)
+
+        self._tell(study.results())
+        if not (left_early := study.run(self._objective, tell, lambda: budget.spent(study.results()))):
+            left_early = self._repeat(budget)
+        return left_early
+
+    def _objective(self, trial: Trial) -> Verdict:
+        study, name = self._study, self._space.varying(trial.params)
+        self._display.say(f"trial {trial.place} of {study.total}: {name}")
+        value = self._value(trial)
+        if value is not None:  # its process died before it could tell
+            return Verdict(value)
+        overrides = self._space.words(trial.params)
+        place = Place(
+            name,
+            overrides,
+            self._sweep_id,
+            trial.number,
+            left=study.total - len(study.results()),
+            keep_state=self._keeps_states,
+        )
+        return self._train(trial, place, self._configs[overrides])
+
+    @property
+    def _keeps_states(self) -> bool:
+        """Whether what has finished may be gone on with by another trial, or after its checkpoints were dropped."""
+        varied = {axis.name for axis in self._space.axes}
+        return "train.iters" in varied or self._first.sweep.keep != "all"
+
+    def _train(self, trial: Trial, place: Place, config: Config) -> Verdict:
+        row: Row = {"place": trial.place, "name": place.name, "state": "running"}
+
+        def tell(step: int, loss: float | None) -> None:
+            if place.repeat is None:
+                self._worker.teller.tell(self._study.total, [row | {"step": step, "value": loss}])
+
+        tell(0, None)
+
+        def report(step: int, loss: float) -> bool:
+            tell(step, loss)
+            return trial.report(step, loss)
+
+        def leave() -> bool:
+            limit.check()
+            return trial.stopped() or controller_is_gone()
+
+        with _TrialLimit(self._first.sweep.trial_minutes, hard=self._worker.watched) as limit:
+            run = train_run(config, self._bench, place, Contact(trial.run, report, leave))
+        value = run.outcome.best.loss if run.outcome.pruned else run.totals[config.sweep.metric]
+        return Verdict(value, run.outcome.pruned)
+
+    def _value(self, trial: Trial) -> float | None:
+        """The value of a trial whose run has finished, if it has."""
+        folder = None if trial.begun_as is None else self._store.runs / trial.begun_as
+        if folder is None or not (folder / "report.json").exists() or Journal(folder).ended != "FINISHED":
+            return None
+        return float(json.loads((folder / "report.json").read_text("utf-8"))["totals"][self._first.sweep.metric])
+
+    def _repeat(self, budget: Budget) -> str | None:
+        """The best few again with other seeds: how much of a difference is noise."""
+        search, display = self._first.sweep, self._display
+        best = best_results(self._study.results())[:REPEATED]
+        if not search.repeats or not best:
+            return None
+        repeats = Repeats(self._first, best)
+        study = self._open(f"{self._study.name}-{repeats.name}", repeats.space)
+
+        def objective(trial: Trial) -> Verdict:
+            of = next(result.trial for result in best if result.trial.number == trial.params["trial"])
+            seed, number = trial.params["seed"], int(str(trial.params["seed"])) - self._first.train.seed
+            name = f"{self._space.varying(of.params)} seed={seed}"
+            display.say(f"repeat {trial.place} of {study.total}: {name}")
+            value = self._value(trial)
+            if value is not None:
+                return Verdict(value)
+            overrides = [*self._space.words(of.params), f"train.seed={seed}"]
+            place = Place(name, overrides, self._sweep_id, of.number, repeat=number)
+            return self._train(trial, place, self._configs[overrides])
+
+        left_early = study.run(objective, may_begin=lambda: budget.spent(self._study.results()))
+        for line in repeats.said(study.results(), self._space) if self._worker.index == 0 else ():
+            display.say(line)
+        return left_early
+
+    def _open(self, name: str, space: Space) -> Study:
+        search = self._first.sweep
+        if space is not self._space:  # the repeats: all of them, to their end
+            search = replace(search, trials=None, sampler="grid", pruner="none", pruner_args={})
+        return Study(name, self._studies, space, search, self._pace, death=self._worker.death)
+
+    def _find_study(self) -> Study:
+        """The study of this command, found again by all that determines its values.
+
+        A new one if its run was deleted in MLflow, or if all its trials failed.
+        """
+        for again in itertools.count():
+            study = self._open(_study_name(self._first, self._space, [again, *self._beginning]), self._space)
+            results = study.results()
+            failed = len(results) >= study.total and all(result.failure is not None for result in results)
+            if study.parent is None or not (failed or was_deleted(self._store, study.parent)):
+                break
+        self._warm_start(study)
+        return study
+
+    def _warm_start(self, study: Study) -> None:
+        """Tell the sampler what earlier runs on the same base and data scored."""
+        source = self._first.sweep.warm_start
+        if source is None:
+            return
+        if self._first.sweep.trials is None:
+            raise HarnessError("sweep.warm_start is for a sampler that learns; say how many trials, as sweep.trials=20")
+        with study.alone():
+            if study.parent is not None or study.known:
+                return
+            digest = self._bench.split(self._first, "valid").digest
+            taken = 0
+            for run in scored_runs(self._store, source, self._first.sweep.metric):
+                params = as_combination(self._space, run.params)
+                if params is None or run.base_revision != self._beginning[0] or run.valid_digest != digest:
+                    continue
+                study.add_known(params, run.value, run.run_id)
+                taken += 1
+        self._display.say(f"{taken} earlier runs of {source} fit this search: the sampler begins with what they scored")
+
+    @contextmanager
+    def _parent(self) -> Iterator[TrackedRun | None]:
+        """The sweep's own run, new or gone on with; None where another process has it in hand."""
+        study, store, first = self._study, self._store, self._first
+        with ExitStack() as stack:
+            parent = None
+            with study.alone():
+                if study.parent is None:
+                    tags = {"kind": "sweep", "study": study.name}
+                    name = f"sweep {self._space.said}"
+                    parent = stack.enter_context(TrackedRun.start(store, first.name, name=name, tags=tags))
+                    study.set_parent(parent.run_id, self._worker.command)
+                    self._say_settings(parent)
+            folder = store.runs / self._sweep_id
+            if parent is None and folder.exists():
+                for _ in reconcile(store, self._sweep_id):  # trials whose process died
+                    pass
+                try:
+                    parent = stack.enter_context(TrackedRun.go_on(store, folder.resolve()))
+                except HarnessError:  # another process of this machine has it
+                    parent = None
+            yield parent
+
+    def _say_settings(self, parent: TrackedRun) -> None:
+        search = self._first.sweep
+        settings = {f"sweep.{key}": value for key, value in flat(search).items() if value not in (None, [], {})}
+        settings |= {"sweep.trials": self._study.total, "sweep.sampler": self._study.sampler}
+        parent.params(settings | {axis.name: axis.said.partition("=")[2] for axis in self._space.axes})
+        view_id = self._store.experiment_id(self._first.name)
+        save_view(self._store, view_id, parent.run_id, [axis.name for axis in self._space.axes])
+
+    def _is_closed(self, parent: str) -> bool:
+        folder = self._store.runs / parent
+        return not folder.exists() or Journal(folder).ended in ("FINISHED", "FAILED")
+
+    def _close(self, parent: TrackedRun | None, results: Sequence[Result]) -> None:
+        """Say in MLflow what came of it: through the run's folder, or where another machine has that directly."""
+        status, why, metrics = _summary(results)
+        if parent is not None:
+            parent.metrics(len(results), metrics)
+            for best in best_results(results)[:1]:
+                parent.tags({"best_run": best.run_id or "", "best": self._space.varying(best.trial.params)})
+            parent.finish(status, why)
+        elif not (self._store.runs / self._sweep_id).exists():
+            close_directly(self._store, self._sweep_id, status, why, metrics, len(results))
+
+    def _so_far(self, results: Sequence[Result], budget: Budget) -> str:
+        total = self._study.total
+        said = [f"{len(results)} of {total} trials done"]
+        best = best_results(results)
+        if best:
+            what = OBJECTIVE if self._first.sweep.metric == "valid/best_loss" else self._first.sweep.metric
+            said.append(f"best {what} {best[0].value:.4f} by {self._space.varying(best[0].trial.params)}")
+        if len(results) < total:
+            said.append(f"about {duration(budget.trial_seconds(results) * (total - len(results)))} left")
+        return ", ".join(said)
+
+    def _tell(self, results: Sequence[Result]) -> None:
+        rows: list[Row] = []
+        for result in results:
+            state = "failed" if result.failure is not None else "pruned" if result.pruned else "done"
+            row: Row = {"place": result.trial.place, "name": self._space.varying(result.trial.params), "state": state}
+            rows.append(row | {"value": result.value, "seconds": result.seconds})
+        self._worker.teller.tell(self._study.total, rows)
+
+
+class _TrialLimit:
+    """sweep.trial_minutes: an error at the next update; for one that hangs, the end of a process that is watched."""
+
+    _GRACE_SECONDS = 5.0
+
+    def __init__(self, minutes: float | None, *, hard: bool) -> None:
+        self._minutes, self._hard = minutes, hard
+
+    def __enter__(self) -> "_TrialLimit":
+        self._started = time.monotonic()
+        if self._minutes is not None and self._hard:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process, whatever it is in
+            signal.setitimer(signal.ITIMER_REAL, 66 * self._minutes + self._GRACE_SECONDS)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._minutes is not None and self._hard:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def check(self) -> None:
+        if self._minutes is not None and time.monotonic() - self._started > 60 * self._minutes:
+            raise HarnessError(
+                f"it took longer than sweep.trial_minutes={self._minutes:g}; raise that, or train.iters less"
+            )
 
 
 def _beginning(first: Config, bench: Bench) -> list[str]:
@@ -205,44 +437,19 @@ def _beginning(first: Config, bench: Bench) -> list[str]:
     return [revision] if start is None else [revision, hashlib.sha256(start.read_bytes()).hexdigest()]
 
 
+# more trials go on with the same study, and so does what does not change what a trial is worth
+_ASIDE = {"trials", "retries", "workers", "storage", "hours", "trial_minutes", "disk_gb", "keep", "repeats", "reuse"}
+
+
 def _study_name(first: Config, space: Space, more: list[object]) -> str:
     varied = {axis.name for axis in space.axes}
-    aside = {"sweep.trials", "sweep.retries", "sweep.workers"}  # more trials go on with the same study
-    fixed = {key: value for key, value in flat(first).items() if key not in varied | aside}
+    aside = varied | {f"sweep.{name}" for name in _ASIDE}
+    fixed = {key: value for key, value in flat(first).items() if key not in aside and not key.startswith("tracking.")}
     data = Path(first.data.path).expanduser()
+    fixed.pop("data.path", None)  # its lines count, not where they lie: other machines have other folders
     files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(data.glob("*.jsonl"))}
     parts = [ENGINE, *more, [axis.said for axis in space.axes], fixed, files]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-@contextmanager
-def _parent(first: Config, space: Space, study: Study, store: Store) -> Iterator[TrackedRun]:
-    """The sweep's own run, new or gone on with."""
-    folder = None if study.parent is None else store.runs / study.parent
-    if folder is not None and folder.exists():
-        for _ in reconcile(store, study.parent):  # trials whose process died
-            pass
-        with TrackedRun.go_on(store, folder.resolve()) as parent:
-            yield parent
-        return
-    tags = {"kind": "sweep"}
-    with TrackedRun.start(store, first.name, name=f"sweep {space.said}", tags=tags) as parent:
-        study.set_parent(parent.run_id)
-        parent.params({axis.name: axis.said.partition("=")[2] for axis in space.axes})
-        parent.params({"sweep.trials": study.total, "sweep.sampler": study.sampler, "sweep.pruner": first.sweep.pruner})
-        save_view(store, store.experiment_id(first.name), parent.run_id, [axis.name for axis in space.axes])
-        yield parent
-
-
-def _finished_value(store: Store, sweep_id: str, trial: Trial) -> float | None:
-    """The value of a trial whose run has finished, if it has."""
-    for folder in run_folders(store):
-        begun, report = Journal(folder).begun, folder / "report.json"
-        if begun is None or begun["parent"] != sweep_id or begun["tags"].get("trial") != str(trial.number):
-            continue
-        if Journal(folder).ended == "FINISHED" and report.exists():
-            return float(json.loads(report.read_text("utf-8"))["totals"][BEST])
-    return None
 
 
 def _done(study: Study, results: Sequence[Result]) -> str:
@@ -254,17 +461,20 @@ def _done(study: Study, results: Sequence[Result]) -> str:
     )
 
 
-def _finish(parent: TrackedRun, results: Sequence[Result]) -> None:
-    values = [result.value for result in results if result.value is not None and not result.pruned]
+def _summary(results: Sequence[Result]) -> tuple[str, str | None, dict[str, float]]:
+    """Status, reason and metrics of a sweep that has come to its end."""
+    best = best_results(results)
     failures = [result.failure for result in results if result.failure is not None]
-    if not values:
+    if not best or best[0].value is None:
         first = f"; the first failure: {failures[0]}" if failures else ""
-        parent.finish("FAILED", f"none of {len(results)} trials has a value to its end{first}")
-        return
+        return "FAILED", f"none of {len(results)} trials has a value to its end{first}", {}
     pruned = float(sum(result.pruned for result in results))
-    told = {BEST: min(values), "sweep/failed_trials": float(len(failures)), "sweep/pruned_trials": pruned}
-    parent.metrics(len(results), told)
-    parent.finish("FINISHED")
+    metrics = {
+        "valid/best_loss": best[0].value,
+        "sweep/failed_trials": float(len(failures)),
+        "sweep/pruned_trials": pruned,
+    }
+    return "FINISHED", None, metrics
 
 
 def _send_rest(store: Store, sweep_id: str, display: Display) -> None:

@@ -42,10 +42,12 @@ class RunWatcher:
         log: EventLog,
         display: Display,
         lineage: Mapping[str, str],
+        trials_left: int = 1,
     ) -> None:
         self._config, self._train, self._valid = config, train_split, valid_split
         self._run, self._log, self._display, self._lineage = run, log, display, lineage
         self._adapters = run.folder / "adapters"
+        self._trials_left = trials_left
         self._warned = False
         self.windows: list[Window] = []
         self.scores: list[Score] = []
@@ -95,7 +97,9 @@ class RunWatcher:
     def on_score(self, score: Score, state: LoopState | None, *, best: bool) -> None:
         if score.step == 0:
             seconds = estimated_seconds(score, self._train, self._valid, self._config.train)
-            self._display.say(f"about {duration(seconds)} of training, judging by the first validation")
+            left = self._trials_left
+            every = f", {duration(left * seconds)} for the {left} trials left" if left > 1 else ""
+            self._display.say(f"about {duration(seconds)} of training{every}, judging by the first validation")
         self.scores.append(score)
         self._display.update(score.step, valid=score.loss)
         self._log.write("scored", **dataclasses.asdict(score))
@@ -103,6 +107,9 @@ class RunWatcher:
             self._run.metrics(score.step, _metrics(score))
         else:
             self._save(score, state, best=best)
+
+    def on_interrupt(self, state: LoopState) -> None:
+        save_state(self._run.folder / STATE_FILE, state)
 
     def _save(self, score: Score, state: LoopState, *, best: bool) -> None:
         path = self._adapters / checkpoint_name(score.step)

@@ -17,18 +17,39 @@ Report = Callable[[int, float], bool]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run belongs: its name, and the sweep whose trial it is."""
+    """Where a run belongs: its name, and the sweep whose trial it is.
+
+    `left`: how many trials there are still to do with this one; `keep_state`: it may be gone on with though finished;
+    `repeat`: which one of a trial done again with other seeds.
+    """
 
     name: str | None = None
     overrides: list[str] = field(default_factory=list)
     sweep: str | None = None
     trial: int | None = None
+    left: int = 1
+    keep_state: bool = False
+    repeat: int | None = None
 
     @property
     def tags(self) -> dict[str, str]:
         if self.sweep is None:
             return {"kind": "run"}
-        return {"kind": "trial", "sweep": self.sweep, "trial": str(self.trial)}
+        of = {"sweep": self.sweep, "trial": str(self.trial)}
+        return {"kind": "trial", **of} if self.repeat is None else {"kind": "repeat", **of, "repeat": str(self.repeat)}
+
+
+@dataclass(frozen=True)
+class Contact:
+    """Who is told of a run under way, and may end it.
+
+    `began` gets its id, `report` each validation, saying whether the run is to end there; `leave` is asked after each
+    update whether to stop for now, to be gone on with.
+    """
+
+    began: Callable[[str], None] = lambda run_id: None
+    report: Report = lambda step, loss: False
+    leave: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True)
@@ -41,11 +62,11 @@ class Work:
     log: EventLog
     name: str
     bench: Bench
-    report: Report
+    contact: Contact
     totals: dict[str, float] = field(default_factory=dict)
 
     def stop(self, score: Score) -> bool:
-        return self.report(score.step, score.loss)
+        return self.contact.report(score.step, score.loss)
 
     @property
     def display(self) -> Display:

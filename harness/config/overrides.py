@@ -66,6 +66,8 @@ def _prepare_word(word: str, command: type, conf: Path, *, multirun: bool) -> st
     if group.is_dir():
         options = sorted(path.stem for path in group.glob("*.yaml"))
         # A group may share its name with a value's first part: a value that is no option is no group choice.
+        if multirun and value.startswith("glob("):
+            return word
         for option in value.split(",") if multirun else [value]:
             if option not in (*options, "null"):
                 raise HarnessError(

@@ -114,10 +114,22 @@ class SweepConfig:
     """How -m searches. `trials`: how many in all; null: every combination of the values given."""
 
     trials: Count | None
-    sampler: Literal["auto", "grid", "random", "tpe"]
-    pruner: Literal["none", "median", "halving", "hyperband"]
+    sampler: Literal["auto", "grid", "random", "tpe", "qmc", "cmaes"]
+    pruner: Literal["none", "median", "halving", "hyperband", "wilcoxon", "patient", "threshold"]
+    pruner_args: dict[str, Any]
+    metric: Literal["valid/best_loss", "test/loss"]
+    constraints: list[Text]
+    only_if: dict[str, Text]
+    warm_start: Text | None
+    reuse: Literal["sweep", "store"]
+    repeats: Annotated[int, Field(ge=0)]
+    keep: Literal["all"] | Count
+    hours: Positive | None
+    trial_minutes: Positive | None
+    disk_gb: Positive | None
     retries: Annotated[int, Field(ge=0)]
-    workers: Annotated[int, Field(ge=0, le=1)]
+    workers: Annotated[int, Field(ge=0)]
+    storage: Text | None
     seed: Seed
 
 

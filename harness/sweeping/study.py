@@ -4,40 +4,50 @@ Knows nothing of training: it gets a function from one combination to its value.
 """
 
 import itertools
-import logging
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 import optuna
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from harness.config.axes import Axis, Space, Value
+from harness.config.axes import Axis, Combination, Range, Space
 from harness.config.schema import SweepConfig
-from harness.errors import reason
-from harness.files import one_at_a_time
-from harness.sweeping.lease import is_gone, own_lease
+from harness.errors import HarnessError, reason
+from harness.sweeping.death import Death
+from harness.sweeping.lease import Lease, Silences, beating, is_gone, is_here, own_lease
+from harness.sweeping.search import make_pruner, make_sampler
+from harness.sweeping.storage import Studies
 
-Combination = dict[str, Value]
-
-_LEASE, _ATTEMPT, _FAILURE, _PARENT, _SAME = "lease", "attempt", "failure", "parent", "same_as"
+_LEASE, _BEAT, _ATTEMPT, _FAILURE, _RUN, _STOP = "lease", "beat", "attempt", "failure", "run", "stop"
+_PARENT, _COMMAND = "parent", "command"
+_ASIDE = "aside"  # why a trial counts as none: like another, against a constraint, known from before
+_KNOWN = "known from "
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-_PATIENCE = 50  # suggestions of what was tried before, until the search is taken to be over
+_PATIENCE = 100  # suggestions of what was tried before or is not allowed, until the search is taken to be over
+_STORAGE_PATIENCE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
 class Trial:
-    """`attempt`: 1, and one more each time that its process died; `report` tells a value at an update and says
-    whether the trial is to end there."""
+    """`place`: counted from 1; `attempt`: 1, and one more each time that its process died.
+
+    `report` tells a value at an update and says whether the trial is to end there, `stopped` whether the study is to
+    be left, for a later command to go on with; `run` is told the id of the run that the trial became, `begun_as` is
+    that of an earlier attempt.
+    """
 
     number: int
+    place: int
     params: Combination
     attempt: int = 1
+    begun_as: str | None = field(default=None, compare=False)
     report: Callable[[int, float], bool] = field(default=lambda step, value: False, compare=False)
+    stopped: Callable[[], bool] = field(default=lambda: False, compare=False)
+    run: Callable[[str], None] = field(default=lambda run_id: None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -50,55 +60,76 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Result:
-    """`value` is None when the trial failed; then `failure` says why."""
+    """`value` is None when the trial failed; then `failure` says why. `seconds`: from its first beginning."""
 
     trial: Trial
     value: float | None
     failure: str | None
     pruned: bool = False
+    run_id: str | None = field(default=None, compare=False)
+    seconds: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Updates of a trial's first and last validation."""
+
+    first: int
+    last: int
 
 
 Objective = Callable[[Trial], Verdict]
 
 
-def combinations(axes: Sequence[Axis]) -> Iterator[Combination]:
-    """All of them, the last axis varying fastest."""
-    for values in itertools.product(*(axis.values for axis in axes)):
-        yield dict(zip((axis.name for axis in axes), values, strict=True))
-
-
 class Study:
-    """Kept in `folder`/<name>.journal; minimizes. Several processes may work on it at a time."""
+    """Minimizes. Several processes, also of several machines, may work on it at a time.
 
-    def __init__(self, name: str, folder: Path, space: Space, search: SweepConfig) -> None:
-        optuna.logging.set_verbosity(logging.WARNING)
-        folder.mkdir(parents=True, exist_ok=True)
-        self._space, self._search = space, search
-        self._lock = folder / f"{name}.lock"
-        storage = JournalStorage(JournalFileBackend(str(folder / f"{name}.journal")))
-        with one_at_a_time(self._lock):
+    `beat_seconds`: how often a process of several machines says that it is there; three times that without a word, and
+    its trial is anyone's.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        studies: Studies,
+        space: Space,
+        search: SweepConfig,
+        pace: Pace,
+        *,
+        death: Death | None = None,
+        beat_seconds: float = 20.0,
+    ) -> None:
+        self.name, self._studies, self._space, self._search, self._death = name, studies, space, search, death
+        self._beat_seconds = beat_seconds
+        self._silences = Silences(3 * beat_seconds)
+        self._stop_asked = False
+        pruner = make_pruner(search, pace.first, pace.last)
+        with self.alone():
+            storage = studies.storage(name)
             self._study = optuna.create_study(
-                study_name=name,
-                storage=storage,
-                direction="minimize",
-                load_if_exists=True,
-                pruner=_pruner(search),
+                study_name=name, storage=storage, direction="minimize", load_if_exists=True, pruner=pruner
             )
             if search.trials is None:  # always in the same order: an interrupted start is gone on with
-                for combination in itertools.islice(combinations(space.lists), len(self._study.trials), None):
+                for combination in itertools.islice(space.combinations(), len(self._trials()), None):
                     self._study.enqueue_trial(combination)
-        # another seed each time, else a study that is gone on with would suggest its first trials again
-        self._study.sampler = _sampler(search, len(self._study.trials))
+        self._study.sampler = make_sampler(search, len(self._trials()), conditional=bool(space.rules.only_if))
+        self._total = self._count()
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Inside, no other process changes what is to be tried."""
+        return self._studies.alone(self.name)
 
     @property
     def total(self) -> int:
         """How many trials there will be."""
-        every = 1
-        for axis in self._space.lists:
-            every *= len(axis.values)
-        if self._search.trials is None or (every < self._search.trials and not self._space.endless):
-            return every
-        return self._search.trials
+        return self._total
+
+    def _count(self) -> int:
+        if self._search.trials is None:
+            return sum(1 for _ in self._space.combinations())
+        if self._space.endless:
+            return self._search.trials
+        return sum(1 for _ in itertools.islice(self._space.combinations(), self._search.trials))
 
     @property
     def sampler(self) -> str:
@@ -109,66 +140,126 @@ class Study:
     @property
     def parent(self) -> str | None:
         """What `set_parent` was told."""
-        found: str | None = self._study.user_attrs.get(_PARENT)
-        return found
+        return self._attribute(_PARENT)
 
-    def set_parent(self, run_id: str) -> None:
+    def set_parent(self, run_id: str, command: Sequence[str] = ()) -> None:
+        """The run that stands for the study, and the words of the command that made it."""
+        self._study.set_user_attr(_COMMAND, list(command))
         self._study.set_user_attr(_PARENT, run_id)
+
+    def _attribute(self, name: str) -> Any:
+        return self._study.user_attrs.get(name)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody asked to leave it (harness.sweep stop)."""
+        return self._attribute(_STOP) is not None
+
+    def unstop(self) -> None:
+        if self.stopped:
+            self._study.set_user_attr(_STOP, None)
 
     def results(self) -> list[Result]:
         """Of the trials that have ended."""
-        return [self._result(trial) for trial in self._study.get_trials(states=_ENDED) if _SAME not in trial.user_attrs]
+        counted = (trial for trial in self._trials() if _ASIDE not in trial.user_attrs)
+        return [_result(place, trial) for place, trial in enumerate(counted, 1) if trial.state in _ENDED]
 
-    def run(self, objective: Objective, on_end: Callable[[list[Result]], None] = lambda results: None) -> None:
+    @property
+    def known(self) -> int:
+        """How many trials `add_known` has added."""
+        return sum(str(trial.user_attrs.get(_ASIDE, "")).startswith(_KNOWN) for trial in self._trials())
+
+    def add_known(self, combination: Combination, value: float, run_id: str) -> None:
+        """Something tried before this study, for the sampler to learn from. It counts as no trial."""
+        distributions = {axis.name: _distribution(axis) for axis in self._space.axes if axis.name in combination}
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                params=combination,
+                distributions=distributions,
+                value=value,
+                user_attrs={_ASIDE: f"{_KNOWN}run {run_id}", _RUN: run_id},
+            )
+        )
+
+    def run(
+        self,
+        objective: Objective,
+        on_end: Callable[[list[Result]], None] = lambda results: None,
+        may_begin: Callable[[], str | None] = lambda: None,
+    ) -> str | None:
         """Try what is left, one trial after the other, telling `on_end` all results so far after each.
 
         A trial that raises is told as failed, with the reason, and the next one begins. Ctrl-C ends this; the trial it
-        struck is taken up by the next call, like one whose process died.
+        struck is taken up by the next call, like one whose process died. Where other processes have the last trials in
+        hand this waits for them, to take up what they leave. Returns why it ended before the last trial, if it did:
+        somebody asked for it, or what `may_begin` said.
         """
         while True:
-            with one_at_a_time(self._lock):
+            if self.stopped:
+                return "stopped by harness.sweep"
+            if (why_not := may_begin()) is not None:
+                return why_not
+            with self.alone():
                 taken = self._take()
-            if taken is None:
-                return
-            self._one(taken, objective)
-            on_end(self.results())
+            if taken is not None:
+                self._one(taken, objective)
+                on_end(self.results())
+            elif any(trial.state is TrialState.RUNNING for trial in self._trials()):
+                time.sleep(min(1.0, self._beat_seconds))
+            else:
+                return None
+
+    def _trials(self) -> list[FrozenTrial]:
+        """All there are, as they are now; not to be changed."""
+        return self._study.get_trials(deepcopy=False)
 
     def _take(self) -> optuna.trial.Trial | None:
         """The next trial, now this process's: one that another left, or a new one."""
-        trials = self._study.get_trials(deepcopy=False)
+        trials = self._trials()
         for left in trials:
-            if left.state is TrialState.RUNNING and is_gone(left.user_attrs.get(_LEASE)):
+            if left.state is TrialState.RUNNING and self._is_left(left):
                 trial = optuna.trial.Trial(self._study, left._trial_id)
                 self._suggest(trial)  # what its process may not have come to
-                if self._lease(trial, left.user_attrs.get(_ATTEMPT, 0) + 1):
+                if self._lease(trial, left.user_attrs.get(_ATTEMPT, 0) + 1, left.user_attrs.get(_LEASE)):
                     return trial
-        begun = sum(trial.state is not TrialState.WAITING and _SAME not in trial.user_attrs for trial in trials)
+        begun = sum(trial.state is not TrialState.WAITING and _ASIDE not in trial.user_attrs for trial in trials)
         asked = self._ask() if begun < self.total else None
         if asked is not None:
-            self._lease(asked, 1)
+            self._lease(asked, 1, None)
         return asked
 
-    def _lease(self, trial: optuna.trial.Trial, attempt: int) -> bool:
-        if attempt > 1 + self._search.retries:
-            trial.set_user_attr(
-                _FAILURE, f"its process died {attempt - 1} times (sweep.retries={self._search.retries})"
-            )
-            self._study.tell(trial, state=TrialState.FAIL)
+    def _is_left(self, trial: FrozenTrial) -> bool:
+        lease: Lease | None = trial.user_attrs.get(_LEASE)
+        if lease is None or not self._studies.shared or is_here(lease):
+            return is_gone(lease)
+        return self._silences.is_silent(trial.number, (trial.user_attrs.get(_BEAT), lease))
+
+    def _lease(self, trial: optuna.trial.Trial, attempt: int, former: Lease | None) -> bool:
+        """Make it this process's; False when it has had its last attempt."""
+        death = self._death if self._death and former and former["pid"] == self._death.pid else None
+        if attempt > 1 + self._search.retries or (death and death.final):
+            how = f", the last time by {death.reason}" if death else ""
+            times = f"its process died {attempt - 1} times{how} (sweep.retries={self._search.retries})"
+            trial.set_user_attr(_FAILURE, death.reason if death and death.final else times)
+            self._tell(trial, None, TrialState.FAIL)
             return False
         trial.set_user_attr(_ATTEMPT, attempt)
         trial.set_user_attr(_LEASE, own_lease())
         return True
 
     def _ask(self) -> optuna.trial.Trial | None:
-        """A combination that was not tried before; None when the sampler comes up with no other."""
+        """A combination that was not tried before and is allowed; None when the sampler comes up with no other."""
         for _ in range(_PATIENCE):
             asked = self._study.ask()
             self._suggest(asked)
-            earlier = (trial for trial in self._study.get_trials(deepcopy=False) if trial.number < asked.number)
-            same = next((trial for trial in earlier if trial.params == asked.params), None)
+            if not self._space.allows(asked.params):
+                asked.set_user_attr(_ASIDE, "breaks a constraint")
+                self._study.tell(asked, state=TrialState.FAIL)
+                continue
+            same = next((trial for trial in self._trials() if _is_same(trial, asked)), None)
             if same is None:
                 return asked
-            asked.set_user_attr(_SAME, same.number)  # the sampler learns of it, and it counts as no trial
+            asked.set_user_attr(_ASIDE, f"same as {same.number}")  # the sampler learns of it, and it counts as no trial
             if same.state is TrialState.COMPLETE:
                 self._study.tell(asked, same.value)
             else:
@@ -176,8 +267,10 @@ class Study:
         return None
 
     def _suggest(self, trial: optuna.trial.Trial) -> None:
-        """A value for each axis, the one it has if it has one."""
+        """A value for each name that varies, the one it has if it has one."""
         for axis in self._space.axes:
+            if not self._space.varies(axis, trial.params):
+                continue
             if isinstance(axis, Axis):
                 trial.suggest_categorical(axis.name, axis.values)
             elif axis.whole:
@@ -186,51 +279,87 @@ class Study:
                 trial.suggest_float(axis.name, axis.low, axis.high, log=axis.log)
 
     def _one(self, asked: optuna.trial.Trial, objective: Objective) -> None:
-        attempt, known = int(asked.user_attrs[_ATTEMPT]), self._reported(asked.number)
-
-        def report(step: int, value: float) -> bool:
-            if step not in known:
-                asked.report(value, step)
-            return asked.should_prune()
-
-        trial = Trial(asked.number, dict(asked.params), attempt, report)
+        attempt, trial = int(asked.user_attrs[_ATTEMPT]), self._handed_out(asked)
+        beats: AbstractContextManager[None] = nullcontext()
+        if self._studies.shared:
+            beats = beating(lambda count: asked.set_user_attr(_BEAT, count), self._beat_seconds)
         try:
-            verdict = objective(trial)
+            with beats:
+                verdict = objective(trial)
         except KeyboardInterrupt:  # no fault of the trial's
             asked.set_user_attr(_ATTEMPT, attempt - 1)
             asked.set_user_attr(_LEASE, None)
             raise
         except Exception as error:  # whatever a trial dies of, the others go on
             asked.set_user_attr(_FAILURE, reason(error))
-            self._study.tell(asked, state=TrialState.FAIL)
+            self._tell(asked, None, TrialState.FAIL)
             return
-        if verdict.pruned:
-            self._study.tell(asked, state=TrialState.PRUNED)
+        if verdict.value != verdict.value:
+            asked.set_user_attr(_FAILURE, "its value is not a number")
+            self._tell(asked, None, TrialState.FAIL)
         else:
-            self._study.tell(asked, verdict.value)
+            self._tell(asked, verdict.value, TrialState.PRUNED if verdict.pruned else TrialState.COMPLETE)
 
-    def _reported(self, number: int) -> set[int]:
-        """Updates that an earlier attempt reported."""
-        return set(self._study.get_trials(deepcopy=False)[number].intermediate_values)
+    def _handed_out(self, asked: optuna.trial.Trial) -> Trial:
+        trials = self._trials()
+        known = set(trials[asked.number].intermediate_values)  # updates that an earlier attempt reported
+        place = sum(_ASIDE not in trial.user_attrs for trial in trials[: asked.number + 1])
 
-    def _result(self, told: FrozenTrial) -> Result:
-        trial = Trial(told.number, dict(told.params), int(told.user_attrs.get(_ATTEMPT, 1)))
-        failure = told.user_attrs.get(_FAILURE) if told.state is TrialState.FAIL else None
-        return Result(trial, told.value, failure, told.state is TrialState.PRUNED)
+        def report(step: int, value: float) -> bool:
+            with suppress(optuna.exceptions.StorageInternalError):  # a report is not worth a trial
+                if step not in known:
+                    asked.report(value, step)
+                self._stop_asked = self.stopped
+                return self._trials()[asked.number].user_attrs.get(_STOP) is not None or asked.should_prune()
+            return False
+
+        def run(run_id: str) -> None:
+            asked.set_user_attr(_RUN, run_id)
+
+        attempt, begun_as = int(asked.user_attrs[_ATTEMPT]), asked.user_attrs.get(_RUN)
+        return Trial(asked.number, place, dict(asked.params), attempt, begun_as, report, lambda: self._stop_asked, run)
+
+    def _tell(self, trial: optuna.trial.Trial, value: float | None, state: TrialState) -> None:
+        """A storage that does not answer is waited for: what a trial came to is worth it.
+
+        Raises:
+            HarnessError: when it does not answer for long.
+        """
+        wait, until = 1.0, time.monotonic() + _STORAGE_PATIENCE_SECONDS
+        while True:
+            try:
+                self._study.tell(trial, None if state is not TrialState.COMPLETE else value, state=state)
+                return
+            except optuna.exceptions.StorageInternalError as error:
+                if time.monotonic() > until:
+                    raise HarnessError(f"the study's storage does not answer: {reason(error)}") from error
+                time.sleep(wait)
+                wait = min(2 * wait, 30.0)
 
 
-def _sampler(search: SweepConfig, trials: int) -> BaseSampler:
-    if search.trials is None or search.sampler == "random":
-        return RandomSampler(seed=search.seed + trials)
-    return TPESampler(seed=search.seed + trials, constant_liar=True)
+def best_results(results: Sequence[Result]) -> list[Result]:
+    """Those that were tried to their end, the best first."""
+    whole = [result for result in results if result.value is not None and not result.pruned]
+    return sorted(whole, key=lambda result: (result.value, result.trial.number))
 
 
-def _pruner(search: SweepConfig) -> BasePruner:
-    match search.pruner:
-        case "median":
-            return MedianPruner()
-        case "halving":
-            return SuccessiveHalvingPruner()
-        case "hyperband":
-            return HyperbandPruner()
-    return NopPruner()
+def _is_same(trial: FrozenTrial, asked: optuna.trial.Trial) -> bool:
+    if trial.number >= asked.number or str(trial.user_attrs.get(_ASIDE, "")).startswith(_KNOWN):
+        return False
+    return trial.params == asked.params
+
+
+def _distribution(axis: Axis | Range) -> BaseDistribution:
+    if isinstance(axis, Axis):
+        return CategoricalDistribution(axis.values)
+    if axis.whole:
+        return IntDistribution(int(axis.low), int(axis.high), log=axis.log)
+    return FloatDistribution(axis.low, axis.high, log=axis.log)
+
+
+def _result(place: int, told: FrozenTrial) -> Result:
+    trial = Trial(told.number, place, dict(told.params), int(told.user_attrs.get(_ATTEMPT, 1)))
+    failure = told.user_attrs.get(_FAILURE, "?") if told.state is TrialState.FAIL else None
+    seconds = told.duration.total_seconds() if told.duration else 0.0
+    pruned = told.state is TrialState.PRUNED
+    return Result(trial, told.value, failure, pruned, told.user_attrs.get(_RUN), seconds)

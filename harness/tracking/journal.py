@@ -69,6 +69,12 @@ class Journal:
         last = next((entry for entry in reversed(self.entries) if entry["kind"] in ("ended", "reopened")), None)
         return last["status"] if last and last["kind"] == "ended" else None
 
+    @property
+    def reason(self) -> str | None:
+        """Why it ended as it did, if that was said."""
+        last = next((entry for entry in reversed(self.entries) if entry["kind"] == "ended"), None)
+        return last["reason"] if last else None
+
     def tag(self, name: str) -> str:
         """A tag that was told; empty if there is none."""
         told = (entry["values"].get(name, "") for entry in reversed(self.entries) if entry["kind"] == "tags")

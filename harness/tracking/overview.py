@@ -1,7 +1,7 @@
 """What there is to compare: runs as a flat list, and links that open them in the MLflow UI."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -75,6 +75,61 @@ def trials(store: Store, sweep: Finished) -> list[Finished]:
     return sorted(map(_finished, found), key=lambda run: run.metrics.get(BEST, float("inf")))
 
 
+@dataclass(frozen=True)
+class Scored:
+    """A finished run as a search can learn from it. `params` by the names users type, as texts."""
+
+    run_id: str
+    params: dict[str, str]
+    value: float
+    base_revision: str | None
+    valid_digest: str | None
+
+
+def scored_runs(store: Store, source: str, metric: str) -> list[Scored]:
+    """The finished runs of an experiment, by its name, or of a sweep, by its id.
+
+    Raises:
+        HarnessError: when there is neither.
+    """
+    where = "attributes.status = 'FINISHED' and tags.kind != 'sweep'"
+    experiment_id = store.find_experiment(source)
+    if experiment_id is None:
+        try:
+            experiment_id = get(store, source).experiment_id
+        except HarnessError as error:
+            raise HarnessError(
+                f"sweep.warm_start={source} must be an experiment or a sweep's id, but {error}"
+            ) from error
+        where += f" and tags.sweep = '{source}'"
+    scored = []
+    for run in store.client.search_runs([experiment_id], where, max_results=1000):
+        value = run.data.metrics.get(metric)
+        digests = [
+            each.dataset.digest
+            for each in (run.inputs.dataset_inputs if run.inputs else ())
+            if any(tag.key == "mlflow.data.context" and tag.value == "valid" for tag in each.tags)
+        ]
+        if value is not None:
+            revision = run.data.tags.get("base_revision")
+            digest = digests[0] if digests else None
+            scored.append(Scored(run.info.run_id, dict(run.data.params), value, revision, digest))
+    return scored
+
+
+def close_directly(
+    store: Store, run_id: str, status: str, why: str | None, metrics: Mapping[str, float], step: int
+) -> None:
+    """End a run whose folder is on another machine, if that has not done it."""
+    if store.client.get_run(run_id).info.status == status:
+        return
+    for name, value in metrics.items():
+        store.client.log_metric(run_id, name, value, step=step)
+    if why is not None:
+        store.client.set_tag(run_id, "failure", why)
+    store.client.set_terminated(run_id, status)
+
+
 def save_view(store: Store, experiment_id: str, sweep_id: str | None, params: Sequence[str]) -> None:
     """A view of the runs table with the columns that matter, opened by `view_link`.
 
@@ -123,7 +178,7 @@ def page_links(store: Store) -> list[tuple[str, str]]:
 
 def _shown(sweep_id: str | None) -> str:
     """The page's filter for a sweep's trials, or for the runs outside sweeps."""
-    return f'tags.sweep = "{sweep_id}"' if sweep_id else 'tags.kind = "run"'
+    return f'tags.sweep = "{sweep_id}" and tags.kind = "trial"' if sweep_id else 'tags.kind = "run"'
 
 
 def _finished(run: Run) -> Finished:

@@ -6,7 +6,7 @@ Knows nothing of files, MLflow or Optuna.
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -61,6 +61,9 @@ class Watcher(Protocol):
     def on_score(self, score: Score, state: LoopState | None, *, best: bool) -> None:
         """A validation. `state`: what was scored, its weights and how to go on, when that is to be saved."""
 
+    def on_interrupt(self, state: LoopState) -> None:
+        """The run is to be left after this update; `state` is how to go on from it."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -88,15 +91,18 @@ def train(
     resume: LoopState | None = None,
     engine: Engine = WHOLE_MODEL,
     stop: Callable[[Score], bool] = lambda score: False,
+    interrupted: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Train the attached adapter for the configured number of updates, from the start or from `resume`.
 
     Validation runs before the first update, at each multiple of steps_per_eval and save_every, and after
     the last: always after the update, on exactly the weights that are then handed to the watcher. With
     `patience`, that many validations in a row without a new best end the run; so does `stop`, asked after each.
+    `interrupted` is asked after each update.
 
     Raises:
         HarnessError: when the loss is not finite any more.
+        KeyboardInterrupt: when `interrupted`, once the watcher has the state to go on from.
     """
     updates = total_updates(settings, len(train_split.rows))
     tail = engine.tail(model)
@@ -114,7 +120,7 @@ def train(
         if resume is None:
             start = evaluator.score(0, watcher.on_validating)
             watcher.on_score(start, None, best=False)
-            course = Course(start, start, start, 0, 0.0, 0.0, 0, 0.0)
+            course = Course(0, start, start, start, 0, 0.0, 0.0, 0, 0.0)
         else:
             restore(resume, model, optimizer)
             course, resume = resume.course, None  # else its arrays stay beside the new ones
@@ -136,10 +142,13 @@ def train(
                 score = evaluator.score(step, watcher.on_validating)
                 _check_finite(score.loss, f"the validation loss after update {step}")
                 best = course.best.step == 0 or score.loss < course.best.loss
-                course = meter.after(course, score, best=best)
+                course = meter.scored(course, score, best=best)
                 pruned = stop(score) and step < updates  # else it is whole
                 save = save or best or pruned or _out_of_patience(course, settings)
                 watcher.on_score(score, capture(model, optimizer, course) if save else None, best=best)
+            if step < updates and not pruned and interrupted():
+                watcher.on_interrupt(capture(model, optimizer, meter.at(step, course)))
+                raise KeyboardInterrupt
         model.eval()
     peak_gb = mx.get_peak_memory() / 1e9
     return Outcome(course.start, course.last, course.best, course.step, course.train_seconds, peak_gb, pruned)
@@ -246,12 +255,21 @@ class _Meter:
         self._loss, self._targets, self._seconds = 0.0, 0, 0.0
         return window
 
-    def after(self, course: Course, score: Score, *, best: bool) -> Course:
+    def scored(self, course: Course, score: Score, *, best: bool) -> Course:
         """The course with one more validation."""
-        sums = (self._all_seconds, self._loss, self._targets, self._seconds)
-        if best:
-            return Course(course.start, score, score, 0, *sums)
-        return Course(course.start, score, course.best, course.stale + 1, *sums)
+        last = replace(course, last=score, best=score if best else course.best, stale=0 if best else course.stale + 1)
+        return self.at(score.step, last)
+
+    def at(self, step: int, course: Course) -> Course:
+        """The course with the updates since."""
+        return replace(
+            course,
+            step=step,
+            train_seconds=self._all_seconds,
+            window_loss=self._loss,
+            window_targets=self._targets,
+            window_seconds=self._seconds,
+        )
 
 
 def estimated_seconds(start: Score, train_split: Split, valid_split: Split, settings: TrainConfig) -> float:

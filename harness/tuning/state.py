@@ -25,11 +25,12 @@ Arrays = dict[str, mx.array]
 
 @dataclass(frozen=True)
 class Course:
-    """How far a run has come: scores so far, seconds of training, and sums since the last report.
+    """How far a run has come: updates, scores so far, seconds of training, and sums since the last report.
 
     `stale`: validations since the best one.
     """
 
+    step: int
     start: Score
     last: Score
     best: Score
@@ -38,10 +39,6 @@ class Course:
     window_loss: float
     window_targets: int
     window_seconds: float
-
-    @property
-    def step(self) -> int:
-        return self.last.step
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Hydra's -m, handed to harness.trials. Hydra imports this at every start: nothing heavy at the top."""
 
+import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,11 +14,12 @@ from omegaconf import DictConfig, open_dict
 
 from harness.config.axes import read_space
 from harness.config.load import from_hydra
-from harness.config.overrides import check_names
+from harness.config.overrides import as_typed, check_names
 from harness.config.schema import Config
 from harness.door import plainly
 from harness.errors import HarnessError
 from harness.supervise import supervise, worker_command
+from harness.sweeping.death import COMMAND, CONTROLLER, WORKER, last_death
 
 
 @dataclass
@@ -42,28 +45,34 @@ class HarnessSweeper(Sweeper):
 
     def _sweep(self, arguments: list[str]) -> None:
         check_names(list(self._params), Config)
-        space = read_space(self._params, arguments)
+        space = read_space(self._params, arguments, self._context.config_loader)
         if not space.axes:
             raise HarnessError("-m needs something to vary, such as lora.rank=4,8,16 or sweep=<a file in sweeps/>")
 
-        if self._compose(space.fixed).sweep.workers:
-            sys.exit(supervise(worker_command(sys.argv[1:])))
+        workers = self._compose(space.fixed).sweep.workers
+        if workers:
+            sys.exit(supervise(worker_command(sys.argv[1:]), workers, sys.argv[1:]))
 
         from harness.models import blas  # noqa: F401  (loads OpenBLAS before anything imports mlx)
         from harness.progress import Display
         from harness.table import print_sweep
-        from harness.trials import run_sweep
+        from harness.trials import Worker, run_sweep
 
-        display = Display()
-        swept = run_sweep(space, self._compose, display)
+        display, index = Display(), int(os.environ.get(WORKER, "0"))
+        watched = CONTROLLER in os.environ
+        words = json.loads(os.environ[COMMAND]) if watched else sys.argv[1:]
+        worker = Worker(index, last_death(os.environ), watched, [as_typed(word) for word in words])
+        swept = run_sweep(space, self._compose, display, worker)
+        if index:  # the first one says what came of it
+            return
         failures = [result for result in swept.results if result.failure]
         for result in failures:
-            display.say(f"trial {result.trial.number + 1} failed: {result.failure}")
+            display.say(f"trial {result.trial.place} failed: {result.failure}")
         try:
             print_sweep(swept.sweep_id, self._compose(space.fixed).tracking)
         except HarnessError as error:  # the store went away: the trials are done all the same
             display.say(f"warning: the table of sweep {swept.sweep_id} cannot be shown: {error}")
-        if len(failures) == len(swept.results):
+        if failures and len(failures) == len(swept.results):
             sys.exit(1)
 
     def _compose(self, overrides: Sequence[str]) -> Config:

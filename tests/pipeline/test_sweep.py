@@ -27,7 +27,7 @@ from harness.tracking.overview import get, trials
 from harness.tracking.store import Store, open_store
 from harness.trials import SweepResult, run_sweep
 from harness.watch import RunWatcher
-from harness.work import Place
+from harness.work import Contact, Place
 from tests.conftest import QUICK, compose_config
 
 Sweep = Callable[..., SweepResult]
@@ -88,7 +88,7 @@ def test_an_interrupted_sweep_goes_on_in_the_trial_that_it_was_in_to_the_same_by
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(RunWatcher, "on_update", interrupt)
         sweep(RANKS, "name=disturbed")
-    assert "the same command goes on with this sweep" in capsys.readouterr().err
+    assert "go on with the same command: python -m harness.train" in capsys.readouterr().err
     resumed = sweep(RANKS, "name=disturbed")
     said = capsys.readouterr().err
     assert "2 trials, 1 of them done" in said and "after update 3" in said
@@ -180,7 +180,7 @@ def test_ctrl_c_reaches_the_worker_and_the_same_command_goes_on(tmp_path: Path) 
         watching.send_signal(signal.SIGINT)
         _, said = watching.communicate(timeout=60)
         assert watching.returncode == 130 and not training.is_running()
-    assert "the same command goes on with this sweep" in said and "Traceback" not in said
+    assert "go on with the same command: python -m harness.train" in said and "Traceback" not in said
     store = open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}"))
     runs = store.client.search_runs([store.experiment_id("poems")])
     assert {run.info.status for run in runs} == {"KILLED"} and len(runs) == 2
@@ -227,7 +227,7 @@ def test_a_search_draws_from_ranges_and_more_trials_go_on_with_it(sweep: Sweep, 
 def test_a_pruned_run_ends_at_its_validation_and_can_be_gone_on_with(sweep_store: Store, capsys: Said) -> None:
     config = compose_config(*QUICK, "name=pruned")
     bench = Bench(sweep_store, Display())
-    pruned = train_run(config, bench, Place(), lambda step, loss: step == 3)
+    pruned = train_run(config, bench, Place(), Contact(report=lambda step, loss: step == 3))
     assert "pruned after update 3: others were better there" in capsys.readouterr().err
     row = get(sweep_store, pruned.run_id)
     assert row.status == "PRUNED" and pruned.outcome.last.step == 3
@@ -241,7 +241,9 @@ def test_a_pruned_run_ends_at_its_validation_and_can_be_gone_on_with(sweep_store
 
 def test_a_run_that_has_fallen_behind_at_its_last_update_is_whole(sweep_store: Store) -> None:
     bench = Bench(sweep_store, Display())
-    done = train_run(compose_config(*QUICK, "name=behind"), bench, Place(), lambda step, loss: step == 6)
+    done = train_run(
+        compose_config(*QUICK, "name=behind"), bench, Place(), Contact(report=lambda step, loss: step == 6)
+    )
     assert not done.outcome.pruned and get(sweep_store, done.run_id).status == "FINISHED"
     assert (done.folder / "samples.jsonl").exists()
 

@@ -52,6 +52,9 @@ class Recorder:
     def on_validating(self, done: int, total: int) -> None:
         assert 1 <= done <= total
 
+    def on_interrupt(self, state: LoopState) -> None:
+        self.left = state
+
     def on_score(self, score: Score, state: LoopState | None, *, best: bool) -> None:
         self.scores.append(score)
         if state is not None:

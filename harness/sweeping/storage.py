@@ -1,0 +1,117 @@
+"""Where studies are kept, a file here or a database for several machines, and how one process at a time changes one."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+import sqlalchemy
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+
+from harness.errors import HarnessError
+from harness.files import one_at_a_time
+
+_POSTGRES = ("postgresql", "postgres")
+
+
+@dataclass(frozen=True)
+class Studies:
+    """`alone`: what is inside happens to a study, by its name, in one process at a time, wherever they run.
+
+    `shared`: by machines, so that a process id may be another's. `uri` is for people: what optuna-dashboard takes.
+    """
+
+    uri: Callable[[str], str]
+    storage: Callable[[str], BaseStorage]
+    alone: Callable[[str], AbstractContextManager[None]]
+    names: Callable[[], list[str]]
+    shared: bool = False
+
+
+def open_studies(url: str | None, folder: Path) -> Studies:
+    """A journal for each study in `folder`, or a database.
+
+    Raises:
+        HarnessError: for a database that cannot be used, with the next step.
+    """
+    optuna.logging.set_verbosity(logging.WARNING)
+    folder.mkdir(parents=True, exist_ok=True)
+    return _in_files(folder) if url is None else _in_database(url, folder)
+
+
+def _in_files(folder: Path) -> Studies:
+    def journal(name: str) -> str:
+        return str(folder / f"{name}.journal")
+
+    return Studies(
+        uri=journal,
+        storage=lambda name: JournalStorage(JournalFileBackend(journal(name))),
+        alone=lambda name: one_at_a_time(folder / f"{name}.lock"),
+        names=lambda: [path.stem for path in sorted(folder.glob("*.journal"), key=lambda path: path.stat().st_mtime)],
+    )
+
+
+def _in_database(url: str, folder: Path) -> Studies:
+    parsed = _parsed(url)
+    try:
+        engine = sqlalchemy.create_engine(parsed, pool_pre_ping=True)
+        if parsed.get_backend_name() == "postgresql":
+            alone = _by_postgres(engine)
+        else:
+            alone = lambda name: one_at_a_time(folder / f"{name}.lock")  # noqa: E731
+        with alone("tables"):  # two that make them at once would fail
+            storage = RDBStorage(parsed.render_as_string(), engine_kwargs={"pool_pre_ping": True})
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+        line = str(error).strip().splitlines()[0]
+        step = "see that it runs, PGUSER and PGPASSWORD are set, and pip install 'lora-harness[postgresql]' was done"
+        raise HarnessError(f"sweep.storage={url} cannot be opened: {line}; {step}") from error
+    return Studies(
+        uri=lambda name: url,
+        storage=lambda name: storage,
+        alone=alone,
+        names=lambda: [each.study_name for each in optuna.get_all_study_summaries(storage)],
+        shared=parsed.get_backend_name() == "postgresql",
+    )
+
+
+def _parsed(url: str) -> sqlalchemy.URL:
+    try:
+        parsed = sqlalchemy.make_url(url)
+    except sqlalchemy.exc.ArgumentError as error:
+        raise _unknown(url) from error
+    if parsed.password is not None:
+        raise HarnessError(
+            "sweep.storage must not hold a password, it is written into every run; set PGPASSWORD instead"
+        )
+    if parsed.drivername in _POSTGRES:
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() not in ("postgresql", "sqlite"):
+        raise _unknown(url)
+    return parsed
+
+
+def _unknown(url: str) -> HarnessError:
+    return HarnessError(
+        f"sweep.storage={url} must be postgresql://<user>@<host>/<database>, sqlite:////<folder>/<file>.db, or null "
+        "for files in mlruns/studies"
+    )
+
+
+def _by_postgres(engine: sqlalchemy.Engine) -> Callable[[str], AbstractContextManager[None]]:
+    """A lock that the server lets go of when the connection is lost, however that comes."""
+
+    @contextmanager
+    def alone(name: str) -> Iterator[None]:
+        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": key})
+            try:
+                yield
+            finally:
+                connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+
+    return alone
