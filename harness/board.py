@@ -69,7 +69,7 @@ class Board:
         for row in told["rows"]:
             former = self._rows.get(row["place"], {})
             since = former.get("since", now) if row["state"] == "running" else None
-            self._rows[row["place"]] = {**row, "since": since}
+            self._rows[row["place"]] = {**former, **row, "since": since}  # what it was when last heard of
         if self._live is not None:
             self._live.update(self._drawn())
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,40 +35,20 @@ class Repeats:
         )
 
     def said(self, results: Sequence[Result], space: Space) -> Iterator[str]:
-        spreads = [spread for best in self.best if (spread := spread_of(best, results)) is not None]
-        for spread in spreads:
-            values = f"{spread.mean:.4f} ± {spread.stdev:.4f} over {spread.count} seeds"
-            yield f"{space.varying(spread.best.trial.params)}: {values}"
-        if spreads:
-            yield f"two runs that differ by less than {noise_floor(spreads):.4f} may differ by their seeds alone"
+        """A line for each of the best, and what two single runs must differ by."""
+        groups = []
+        for best in self.best:
+            of = [result for result in results if result.trial.params["trial"] == best.trial.number]
+            values = [each.value for each in [best, *of] if each.value is not None]
+            if len(values) > 1:
+                groups.append(values)
+                spread = f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f} over {len(values)} seeds"
+                yield f"{space.varying(best.trial.params)}: {spread}"
+        if groups:
+            yield f"two runs that differ by less than {noise_floor(groups):.4f} may differ by their seeds alone"
 
 
-@dataclass(frozen=True)
-class Spread:
-    """One of the best over several seeds, its first run among them."""
-
-    best: Result
-    mean: float
-    stdev: float
-    count: int
-
-
-def spread_of(best: Result, repeats: Sequence[Result]) -> Spread | None:
-    of = [each.value for each in repeats if each.trial.params["trial"] == best.trial.number and each.value is not None]
-    if not of or best.value is None:
-        return None
-    values = [best.value, *of]
-    mean = sum(values) / len(values)
-    stdev = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
-    return Spread(best, mean, stdev, len(values))
-
-
-def noise_stdev(spreads: Sequence[Spread]) -> float:
-    """Of one run, pooled over the configurations that were repeated."""
-    freedom = sum(spread.count - 1 for spread in spreads)
-    return math.sqrt(sum((spread.count - 1) * spread.stdev**2 for spread in spreads) / freedom)
-
-
-def noise_floor(spreads: Sequence[Spread]) -> float:
-    """What two single runs must differ by: 1.96 standard deviations of a difference."""
-    return 1.96 * math.sqrt(2) * noise_stdev(spreads)
+def noise_floor(groups: Sequence[Sequence[float]]) -> float:
+    """1.96 standard deviations of a difference, from runs that differ by their seeds within each group, pooled."""
+    squares = sum(statistics.variance(values) * (len(values) - 1) for values in groups)
+    return 1.96 * math.sqrt(2 * squares / sum(len(values) - 1 for values in groups))

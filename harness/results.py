@@ -81,6 +81,9 @@ def log_end(
         "memory/peak_gb": outcome.peak_gb,
         "train/seconds": outcome.train_seconds,
     }
+    adapter = best_adapter(work)
+    if adapter is not None:
+        totals["adapter/megabytes"] = adapter.weights.stat().st_size / 1e6
     if test is not None:
         totals |= {"test/loss": test.loss, "test/perplexity": test.perplexity}
     if samples:

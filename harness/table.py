@@ -28,12 +28,15 @@ def print_sweep(sweep_id: str | None, tracking: TrackingConfig) -> None:
     store = open_store(tracking)
     chosen = newest(store) if sweep_id is None else get(store, sweep_id)
     rows = trials(store, chosen) or [chosen]
+    print_wide(_table(rows, f"{chosen.name} ({chosen.run_id})"))
+    Console(highlight=False).print(f"Open them in MLflow: {ui_command(store)}", soft_wrap=True)
+
+
+def print_wide(table: Table) -> None:
+    """As wide as it needs: a narrow terminal wraps, but names and ids stay whole and can be copied."""
     console = Console(highlight=False)
-    table = _table(rows, f"{chosen.name} ({chosen.run_id})")
-    # as wide as it needs: a narrow terminal wraps, but names and ids stay whole and can be copied
     console.width = max(console.width, Measurement.get(console, console.options.update(max_width=999), table).maximum)
     console.print(table)
-    console.print(f"Open them in MLflow: {ui_command(store)}", soft_wrap=True)
 
 
 def ui_command(store: Store) -> str:

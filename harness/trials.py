@@ -189,9 +189,8 @@ class _Sweep:
             if left_early is None:
                 self._close(parent, results)
             else:
-                display.say(
-                    f"{left_early}: {len(results)} of {study.total} trials done; go on with the same command: {self._worker.typed}"
-                )
+                display.say(f"{left_early}: {len(results)} of {study.total} trials done")
+                display.say(f"go on with the same command: {self._worker.typed}")
                 if parent is not None:
                     parent.finish("KILLED", left_early)
         _send_rest(self._store, sweep_id, display)
@@ -438,7 +437,19 @@ def _beginning(first: Config, bench: Bench) -> list[str]:
 
 
 # more trials go on with the same study, and so does what does not change what a trial is worth
-_ASIDE = {"trials", "retries", "workers", "storage", "hours", "trial_minutes", "disk_gb", "keep", "repeats", "reuse"}
+_ASIDE = {
+    "trials",
+    "retries",
+    "workers",
+    "storage",
+    "hours",
+    "trial_minutes",
+    "disk_gb",
+    "keep",
+    "repeats",
+    "reuse",
+    "report",
+}
 
 
 def _study_name(first: Config, space: Space, more: list[object]) -> str:

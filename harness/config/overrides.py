@@ -51,7 +51,9 @@ def check_names(names: Sequence[str], command: type, conf: Path = CONF) -> None:
 
 def as_typed(word: str) -> str:
     """What a user would type for a word that `prepare` has quoted."""
-    key, _, value = word.partition("=")
+    key, equals, value = word.partition("=")
+    if not equals:
+        return word
     text = _QUOTED.sub(lambda quoted: quoted[1].replace("\\'", "'").replace("\\\\", "\\"), value)
     return f"{key}={text}" if _quoted(key, text, multirun=False) == value else word
 

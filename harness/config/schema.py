@@ -123,6 +123,7 @@ class SweepConfig:
     warm_start: Text | None
     reuse: Literal["sweep", "store"]
     repeats: Annotated[int, Field(ge=0)]
+    report: bool
     keep: Literal["all"] | Count
     hours: Positive | None
     trial_minutes: Positive | None

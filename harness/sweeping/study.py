@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -22,9 +23,10 @@ from harness.sweeping.lease import Lease, Silences, beating, is_gone, is_here, o
 from harness.sweeping.search import make_pruner, make_sampler
 from harness.sweeping.storage import Studies
 
-_LEASE, _BEAT, _ATTEMPT, _FAILURE, _RUN, _STOP = "lease", "beat", "attempt", "failure", "run", "stop"
-_PARENT, _COMMAND = "parent", "command"
-_ASIDE = "aside"  # why a trial counts as none: like another, against a constraint, known from before
+# what a trial, and a study, says of itself in the storage
+LEASE, BEAT, ATTEMPT, FAILURE, RUN, STOP = "lease", "beat", "attempt", "failure", "run", "stop"
+PARENT, COMMAND, FOLDER, TOTAL, SAID = "parent", "command", "folder", "total", "said"
+ASIDE = "aside"  # why a trial counts as none: like another, against a constraint, known from before
 _KNOWN = "known from "
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 _PATIENCE = 100  # suggestions of what was tried before or is not allowed, until the search is taken to be over
@@ -140,12 +142,14 @@ class Study:
     @property
     def parent(self) -> str | None:
         """What `set_parent` was told."""
-        return self._attribute(_PARENT)
+        return self._attribute(PARENT)
 
     def set_parent(self, run_id: str, command: Sequence[str] = ()) -> None:
         """The run that stands for the study, and the words of the command that made it."""
-        self._study.set_user_attr(_COMMAND, list(command))
-        self._study.set_user_attr(_PARENT, run_id)
+        self._study.set_user_attr(COMMAND, list(command))
+        self._study.set_user_attr(FOLDER, str(Path.cwd()))
+        self._study.set_user_attr(SAID, self._space.said)
+        self._study.set_user_attr(PARENT, run_id)
 
     def _attribute(self, name: str) -> Any:
         return self._study.user_attrs.get(name)
@@ -153,21 +157,21 @@ class Study:
     @property
     def stopped(self) -> bool:
         """Whether somebody asked to leave it (harness.sweep stop)."""
-        return self._attribute(_STOP) is not None
+        return self._attribute(STOP) is not None
 
     def unstop(self) -> None:
         if self.stopped:
-            self._study.set_user_attr(_STOP, None)
+            self._study.set_user_attr(STOP, None)
 
     def results(self) -> list[Result]:
         """Of the trials that have ended."""
-        counted = (trial for trial in self._trials() if _ASIDE not in trial.user_attrs)
+        counted = (trial for trial in self._trials() if ASIDE not in trial.user_attrs)
         return [_result(place, trial) for place, trial in enumerate(counted, 1) if trial.state in _ENDED]
 
     @property
     def known(self) -> int:
         """How many trials `add_known` has added."""
-        return sum(str(trial.user_attrs.get(_ASIDE, "")).startswith(_KNOWN) for trial in self._trials())
+        return sum(str(trial.user_attrs.get(ASIDE, "")).startswith(_KNOWN) for trial in self._trials())
 
     def add_known(self, combination: Combination, value: float, run_id: str) -> None:
         """Something tried before this study, for the sampler to learn from. It counts as no trial."""
@@ -177,7 +181,7 @@ class Study:
                 params=combination,
                 distributions=distributions,
                 value=value,
-                user_attrs={_ASIDE: f"{_KNOWN}run {run_id}", _RUN: run_id},
+                user_attrs={ASIDE: f"{_KNOWN}run {run_id}", RUN: run_id},
             )
         )
 
@@ -194,6 +198,8 @@ class Study:
         hand this waits for them, to take up what they leave. Returns why it ended before the last trial, if it did:
         somebody asked for it, or what `may_begin` said.
         """
+        if self._attribute(TOTAL) != self.total:
+            self._study.set_user_attr(TOTAL, self.total)
         while True:
             if self.stopped:
                 return "stopped by harness.sweep"
@@ -220,19 +226,19 @@ class Study:
             if left.state is TrialState.RUNNING and self._is_left(left):
                 trial = optuna.trial.Trial(self._study, left._trial_id)
                 self._suggest(trial)  # what its process may not have come to
-                if self._lease(trial, left.user_attrs.get(_ATTEMPT, 0) + 1, left.user_attrs.get(_LEASE)):
+                if self._lease(trial, left.user_attrs.get(ATTEMPT, 0) + 1, left.user_attrs.get(LEASE)):
                     return trial
-        begun = sum(trial.state is not TrialState.WAITING and _ASIDE not in trial.user_attrs for trial in trials)
+        begun = sum(trial.state is not TrialState.WAITING and ASIDE not in trial.user_attrs for trial in trials)
         asked = self._ask() if begun < self.total else None
         if asked is not None:
             self._lease(asked, 1, None)
         return asked
 
     def _is_left(self, trial: FrozenTrial) -> bool:
-        lease: Lease | None = trial.user_attrs.get(_LEASE)
+        lease: Lease | None = trial.user_attrs.get(LEASE)
         if lease is None or not self._studies.shared or is_here(lease):
             return is_gone(lease)
-        return self._silences.is_silent(trial.number, (trial.user_attrs.get(_BEAT), lease))
+        return self._silences.is_silent(trial.number, (trial.user_attrs.get(BEAT), lease))
 
     def _lease(self, trial: optuna.trial.Trial, attempt: int, former: Lease | None) -> bool:
         """Make it this process's; False when it has had its last attempt."""
@@ -240,11 +246,11 @@ class Study:
         if attempt > 1 + self._search.retries or (death and death.final):
             how = f", the last time by {death.reason}" if death else ""
             times = f"its process died {attempt - 1} times{how} (sweep.retries={self._search.retries})"
-            trial.set_user_attr(_FAILURE, death.reason if death and death.final else times)
+            trial.set_user_attr(FAILURE, death.reason if death and death.final else times)
             self._tell(trial, None, TrialState.FAIL)
             return False
-        trial.set_user_attr(_ATTEMPT, attempt)
-        trial.set_user_attr(_LEASE, own_lease())
+        trial.set_user_attr(ATTEMPT, attempt)
+        trial.set_user_attr(LEASE, own_lease())
         return True
 
     def _ask(self) -> optuna.trial.Trial | None:
@@ -253,13 +259,13 @@ class Study:
             asked = self._study.ask()
             self._suggest(asked)
             if not self._space.allows(asked.params):
-                asked.set_user_attr(_ASIDE, "breaks a constraint")
+                asked.set_user_attr(ASIDE, "breaks a constraint")
                 self._study.tell(asked, state=TrialState.FAIL)
                 continue
             same = next((trial for trial in self._trials() if _is_same(trial, asked)), None)
             if same is None:
                 return asked
-            asked.set_user_attr(_ASIDE, f"same as {same.number}")  # the sampler learns of it, and it counts as no trial
+            asked.set_user_attr(ASIDE, f"same as {same.number}")  # the sampler learns of it, and it counts as no trial
             if same.state is TrialState.COMPLETE:
                 self._study.tell(asked, same.value)
             else:
@@ -279,23 +285,23 @@ class Study:
                 trial.suggest_float(axis.name, axis.low, axis.high, log=axis.log)
 
     def _one(self, asked: optuna.trial.Trial, objective: Objective) -> None:
-        attempt, trial = int(asked.user_attrs[_ATTEMPT]), self._handed_out(asked)
+        attempt, trial = int(asked.user_attrs[ATTEMPT]), self._handed_out(asked)
         beats: AbstractContextManager[None] = nullcontext()
         if self._studies.shared:
-            beats = beating(lambda count: asked.set_user_attr(_BEAT, count), self._beat_seconds)
+            beats = beating(lambda count: asked.set_user_attr(BEAT, count), self._beat_seconds)
         try:
             with beats:
                 verdict = objective(trial)
         except KeyboardInterrupt:  # no fault of the trial's
-            asked.set_user_attr(_ATTEMPT, attempt - 1)
-            asked.set_user_attr(_LEASE, None)
+            asked.set_user_attr(ATTEMPT, attempt - 1)
+            asked.set_user_attr(LEASE, None)
             raise
         except Exception as error:  # whatever a trial dies of, the others go on
-            asked.set_user_attr(_FAILURE, reason(error))
+            asked.set_user_attr(FAILURE, reason(error))
             self._tell(asked, None, TrialState.FAIL)
             return
         if verdict.value != verdict.value:
-            asked.set_user_attr(_FAILURE, "its value is not a number")
+            asked.set_user_attr(FAILURE, "its value is not a number")
             self._tell(asked, None, TrialState.FAIL)
         else:
             self._tell(asked, verdict.value, TrialState.PRUNED if verdict.pruned else TrialState.COMPLETE)
@@ -303,20 +309,20 @@ class Study:
     def _handed_out(self, asked: optuna.trial.Trial) -> Trial:
         trials = self._trials()
         known = set(trials[asked.number].intermediate_values)  # updates that an earlier attempt reported
-        place = sum(_ASIDE not in trial.user_attrs for trial in trials[: asked.number + 1])
+        place = sum(ASIDE not in trial.user_attrs for trial in trials[: asked.number + 1])
 
         def report(step: int, value: float) -> bool:
             with suppress(optuna.exceptions.StorageInternalError):  # a report is not worth a trial
                 if step not in known:
                     asked.report(value, step)
                 self._stop_asked = self.stopped
-                return self._trials()[asked.number].user_attrs.get(_STOP) is not None or asked.should_prune()
+                return self._trials()[asked.number].user_attrs.get(STOP) is not None or asked.should_prune()
             return False
 
         def run(run_id: str) -> None:
-            asked.set_user_attr(_RUN, run_id)
+            asked.set_user_attr(RUN, run_id)
 
-        attempt, begun_as = int(asked.user_attrs[_ATTEMPT]), asked.user_attrs.get(_RUN)
+        attempt, begun_as = int(asked.user_attrs[ATTEMPT]), asked.user_attrs.get(RUN)
         return Trial(asked.number, place, dict(asked.params), attempt, begun_as, report, lambda: self._stop_asked, run)
 
     def _tell(self, trial: optuna.trial.Trial, value: float | None, state: TrialState) -> None:
@@ -344,7 +350,7 @@ def best_results(results: Sequence[Result]) -> list[Result]:
 
 
 def _is_same(trial: FrozenTrial, asked: optuna.trial.Trial) -> bool:
-    if trial.number >= asked.number or str(trial.user_attrs.get(_ASIDE, "")).startswith(_KNOWN):
+    if trial.number >= asked.number or str(trial.user_attrs.get(ASIDE, "")).startswith(_KNOWN):
         return False
     return trial.params == asked.params
 
@@ -358,8 +364,8 @@ def _distribution(axis: Axis | Range) -> BaseDistribution:
 
 
 def _result(place: int, told: FrozenTrial) -> Result:
-    trial = Trial(told.number, place, dict(told.params), int(told.user_attrs.get(_ATTEMPT, 1)))
-    failure = told.user_attrs.get(_FAILURE, "?") if told.state is TrialState.FAIL else None
+    trial = Trial(told.number, place, dict(told.params), int(told.user_attrs.get(ATTEMPT, 1)))
+    failure = told.user_attrs.get(FAILURE, "?") if told.state is TrialState.FAIL else None
     seconds = told.duration.total_seconds() if told.duration else 0.0
     pruned = told.state is TrialState.PRUNED
-    return Result(trial, told.value, failure, pruned, told.user_attrs.get(_RUN), seconds)
+    return Result(trial, told.value, failure, pruned, told.user_attrs.get(RUN), seconds)

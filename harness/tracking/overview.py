@@ -1,8 +1,11 @@
 """What there is to compare: runs as a flat list, and links that open them in the MLflow UI."""
 
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from mlflow.entities import Run
@@ -30,6 +33,7 @@ class Finished:
     status: str
     metrics: dict[str, float]
     tags: dict[str, str]
+    params: dict[str, str]
 
 
 def newest(store: Store) -> Finished:
@@ -69,10 +73,32 @@ def was_deleted(store: Store, run_id: str) -> bool:
 
 def trials(store: Store, sweep: Finished) -> list[Finished]:
     """A sweep's trials, the best objective first, those without one last."""
-    found = store.client.search_runs(
-        [sweep.experiment_id], f"tags.sweep = '{sweep.run_id}' and tags.kind = 'trial'", max_results=1000
-    )
-    return sorted(map(_finished, found), key=lambda run: run.metrics.get(BEST, float("inf")))
+    return sorted(_of_sweep(store, sweep, "trial"), key=lambda run: run.metrics.get(BEST, float("inf")))
+
+
+def repeats(store: Store, sweep: Finished) -> list[Finished]:
+    """The finished runs of a sweep's best trials with other seeds."""
+    return [run for run in _of_sweep(store, sweep, "repeat") if run.status == "FINISHED" and BEST in run.metrics]
+
+
+def _of_sweep(store: Store, sweep: Finished, kind: str) -> list[Finished]:
+    found: list[Run] = []
+    where, token = f"tags.sweep = '{sweep.run_id}' and tags.kind = '{kind}'", None
+    while True:
+        some = store.client.search_runs([sweep.experiment_id], where, max_results=1000, page_token=token)
+        found += some
+        token = some.token
+        if not token:
+            return [_finished(run) for run in found]
+
+
+def table_of(store: Store, run_id: str, file: str) -> list[dict[str, Any]]:
+    """The rows of a table among a run's artifacts (see TrackedRun.table); none if it is not there."""
+    if file not in {artifact.path for artifact in store.client.list_artifacts(run_id)}:
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        table = json.loads(Path(store.client.download_artifacts(run_id, file, folder)).read_text("utf-8"))
+    return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
 
 
 @dataclass(frozen=True)
@@ -190,4 +216,5 @@ def _finished(run: Run) -> Finished:
         "PRUNED" if tags.get("failure", "").startswith(PRUNED) else run.info.status,
         dict(run.data.metrics),
         tags,
+        dict(run.data.params),
     )

@@ -17,7 +17,7 @@ from harness.config.load import from_hydra
 from harness.config.overrides import as_typed, check_names
 from harness.config.schema import Config
 from harness.door import plainly
-from harness.errors import HarnessError
+from harness.errors import HarnessError, reason
 from harness.supervise import supervise, worker_command
 from harness.sweeping.death import COMMAND, CONTROLLER, WORKER, last_death
 
@@ -68,10 +68,13 @@ class HarnessSweeper(Sweeper):
         failures = [result for result in swept.results if result.failure]
         for result in failures:
             display.say(f"trial {result.trial.place} failed: {result.failure}")
+        config = self._compose(space.fixed)
         try:
-            print_sweep(swept.sweep_id, self._compose(space.fixed).tracking)
+            print_sweep(swept.sweep_id, config.tracking)
         except HarnessError as error:  # the store went away: the trials are done all the same
             display.say(f"warning: the table of sweep {swept.sweep_id} cannot be shown: {error}")
+        if config.sweep.report and swept.results:
+            _report(swept.sweep_id, config, display)
         if failures and len(failures) == len(swept.results):
             sys.exit(1)
 
@@ -80,3 +83,22 @@ class HarnessSweeper(Sweeper):
         with open_dict(composed):
             del composed["hydra"]
         return from_hydra(composed, Config)
+
+
+def _report(sweep_id: str, config: Config, display: Any) -> None:
+    """What goes wrong here costs no trial, so it is only said."""
+    from harness.reporting import REPORT_FILE, write_report
+    from harness.sweeping.listing import find_study
+    from harness.sweeping.storage import open_studies
+    from harness.tracking.store import open_store
+
+    try:
+        store = open_store(config.tracking)
+        studies = open_studies(config.sweep.storage, store.studies)
+        file = store.runs / sweep_id / REPORT_FILE
+        write_report(store, studies, find_study(studies, sweep_id), file)
+        display.say(f"report: {file}")
+    except Exception as error:
+        display.say(
+            f"warning: no report of sweep {sweep_id} ({reason(error)}); try python -m harness.report {sweep_id}"
+        )

@@ -1,0 +1,161 @@
+"""What studies there are, and a word to those at work on one. Knows nothing of what is searched."""
+
+import time
+from dataclasses import dataclass
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from harness.errors import HarnessError
+from harness.sweeping.lease import is_gone, is_here
+from harness.sweeping.storage import Studies
+from harness.sweeping.study import (
+    ASIDE,
+    COMMAND,
+    FOLDER,
+    LEASE,
+    PARENT,
+    RUN,
+    SAID,
+    STOP,
+    TOTAL,
+)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """`state`: running, stopping, stopped, interrupted, done. `said`: what varies.
+
+    `workers`: host and process id of those at work.
+    """
+
+    name: str
+    parent: str
+    state: str
+    total: int
+    counts: dict[str, int]
+    best: float | None
+    workers: list[str]
+    said: str
+    command: list[str]
+    folder: str | None
+
+    @property
+    def ended(self) -> int:
+        return sum(self.counts[state] for state in ("done", "pruned", "failed"))
+
+
+_STATES = {
+    TrialState.COMPLETE: "done",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+
+
+def list_studies(studies: Studies) -> list[Listed]:
+    """Those with a run that stands for them, the newest last."""
+    listed = (_listed(studies, name) for name in studies.names())
+    return [each for each in listed if each is not None]
+
+
+def find_study(studies: Studies, sweep_id: str | None) -> Listed:
+    """By the beginning of the sweep's id; None: the newest.
+
+    Raises:
+        HarnessError: when there is none, or more than one.
+    """
+    known = list_studies(studies)
+    found = [each for each in known if each.parent.startswith(sweep_id or "")]
+    if not found:
+        there = "; python -m harness.sweep list shows those that are" if known else "; there is none yet"
+        raise HarnessError(f"no sweep {sweep_id or ''} is known here{there}")
+    if sweep_id and len(found) > 1:
+        raise HarnessError(f"{sweep_id} begins the ids of {len(found)} sweeps; type more of it")
+    return found[-1]
+
+
+def ask_to_stop(studies: Studies, listed: Listed, place: int | None) -> None:
+    """A trial, by its place, is to end as pruned at its next report; None: all at work are to leave at theirs.
+
+    Raises:
+        HarnessError: for a trial that is not running.
+    """
+    study = _load(studies, listed.name)
+    if place is None:
+        study.set_user_attr(STOP, time.time())
+        return
+    trial = trial_at(studies, listed, place)
+    if trial.state is not TrialState.RUNNING:
+        raise HarnessError(
+            f"trial {place} of {listed.parent} is {_STATES[trial.state]}; only one that runs can be stopped"
+        )
+    study._storage.set_trial_user_attr(trial._trial_id, STOP, time.time())
+
+
+def run_of(studies: Studies, listed: Listed, place: int) -> str:
+    """The id of the run that a trial became.
+
+    Raises:
+        HarnessError: when it has not begun.
+    """
+    run_id = trial_at(studies, listed, place).user_attrs.get(RUN)
+    if run_id is None:
+        raise HarnessError(f"trial {place} of {listed.parent} has not begun")
+    return str(run_id)
+
+
+def trial_at(studies: Studies, listed: Listed, place: int) -> FrozenTrial:
+    trials = counted(_load(studies, listed.name))
+    if not 1 <= place <= len(trials):
+        raise HarnessError(f"sweep {listed.parent} has trials 1 to {len(trials)}, but got {place}")
+    return trials[place - 1]
+
+
+def counted(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials but those that count as none."""
+    return [trial for trial in study.get_trials(deepcopy=False) if ASIDE not in trial.user_attrs]
+
+
+def _load(studies: Studies, name: str) -> optuna.Study:
+    return optuna.load_study(study_name=name, storage=studies.storage(name))
+
+
+def _listed(studies: Studies, name: str) -> Listed | None:
+    try:
+        study = _load(studies, name)
+    except KeyError:  # its process was killed before it had made it
+        return None
+    attributes, trials = study.user_attrs, counted(study)
+    if PARENT not in attributes:
+        return None
+    counts = {state: sum(_STATES[trial.state] == state for trial in trials) for state in _STATES.values()}
+    workers = [who for trial in trials if trial.state is TrialState.RUNNING and (who := _worker(trial, studies.shared))]
+    values = [trial.value for trial in trials if trial.state is TrialState.COMPLETE and trial.value is not None]
+    total = int(attributes.get(TOTAL, len(trials)))
+    ended = sum(counts[state] for state in ("done", "pruned", "failed"))
+    if workers:
+        state = "stopping" if attributes.get(STOP) else "running"
+    else:
+        state = "done" if ended >= total else "stopped" if attributes.get(STOP) else "interrupted"
+    return Listed(
+        name,
+        attributes[PARENT],
+        state,
+        total,
+        counts,
+        min(values, default=None),
+        workers,
+        attributes.get(SAID, ""),
+        list(attributes.get(COMMAND, [])),
+        attributes.get(FOLDER),
+    )
+
+
+def _worker(trial: FrozenTrial, shared: bool) -> str | None:
+    """Who works on it, if anybody does as far as can be told from here."""
+    lease = trial.user_attrs.get(LEASE)
+    if lease is None or ((not shared or is_here(lease)) and is_gone(lease)):
+        return None
+    return f"{lease['host']}:{lease['pid']}"
