@@ -14,7 +14,7 @@ class Server:
     """On a port of its own. Its artifacts are not in a folder that its clients know."""
 
     def __init__(self, home: Path) -> None:
-        self._home, self._port = home, _free_port()
+        self._home, self._port = home, free_port()
         self.uri = f"http://127.0.0.1:{self._port}"
         self.start()
 
@@ -60,7 +60,7 @@ class Server:
         os.killpg(self.group, number)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

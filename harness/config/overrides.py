@@ -76,7 +76,9 @@ def _prepare_word(word: str, command: type, conf: Path, *, multirun: bool) -> st
                     f"{key}={option} is not there{did_you_mean(option, options)}; conf/{key} has {', '.join(options)}"
                 )
         return word
-    return f"{match['prefix'] or ''}{key}={_quoted(key, value, multirun=multirun)}"
+    free = any(key == name or key.startswith(f"{name}.") for name in free_names(command))
+    prefix = match["prefix"] or ("++" if free else "")  # else Hydra refuses keys that the mapping does not have yet
+    return f"{prefix}{key}={_quoted(key, value, multirun=multirun)}"
 
 
 def _quoted(key: str, value: str, *, multirun: bool) -> str:

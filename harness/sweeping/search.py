@@ -1,9 +1,12 @@
 """Optuna's samplers and pruners by the names that sweep.sampler and sweep.pruner have for them."""
 
 import inspect
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import (
     BasePruner,
     HyperbandPruner,
@@ -24,6 +27,11 @@ from harness.errors import HarnessError
 def make_sampler(search: SweepConfig, trials: int, *, conditional: bool) -> BaseSampler:
     """`trials`: those there are. Another seed each time, else a study gone on with would suggest its first again."""
     seed = search.seed + trials
+    with _experiments_allowed():
+        return _sampler(search, seed, conditional=conditional)
+
+
+def _sampler(search: SweepConfig, seed: int, *, conditional: bool) -> BaseSampler:
     match search.sampler:
         case "random" | "grid":
             return RandomSampler(seed=seed)
@@ -36,6 +44,14 @@ def make_sampler(search: SweepConfig, trials: int, *, conditional: bool) -> Base
     if search.trials is None:
         return RandomSampler(seed=seed)
     return TPESampler(seed=seed, constant_liar=True, multivariate=conditional, group=conditional)
+
+
+@contextmanager
+def _experiments_allowed() -> Iterator[None]:
+    """Optuna calls parts experimental that have been there for years."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
 
 
 def _cmaes(seed: int) -> BaseSampler:
@@ -74,6 +90,7 @@ def make_pruner(search: SweepConfig, first: int, last: int) -> BasePruner:
             "sweep.pruner=threshold needs the loss to prune above, such as sweep.pruner_args={upper:4.5}"
         )
     try:
-        return make(**{**usual, **search.pruner_args})
+        with _experiments_allowed():
+            return make(**{**usual, **search.pruner_args})
     except (TypeError, ValueError) as error:
         raise HarnessError(f"sweep.pruner_args does not fit {search.pruner}: {error}") from error

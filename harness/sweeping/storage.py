@@ -11,6 +11,7 @@ import optuna
 import sqlalchemy
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.pool import NullPool
 
 from harness.errors import HarnessError
 from harness.files import one_at_a_time
@@ -58,13 +59,13 @@ def _in_files(folder: Path) -> Studies:
 def _in_database(url: str, folder: Path) -> Studies:
     parsed = _parsed(url)
     try:
-        engine = sqlalchemy.create_engine(parsed, pool_pre_ping=True)
+        engine = sqlalchemy.create_engine(parsed, poolclass=NullPool)
         if parsed.get_backend_name() == "postgresql":
             alone = _by_postgres(engine)
         else:
             alone = lambda name: one_at_a_time(folder / f"{name}.lock")  # noqa: E731
         with alone("tables"):  # two that make them at once would fail
-            storage = RDBStorage(parsed.render_as_string(), engine_kwargs={"pool_pre_ping": True})
+            storage = RDBStorage(parsed.render_as_string(), engine_kwargs={"poolclass": NullPool})
     except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
         line = str(error).strip().splitlines()[0]
         step = "see that it runs, PGUSER and PGPASSWORD are set, and pip install 'lora-harness[postgresql]' was done"

@@ -105,6 +105,7 @@ class Study:
         self._beat_seconds = beat_seconds
         self._silences = Silences(3 * beat_seconds)
         self._stop_asked = False
+        self._ended: dict[int, Result] = {}  # which do not change any more
         pruner = make_pruner(search, pace.first, pace.last)
         with self.alone():
             storage = studies.storage(name)
@@ -166,7 +167,10 @@ class Study:
     def results(self) -> list[Result]:
         """Of the trials that have ended."""
         counted = (trial for trial in self._trials() if ASIDE not in trial.user_attrs)
-        return [_result(place, trial) for place, trial in enumerate(counted, 1) if trial.state in _ENDED]
+        for place, trial in enumerate(counted, 1):
+            if trial.state in _ENDED and trial.number not in self._ended:
+                self._ended[trial.number] = _result(place, trial)
+        return [self._ended[number] for number in sorted(self._ended)]
 
     @property
     def known(self) -> int:
@@ -262,7 +266,8 @@ class Study:
                 asked.set_user_attr(ASIDE, "breaks a constraint")
                 self._study.tell(asked, state=TrialState.FAIL)
                 continue
-            same = next((trial for trial in self._trials() if _is_same(trial, asked)), None)
+            params = asked.params
+            same = next((t for t in self._trials() if t.number < asked.number and _is_same(t, params)), None)
             if same is None:
                 return asked
             asked.set_user_attr(ASIDE, f"same as {same.number}")  # the sampler learns of it, and it counts as no trial
@@ -349,10 +354,8 @@ def best_results(results: Sequence[Result]) -> list[Result]:
     return sorted(whole, key=lambda result: (result.value, result.trial.number))
 
 
-def _is_same(trial: FrozenTrial, asked: optuna.trial.Trial) -> bool:
-    if trial.number >= asked.number or str(trial.user_attrs.get(ASIDE, "")).startswith(_KNOWN):
-        return False
-    return trial.params == asked.params
+def _is_same(trial: FrozenTrial, params: Combination) -> bool:
+    return trial.params == params and not str(trial.user_attrs.get(ASIDE, "")).startswith(_KNOWN)
 
 
 def _distribution(axis: Axis | Range) -> BaseDistribution:

@@ -1,9 +1,12 @@
 """Every trial once, whatever becomes of one of them, and of the process that works on it."""
 
 import dataclasses
+import math
+import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +17,13 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from harness.config.axes import Axis, Range, Space, check_search, read_space
+from harness.config.axes import Axis, Range, Rules, Space, check_search, read_space
+from harness.config.conditions import read_condition
 from harness.config.schema import SweepConfig
 from harness.errors import HarnessError
-from harness.sweeping.lease import is_gone, own_lease
+from harness.sweeping.death import Death, last_death
+from harness.sweeping.lease import Silences, is_gone, own_lease
+from harness.sweeping.listing import ask_to_stop, find_study
 from harness.sweeping.storage import open_studies
 from harness.sweeping.study import Pace, Study, Trial, Verdict
 from tests.conftest import compose_config
@@ -160,7 +166,7 @@ def test_a_process_id_that_is_used_again_is_not_trusted() -> None:
     assert is_gone(lease | {"started": lease["started"] - 100}) and is_gone(None)
 
 
-@pytest.mark.parametrize("sampler", ["auto", "random", "tpe"])
+@pytest.mark.parametrize("sampler", ["auto", "random", "tpe", "qmc", "cmaes"])
 def test_a_number_of_trials_searches_ranges_and_more_go_on_with_the_same_study(sampler: str, tmp_path: Path) -> None:
     def objective(trial: Trial) -> Verdict:
         rate, layers = trial.params["train.learning_rate"], trial.params["lora.num_layers"]
@@ -192,6 +198,207 @@ def test_a_trial_that_falls_behind_is_pruned(tmp_path: Path) -> None:
     study = _study(tmp_path, RATE, trials=8, sampler="random", pruner="median")
     study.run(objective)
     assert [result.pruned for result in study.results()] == [False] * 5 + [True] * 3
+
+
+def _curves(trial: Trial) -> Verdict:
+    """The higher its number, the worse a trial is from the start; it hardly gets better."""
+    for step in (1, 2, 3):
+        if trial.report(step, trial.number + 1 / step):
+            return Verdict(trial.number + 1 / step, pruned=True)
+    return Verdict(float(trial.number))
+
+
+@pytest.mark.parametrize(
+    ("pruner", "arguments", "pruned"),
+    [
+        ("none", {}, 0),
+        ("median", {"n_startup_trials": 2}, 6),
+        ("halving", {}, 7),
+        ("hyperband", {}, 7),
+        ("threshold", {"upper": 5.5}, 3),
+        ("patient", {"patience": 1}, 0),
+        ("wilcoxon", {"p_threshold": 0.3}, 7),
+    ],
+)
+def test_each_pruner_ends_what_falls_behind(
+    pruner: str, arguments: dict[str, Any], pruned: int, tmp_path: Path
+) -> None:
+    study = _study(tmp_path, RATE, trials=8, sampler="random", pruner=pruner, pruner_args=arguments)
+    study.run(_curves)
+    assert sum(result.pruned for result in study.results()) == pruned
+    assert not study.results()[0].pruned
+
+
+def test_the_patient_pruner_ends_a_trial_that_stops_getting_better(tmp_path: Path) -> None:
+    def objective(trial: Trial) -> Verdict:
+        asked = [trial.report(step, value) for step, value in enumerate([3.0, 2.0, 2.1, 2.2, 2.3])]
+        return Verdict(2.0, pruned=asked.index(True) == 4)
+
+    study = _study(tmp_path, RATE, trials=1, sampler="random", pruner="patient", pruner_args={"patience": 2})
+    study.run(objective)
+    assert [result.pruned for result in study.results()] == [True]
+
+
+@pytest.mark.parametrize(
+    ("search", "complaint"),
+    [
+        ({"pruner": "median", "pruner_args": {"n_startup": 2}}, "did you mean n_startup_trials?; it takes n_startup"),
+        ({"pruner": "none", "pruner_args": {"x": 2}}, "sweep.pruner_args.x is not for sweep.pruner=none"),
+        ({"pruner": "threshold"}, "needs the loss to prune above, such as sweep.pruner_args={upper:4.5}"),
+        ({"pruner": "halving", "pruner_args": {"reduction_factor": 1}}, "sweep.pruner_args does not fit halving"),
+    ],
+)
+def test_what_a_pruner_does_not_take_is_refused(search: dict[str, Any], complaint: str, tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match=re.escape(complaint)):
+        _study(tmp_path, RATE, trials=2, **search)
+
+
+def test_what_breaks_a_constraint_is_not_tried_and_counts_as_no_trial(tmp_path: Path) -> None:
+    rule = read_condition("lora.num_layers * 2 <= 6", ["lora.num_layers"])
+    space = Space([RATE, LAYERS], [], Rules(constraints=[rule]))
+    study = Study("s", open_studies(None, tmp_path), space, _search(trials=12, sampler="random"), Pace(1, 3))
+    places = []
+    study.run(_by(lambda trial: places.append((trial.place, trial.params["lora.num_layers"])) or 1.0))
+    assert [place for place, _ in places] == list(range(1, 13)) == [r.trial.place for r in study.results()]
+    assert {layers for _, layers in places} == {2, 3}
+
+
+def test_a_name_is_suggested_only_where_its_condition_holds(tmp_path: Path) -> None:
+    rule = read_condition("lora.rank > 4", ["lora.rank"])
+    space = Space([RANK, RATE], [], Rules(only_if={"train.learning_rate": rule}))
+    study = Study("s", open_studies(None, tmp_path), space, _search(trials=6, sampler="tpe"), Pace(1, 3))
+    study.run(_by(lambda trial: 1.0))
+    names = {(result.trial.params["lora.rank"], len(result.trial.params)) for result in study.results()}
+    assert names == {(4, 1), (8, 2)} and len(study.results()) == 6
+
+
+def test_a_search_begins_with_what_is_known_and_counts_it_as_no_trial(tmp_path: Path) -> None:
+    study = _study(tmp_path, RATE, trials=3)
+    study.add_known({"train.learning_rate": 1e-4}, 2.5, "0" * 32)
+    study.run(_by(lambda trial: 3.0))
+    assert study.known == 1 and [result.trial.place for result in study.results()] == [1, 2, 3]
+    assert _stored(tmp_path).best_value == 2.5
+
+
+def test_a_value_that_is_not_a_number_is_a_failure(tmp_path: Path) -> None:
+    study = _study(tmp_path, RANK)
+    study.run(_by(lambda trial: math.nan if trial.number == 0 else 1.0))
+    assert [(result.value, result.failure) for result in study.results()] == [
+        (None, "its value is not a number"),
+        (1.0, None),
+    ]
+
+
+def test_a_study_that_is_stopped_is_left_at_the_next_report_and_gone_on_with(tmp_path: Path) -> None:
+    studies = open_studies(None, tmp_path)
+
+    def objective(trial: Trial) -> Verdict:
+        trial.report(1, 1.0)
+        if trial.stopped():
+            raise KeyboardInterrupt
+        ask_to_stop(studies, find_study(studies, "p"), None)
+        trial.report(2, 1.0)
+        assert trial.stopped()
+        raise KeyboardInterrupt
+
+    study = _study(tmp_path, RANK)
+    study.set_parent("p1", ["-m", "lora.rank=4,8"])
+    with pytest.raises(KeyboardInterrupt):
+        study.run(objective)
+    assert find_study(studies, None).state == "stopped" and study.stopped
+    assert study.run(objective) == "stopped by harness.sweep", "nobody begins another trial"
+    study.unstop()
+    assert study.run(_by(lambda trial: float(trial.attempt))) is None
+    assert [result.value for result in study.results()] == [1.0, 1.0]
+    listed = find_study(studies, "p1")
+    assert (listed.state, listed.ended, listed.best, listed.command) == ("done", 2, 1.0, ["-m", "lora.rank=4,8"])
+
+
+def test_a_trial_that_is_stopped_ends_as_pruned_at_its_next_report(tmp_path: Path) -> None:
+    studies = open_studies(None, tmp_path)
+
+    def objective(trial: Trial) -> Verdict:
+        if trial.place == 1:
+            ask_to_stop(studies, find_study(studies, None), 1)
+        return Verdict(1.0, pruned=trial.report(1, 1.0))
+
+    study = _study(tmp_path, RANK)
+    study.set_parent("p1")
+    study.run(objective)
+    assert [result.pruned for result in study.results()] == [True, False]
+    with pytest.raises(HarnessError, match="trial 1 of p1 is pruned; only one that runs can be stopped"):
+        ask_to_stop(studies, find_study(studies, None), 1)
+    with pytest.raises(HarnessError, match="sweep p1 has trials 1 to 2, but got 3"):
+        ask_to_stop(studies, find_study(studies, None), 3)
+    with pytest.raises(HarnessError, match="no sweep x is known here; python -m harness.sweep list shows"):
+        find_study(studies, "x")
+
+
+def test_no_trial_begins_once_the_budget_is_spent(tmp_path: Path) -> None:
+    study = _study(tmp_path, RANK)
+    spent = lambda: "all spent" if study.results() else None  # noqa: E731
+    assert study.run(_by(lambda trial: 1.0), may_begin=spent) == "all spent"
+    assert len(study.results()) == 1
+
+
+def test_how_a_process_died_is_told_with_the_trial_it_cost(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", DYING, str(tmp_path), "die"]
+    with subprocess.Popen(words) as died:
+        died.wait()
+    death = Death(died.pid, "SIGALRM (it took longer than sweep.trial_minutes)", final=True)
+    studies, space = open_studies(None, tmp_path), Space([RANK, SCALE], [])
+    study = Study("s", studies, space, _search(retries=5), Pace(1, 3), death=death)
+    study.run(_by(lambda trial: 1.0))
+    assert study.results()[2].failure == death.reason, "not taken up again, however many retries there are"
+    assert last_death({"HARNESS_DIED": death.words}) == death and last_death({}) is None
+
+
+def test_another_machines_process_is_gone_when_it_is_silent_for_long() -> None:
+    silences = Silences(seconds=0.05)
+    assert not silences.is_silent(1, beat=1)
+    deadline = time.monotonic() + 10
+    while not silences.is_silent(1, beat=1):
+        assert time.monotonic() < deadline
+    assert not silences.is_silent(1, beat=2), "it beats again"
+
+
+KILLED = """
+import os, random, signal, sys, threading
+from pathlib import Path
+from harness.sweeping.study import Verdict
+from tests.sweeping.test_study import RANK, SCALE, _study
+moment = random.Random(sys.argv[2]).uniform(0.0, 0.012) if sys.argv[2] != "last" else 1000.0
+study = _study(Path(sys.argv[1]), RANK, SCALE, retries=1000)
+threading.Timer(moment, os.kill, (os.getpid(), signal.SIGKILL)).start()
+def objective(trial):
+    for step in range(40):
+        trial.report(step, 1.0 / (step + 1))
+    return Verdict(float(trial.number))
+study.run(objective)
+os._exit(0)
+"""
+
+
+def test_a_study_killed_at_random_moments_tries_every_combination_once(tmp_path: Path) -> None:
+    """Killed while it asks, leases, reports and tells; each time another process goes on."""
+    ends = []
+    for seed in [*map(str, range(6)), "last"]:
+        ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), seed], capture_output=True, text=True)
+        assert ended.returncode in (0, -9), ended.stderr
+        ends.append(ended.returncode)
+    trials = _stored(tmp_path).trials
+    assert [trial.params for trial in trials] == list(Space([RANK, SCALE], []).combinations())
+    assert [trial.value for trial in trials] == [0, 1, 2, 3, 4, 5] and ends.count(-9) >= 2, ends
+
+
+def test_a_study_of_a_thousand_trials_stays_linear(tmp_path: Path) -> None:
+    """The last hundred trials take no more than thrice the time of the first."""
+    axis = Axis("lora.rank", list(range(1, 1001)), list(map(str, range(1, 1001))))
+    study = _study(tmp_path, axis)
+    moments = []
+    study.run(_by(lambda trial: moments.append(time.monotonic()) or 1.0))
+    first, last = moments[100] - moments[0], moments[999] - moments[899]
+    assert len(study.results()) == 1000 and last < 3 * first, (first, last)
 
 
 @pytest.mark.parametrize(
