@@ -63,6 +63,17 @@ def read_appended(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole.decode("utf-8").split("\n") if line]
 
 
+def cut_half_line(path: Path) -> None:
+    """Shorten a file of lines to its whole ones. The caller sees to it that nobody writes."""
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size:
+            file.seek(size - 1)
+            if file.read() != b"\n":
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
+
+
 def make_folder(path: Path) -> None:
     with _said_plainly(path):
         path.mkdir(parents=True, exist_ok=True)

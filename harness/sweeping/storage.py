@@ -3,18 +3,18 @@
 import hashlib
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
 import sqlalchemy
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy.pool import NullPool
 
 from harness.errors import HarnessError
-from harness.files import one_at_a_time
+from harness.files import cut_half_line, one_at_a_time
 
 _POSTGRES = ("postgresql", "postgres")
 
@@ -45,15 +45,34 @@ def open_studies(url: str | None, folder: Path) -> Studies:
 
 
 def _in_files(folder: Path) -> Studies:
-    def journal(name: str) -> str:
-        return str(folder / f"{name}.journal")
+    def journal(name: str) -> Path:
+        return folder / f"{name}.journal"
 
     return Studies(
-        uri=journal,
-        storage=lambda name: JournalStorage(JournalFileBackend(journal(name))),
+        uri=lambda name: str(journal(name)),
+        storage=lambda name: JournalStorage(JournalFileBackend(str(journal(name)), _DyingLock(journal(name)))),
         alone=lambda name: one_at_a_time(folder / f"{name}.lock"),
         names=lambda: [path.stem for path in sorted(folder.glob("*.journal"), key=lambda path: path.stat().st_mtime)],
     )
+
+
+class _DyingLock(JournalFileOpenLock):
+    """Optuna's own locks are waited for half a minute when their process was killed; this one ends with it.
+
+    What such a process left of a line goes first: whatever came after it could not be read.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        super().__init__(str(journal))
+        self._journal, self._held = journal, ExitStack()
+
+    def acquire(self) -> bool:
+        self._held.enter_context(one_at_a_time(self._journal.with_suffix(".writing")))
+        cut_half_line(self._journal)
+        return True
+
+    def release(self) -> None:
+        self._held.close()
 
 
 def _in_database(url: str, folder: Path) -> Studies:

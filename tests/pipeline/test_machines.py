@@ -18,9 +18,10 @@ from harness.errors import HarnessError
 from harness.sweeping.storage import open_studies
 from harness.sweeping.study import Pace, Study, Trial, Verdict
 from harness.tracking.store import open_store
-from tests.conftest import QUICK, compose_config
+from tests.conftest import QUICK
 from tests.postgres import Postgres, postgres_programs
 from tests.server import Server
+from tests.sweeping.small import make_search
 
 PROGRAMS = postgres_programs()
 pytestmark = pytest.mark.skipif(PROGRAMS is None, reason="PostgreSQL is not installed: several machines were left out")
@@ -80,7 +81,7 @@ def test_two_machines_join_one_study_by_the_same_command(tmp_path: Path, postgre
 
 
 def _study(postgres: Postgres, name: str, folder: Path, beat_seconds: float = 20.0) -> Study:
-    search = compose_config("sweep.trials=4", "sweep.sampler=random").sweep
+    search = make_search(trials=4, sampler="random")
     studies = open_studies(postgres.url, folder)
     return Study(name, studies, Space([RATE], []), search, Pace(1, 3), beat_seconds=beat_seconds)
 
