@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO
 
 from rich.console import Console
@@ -20,7 +21,7 @@ from rich.console import Console
 from harness.board import PIPE, Board
 from harness.errors import INTERRUPTED, HarnessError
 from harness.progress import DRAWN
-from harness.sweeping.death import COMMAND, CONTROLLER, DIED, WORKER, Death
+from harness.sweeping.death import COMMAND, CONTROLLER, DEATHS, WORKER, Death, write_death
 
 _AT_ONCE_SECONDS = 3.0  # too short to have begun a trial
 _TIMES = 3
@@ -86,7 +87,13 @@ class Crew:
         typed: Sequence[str] = (),
         results: IO[str] | None = None,
     ) -> None:
-        self._environment = os.environ | {CONTROLLER: str(os.getpid()), COMMAND: json.dumps(list(typed))}
+        self._folder = tempfile.TemporaryDirectory(prefix="harness-")
+        self._deaths = Path(self._folder.name) / "deaths"
+        self._environment = os.environ | {
+            CONTROLLER: str(os.getpid()),
+            COMMAND: json.dumps(list(typed)),
+            DEATHS: str(self._deaths),
+        }
         self._command, self._workers, self._board, self._drawn = command, workers, board, results is not None
         self._devices = devices()
         self._begun = threading.Event()
@@ -101,10 +108,11 @@ class Crew:
             shared = f"{len(self._devices)} GPUs" if self._devices else "one device"
             self._board.say(f"{self._workers} workers share {shared}: each needs its own memory")
         threads = [threading.Thread(target=self._keep, args=(index,)) for index in range(self._workers)]
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads):
-            self._wait()
+        with self._folder:
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads):
+                self._wait()
         if self._trouble is not None:
             raise self._trouble
         return self._statuses.get(0, INTERRUPTED)
@@ -134,27 +142,26 @@ class Crew:
 
     def _run(self, index: int) -> int:
         at_once = 0
-        death: Death | None = None
         while True:
             started = time.monotonic()
-            pid, status = self._once(index, death)
+            pid, status = self._once(index)
+            if status >= 0:
+                write_death(self._deaths, Death(pid, f"exit code {status}"))
             if status >= 0 or self._interrupts:
                 return status if status >= 0 else 128 - status
-            at_once = at_once + 1 if time.monotonic() - started < _AT_ONCE_SECONDS else 0
             died = signal.Signals(-status)
-            if at_once == _TIMES:
-                raise HarnessError(f"the process that trains was ended by {died.name} {_TIMES} times as it began")
             why = f"{died.name} ({_LIKELY[died]})" if died in _LIKELY else died.name
             final = died is signal.SIGALRM
-            death = Death(pid, why, final)
+            write_death(self._deaths, Death(pid, why, final))
+            at_once = at_once + 1 if time.monotonic() - started < _AT_ONCE_SECONDS else 0
+            if at_once == _TIMES:
+                raise HarnessError(f"the process that trains was ended by {died.name} {_TIMES} times as it began")
             what = "it is not taken up again" if final else "its trial is taken up again"
             self._board.say(f"the process that trains was ended by {why}; {what}")
 
-    def _once(self, index: int, death: Death | None) -> tuple[int, int]:
+    def _once(self, index: int) -> tuple[int, int]:
         """Its process id and exit status."""
         environment = self._environment | {WORKER: str(index)}
-        if death is not None:
-            environment[DIED] = death.words
         if self._devices:
             environment["CUDA_VISIBLE_DEVICES"] = self._devices[index % len(self._devices)]
         heard, told = os.pipe()

@@ -10,11 +10,11 @@ import json
 import math
 import shlex
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import monotonic
 
 from harness.board import Row, Teller
 from harness.budget import Budget, drop_losers
@@ -22,13 +22,15 @@ from harness.config.axes import Combination, Range, Space, as_combination, check
 from harness.config.checks import check_values, total_updates
 from harness.config.load import flat
 from harness.config.schema import Config
+from harness.data.dataset import fixed_subset
 from harness.errors import HarnessError, reason
+from harness.inherit import length_is_free
 from harness.material import Bench
 from harness.noise import REPEATED, Repeats
 from harness.progress import Display, duration
 from harness.references import find_adapter
 from harness.run import train_run
-from harness.sweeping.death import Death, controller_is_gone
+from harness.sweeping.death import Siblings
 from harness.sweeping.storage import open_studies
 from harness.sweeping.study import Pace, Result, Study, Trial, Verdict, best_results
 from harness.tracking.journal import Journal
@@ -54,14 +56,9 @@ class SweepResult:
 
 @dataclass(frozen=True)
 class Worker:
-    """The process of a sweep that this is: the first of its command (of several), and how the one before it ended.
+    """Which process of a sweep this is. `command`: the words that make the same sweep again."""
 
-    `command`: the words that make the same sweep again.
-    """
-
-    index: int = 0
-    death: Death | None = None
-    watched: bool = False
+    siblings: Siblings = field(default_factory=lambda: Siblings({}))
     command: list[str] = field(default_factory=list)
     teller: Teller = field(default_factory=Teller)
 
@@ -160,7 +157,7 @@ class _Sweep:
 
     def run(self) -> SweepResult:
         study, display = self._study, self._display
-        if self._worker.index == 0 and self._worker.death is None:
+        if self._worker.siblings.index == 0 and not self._worker.siblings.deaths:  # the first of a new command
             study.unstop()
         done = study.results()
         if study.parent is not None and len(done) >= study.total and self._is_closed(study.parent):
@@ -171,6 +168,7 @@ class _Sweep:
             which = "" if study.total == len(done) or not done else f", {len(done)} of them done"
             sweep_id = self._sweep_id
             display.say(f"sweep {sweep_id}: {study.total} trials{which}, {self._space.said}")
+            self._say_of_lengths()
             try:
                 left_early = self._work()
             except KeyboardInterrupt:
@@ -195,6 +193,14 @@ class _Sweep:
                     parent.finish("KILLED", left_early)
         _send_rest(self._store, sweep_id, display)
         return SweepResult(sweep_id, results)
+
+    def _say_of_lengths(self) -> None:
+        varied = {axis.name for axis in self._space.axes}
+        if "train.iters" in varied and not length_is_free(self._first.train):
+            self._display.say(
+                "each of train.iters is trained by itself, for the schedule depends on it; with "
+                "train.lr_schedule=constant and train.warmup=0 the longest would hold the others"
+            )
 
     @property
     def _sweep_id(self) -> str:
@@ -256,9 +262,9 @@ class _Sweep:
 
         def leave() -> bool:
             limit.check()
-            return trial.stopped() or controller_is_gone()
+            return trial.stopped() or self._worker.siblings.controller_is_gone
 
-        with _TrialLimit(self._first.sweep.trial_minutes, hard=self._worker.watched) as limit:
+        with _TrialLimit(self._first.sweep.trial_minutes, hard=self._worker.siblings.controller is not None) as limit:
             run = train_run(config, self._bench, place, Contact(trial.run, report, leave))
         value = run.outcome.best.loss if run.outcome.pruned else run.totals[config.sweep.metric]
         return Verdict(value, run.outcome.pruned)
@@ -292,7 +298,7 @@ class _Sweep:
             return self._train(trial, place, self._configs[overrides])
 
         left_early = study.run(objective, may_begin=lambda: budget.spent(self._study.results()))
-        for line in repeats.said(study.results(), self._space) if self._worker.index == 0 else ():
+        for line in repeats.said(study.results(), self._space) if self._worker.siblings.index == 0 else ():
             display.say(line)
         return left_early
 
@@ -300,7 +306,7 @@ class _Sweep:
         search = self._first.sweep
         if space is not self._space:  # the repeats: all of them, to their end
             search = replace(search, trials=None, sampler="grid", pruner="none", pruner_args={})
-        return Study(name, self._studies, space, search, self._pace, death=self._worker.death)
+        return Study(name, self._studies, space, search, self._pace, siblings=self._worker.siblings)
 
     def _find_study(self) -> Study:
         """The study of this command, found again by all that determines its values.
@@ -326,7 +332,7 @@ class _Sweep:
         with study.alone():
             if study.parent is not None or study.known:
                 return
-            digest = self._bench.split(self._first, "valid").digest
+            digest = fixed_subset(self._bench.split(self._first, "valid"), self._first.train.valid_rows).digest
             taken = 0
             for run in scored_runs(self._store, source, self._first.sweep.metric):
                 params = as_combination(self._space, run.params)
@@ -411,7 +417,7 @@ class _TrialLimit:
         self._minutes, self._hard = minutes, hard
 
     def __enter__(self) -> "_TrialLimit":
-        self._started = time.monotonic()
+        self._started = monotonic()
         if self._minutes is not None and self._hard:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process, whatever it is in
             signal.setitimer(signal.ITIMER_REAL, 66 * self._minutes + self._GRACE_SECONDS)
@@ -422,7 +428,7 @@ class _TrialLimit:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def check(self) -> None:
-        if self._minutes is not None and time.monotonic() - self._started > 60 * self._minutes:
+        if self._minutes is not None and monotonic() - self._started > 60 * self._minutes:
             raise HarnessError(
                 f"it took longer than sweep.trial_minutes={self._minutes:g}; raise that, or train.iters less"
             )

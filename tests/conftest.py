@@ -33,6 +33,7 @@ QUICK = [
     "generate.prompts=[河]",
     "generate.max_tokens=4",
     "lora.num_layers=2",
+    "sweep.report=false",
 ]
 
 

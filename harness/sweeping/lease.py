@@ -16,8 +16,10 @@ import psutil
 Lease = dict[str, Any]
 
 
-def own_lease() -> Lease:
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+def own_lease(watcher: int | None = None) -> Lease:
+    """`watcher`: the id of the process that watches over this one."""
+    started = psutil.Process().create_time()
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": started, "watcher": watcher}
 
 
 def is_here(lease: Lease) -> bool:

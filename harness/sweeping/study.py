@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from harness.config.axes import Axis, Combination, Range, Space
 from harness.config.schema import SweepConfig
 from harness.errors import HarnessError, reason
-from harness.sweeping.death import Death
+from harness.sweeping.death import Siblings
 from harness.sweeping.lease import Lease, Silences, beating, is_gone, is_here, own_lease
 from harness.sweeping.search import make_pruner, make_sampler
 from harness.sweeping.storage import Studies
@@ -98,10 +98,11 @@ class Study:
         search: SweepConfig,
         pace: Pace,
         *,
-        death: Death | None = None,
+        siblings: Siblings | None = None,
         beat_seconds: float = 20.0,
     ) -> None:
-        self.name, self._studies, self._space, self._search, self._death = name, studies, space, search, death
+        self.name, self._studies, self._space, self._search = name, studies, space, search
+        self._siblings = siblings or Siblings({})
         self._beat_seconds = beat_seconds
         self._silences = Silences(3 * beat_seconds)
         self._stop_asked = False
@@ -240,13 +241,17 @@ class Study:
 
     def _is_left(self, trial: FrozenTrial) -> bool:
         lease: Lease | None = trial.user_attrs.get(LEASE)
-        if lease is None or not self._studies.shared or is_here(lease):
-            return is_gone(lease)
+        if lease is None:
+            return True
+        if not self._studies.shared or is_here(lease):
+            # how one beside this one ended is to be known first
+            beside = self._siblings.controller is not None and lease.get("watcher") == self._siblings.controller
+            return is_gone(lease) and (not beside or self._siblings.death_of(lease["pid"]) is not None)
         return self._silences.is_silent(trial.number, (trial.user_attrs.get(BEAT), lease))
 
     def _lease(self, trial: optuna.trial.Trial, attempt: int, former: Lease | None) -> bool:
         """Make it this process's; False when it has had its last attempt."""
-        death = self._death if self._death and former and former["pid"] == self._death.pid else None
+        death = self._siblings.death_of(former["pid"]) if former else None
         if attempt > 1 + self._search.retries or (death and death.final):
             how = f", the last time by {death.reason}" if death else ""
             times = f"its process died {attempt - 1} times{how} (sweep.retries={self._search.retries})"
@@ -254,7 +259,7 @@ class Study:
             self._tell(trial, None, TrialState.FAIL)
             return False
         trial.set_user_attr(ATTEMPT, attempt)
-        trial.set_user_attr(LEASE, own_lease())
+        trial.set_user_attr(LEASE, own_lease(self._siblings.controller))
         return True
 
     def _ask(self) -> optuna.trial.Trial | None:

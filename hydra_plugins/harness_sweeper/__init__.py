@@ -19,7 +19,7 @@ from harness.config.schema import Config
 from harness.door import plainly
 from harness.errors import HarnessError, reason
 from harness.supervise import supervise, worker_command
-from harness.sweeping.death import COMMAND, CONTROLLER, WORKER, last_death
+from harness.sweeping.death import COMMAND, Siblings
 
 
 @dataclass
@@ -58,12 +58,11 @@ class HarnessSweeper(Sweeper):
         from harness.table import print_sweep
         from harness.trials import Worker, run_sweep
 
-        display, index = Display(), int(os.environ.get(WORKER, "0"))
-        watched = CONTROLLER in os.environ
-        words = json.loads(os.environ[COMMAND]) if watched else sys.argv[1:]
-        worker = Worker(index, last_death(os.environ), watched, [as_typed(word) for word in words])
+        display, siblings = Display(), Siblings(os.environ)
+        words = json.loads(os.environ[COMMAND]) if siblings.controller else sys.argv[1:]
+        worker = Worker(siblings, [as_typed(word) for word in words])
         swept = run_sweep(space, self._compose, display, worker)
-        if index:  # the first one says what came of it
+        if siblings.index:  # the first one says what came of it
             return
         failures = [result for result in swept.results if result.failure]
         for result in failures:

@@ -16,10 +16,10 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from harness.config.axes import Axis, Range, Rules, Space, read_space
+from harness.config.axes import Axis, Range, Rules, Space, check_search, read_space
 from harness.config.conditions import read_condition
 from harness.errors import HarnessError
-from harness.sweeping.death import Death, last_death
+from harness.sweeping.death import Death, Siblings, write_death
 from harness.sweeping.lease import Silences, is_gone, own_lease
 from harness.sweeping.listing import ask_to_stop, find_study
 from harness.sweeping.storage import open_studies
@@ -330,11 +330,12 @@ def test_how_a_process_died_is_told_with_the_trial_it_cost(tmp_path: Path) -> No
     with subprocess.Popen(words) as died:
         died.wait()
     death = Death(died.pid, "SIGALRM (it took longer than sweep.trial_minutes)", final=True)
+    write_death(tmp_path / "deaths", death)
+    siblings = Siblings({"HARNESS_DEATHS": str(tmp_path / "deaths")})
     studies, space = open_studies(None, tmp_path), Space([RANK, SCALE], [])
-    study = Study("s", studies, space, make_search(retries=5), PACE, death=death)
+    study = Study("s", studies, space, make_search(retries=5), PACE, siblings=siblings)
     study.run(_by(lambda trial: 1.0))
     assert study.results()[2].failure == death.reason, "not taken up again, however many retries there are"
-    assert last_death({"HARNESS_DIED": death.words}) == death and last_death({}) is None
 
 
 def test_another_machines_process_is_gone_when_it_is_silent_for_long() -> None:
@@ -443,7 +444,7 @@ def test_the_command_line_wins_over_the_sweep_file() -> None:
 )
 def test_a_search_that_does_not_fit_what_varies_is_refused(words: str, search: dict[str, Any], complaint: str) -> None:
     with pytest.raises(HarnessError, match=complaint):
-        checkmake_search(read_space({}, [words]), make_search(**search))
+        check_search(read_space({}, [words]), make_search(**search))
 
 
 @pytest.mark.parametrize(

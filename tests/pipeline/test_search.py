@@ -1,0 +1,316 @@
+"""What a sweep spares, spends and tells: lengths, reuse, budgets, repeats, several processes, another terminal."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import pytest
+
+from harness.config.axes import read_space
+from harness.config.schema import Config, TrackingConfig
+from harness.errors import HarnessError
+from harness.models.adapter import equal_weights
+from harness.progress import Display
+from harness.reporting import page
+from harness.sweeping.listing import find_study
+from harness.sweeping.storage import open_studies
+from harness.tracking.overview import Finished, get, repeats, trials
+from harness.tracking.store import Store, open_store
+from harness.trials import SweepResult, Worker, run_sweep
+from harness.watch import RunWatcher
+from tests.conftest import QUICK, compose_config
+
+Sweep = Callable[..., SweepResult]
+Said = pytest.CaptureFixture[str]
+LENGTHS = ["lora.rank=4", "train.lr_schedule=constant", "train.warmup=0"]
+LENGTHS += ["train.steps_per_eval=2", "train.save_every=2"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("search")
+
+
+@pytest.fixture(scope="module")
+def store(home: Path) -> Store:
+    return open_store(TrackingConfig(uri=f"sqlite:///{home / 'mlflow.db'}"))
+
+
+@pytest.fixture
+def sweep(store: Store) -> Sweep:
+    """Runs the sweep of a command line, in this process."""
+
+    def run(*arguments: str) -> SweepResult:
+        def compose(overrides: Sequence[str]) -> Config:
+            return compose_config(*QUICK, "generate.prompts=[]", f"tracking.uri={store.uri}", *overrides)
+
+        return run_sweep(read_space({}, arguments), compose, Display(), Worker(command=["-m", *arguments]))
+
+    return run
+
+
+def _rows(store: Store, swept: SweepResult) -> dict[str, Finished]:
+    return {row.name: row for row in trials(store, get(store, swept.sweep_id))}
+
+
+def _weights(store: Store, run_id: str, step: int) -> dict[str, mx.array]:
+    loaded = mx.load(str(store.runs / run_id / "adapters" / f"{step:07d}_adapters.safetensors"))
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def _events(store: Store, run_id: str, event: str) -> list[dict[str, Any]]:
+    lines = (store.runs / run_id / "log.jsonl").read_text("utf-8").splitlines()
+    return [entry for entry in map(json.loads, lines) if entry["event"] == event]
+
+
+@pytest.fixture
+def updates(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The updates that were trained, as they come."""
+    seen: list[int] = []
+    former = RunWatcher.on_update
+
+    def count(watcher: RunWatcher, step: int, loss: float) -> None:
+        seen.append(step)
+        former(watcher, step, loss)
+
+    monkeypatch.setattr(RunWatcher, "on_update", count)
+    return seen
+
+
+def test_a_grid_over_iterations_costs_its_longest(sweep: Sweep, store: Store, updates: list[int]) -> None:
+    """Shorter ones first are gone on with, longer ones first hold them; each is a run like one trained alone."""
+    alone = {iters: sweep(*LENGTHS, f"train.iters={iters},2", f"name=alone{iters}") for iters in (4, 8)}
+    for order in ("2,4,8", "8,2,4"):
+        updates.clear()
+        swept = sweep(*LENGTHS, f"train.iters={order}", f"name=lengths-{order[0]}")
+        assert sorted(updates) == [1, 2, 3, 4, 5, 6, 7, 8]
+        rows = _rows(store, swept)
+        assert {row.status for row in rows.values()} == {"FINISHED"} and len(rows) == 3
+        for iters, other in alone.items():
+            row, twin = rows[f"iters={iters}"], _rows(store, other)[f"iters={iters}"]
+            assert equal_weights(_weights(store, row.run_id, iters), _weights(store, twin.run_id, iters))
+            for name in ("valid/loss", "valid/best_loss", "valid/best_step", "train/loss"):
+                assert row.metrics[name] == twin.metrics[name]
+            scored = [[(e["step"], e["loss"]) for e in _events(store, run.run_id, "scored")] for run in (row, twin)]
+            assert scored[0] == scored[1]
+            steps = [len(store.client.get_metric_history(run.run_id, "valid/loss")) for run in (row, twin)]
+            assert steps[0] == steps[1]
+        source = rows["iters=4"].tags["taken_from"]
+        assert source == rows["iters=2" if order[0] == "2" else "iters=8"].run_id
+
+
+@pytest.mark.parametrize("schedule", ["train.lr_schedule=cosine", "train.warmup=0.25"])
+def test_iterations_are_an_ordinary_parameter_where_the_schedule_depends_on_them(
+    sweep: Sweep, store: Store, updates: list[int], schedule: str
+) -> None:
+    swept = sweep(*LENGTHS, "train.iters=4,8", schedule, f"name=ordinary-{len(schedule)}")
+    assert len(updates) == 12 and not any("taken_from" in row.tags for row in _rows(store, swept).values())
+
+
+def test_the_same_identity_is_trained_once_and_with_reuse_nowhere_in_the_store(
+    sweep: Sweep, store: Store, updates: list[int]
+) -> None:
+    keys = "lora.keys=[q_proj],[self_attn.q_proj]"  # two ways to say the same
+    first = sweep(keys, "lora.scale=16.0", "name=identity")
+    assert len(updates) == 6
+    rows = sorted(trials(store, get(store, first.sweep_id)), key=lambda row: len(row.tags))
+    assert rows[1].tags["taken_from"] == rows[0].run_id and len({row.metrics["valid/best_loss"] for row in rows}) == 1
+    again = sweep("lora.keys=[q_proj]", "lora.scale=8.0,16.0", "name=identity2", "sweep.reuse=store")
+    assert len(updates) == 12, "one of two is there"
+    assert _rows(store, again)["scale=16.0"].tags["taken_from"] in {row.run_id for row in rows}
+    elsewhere = sweep(
+        "lora.keys=[q_proj]", "lora.scale=16.0,32.0", "name=identity3", "sweep.reuse=store", "train.valid_rows=3"
+    )
+    assert len(updates) == 24 and len(elsewhere.results) == 2, "scored on other rows, it is no measure"
+
+
+def test_losers_give_up_their_checkpoints_and_can_be_gone_on_with(sweep: Sweep, store: Store) -> None:
+    swept = sweep("lora.rank=2,4,8", "name=losers", "sweep.keep=1")
+    best, *losers = trials(store, get(store, swept.sweep_id))
+    assert list((store.runs / best.run_id / "adapters").glob("*_adapters.safetensors"))
+    for loser in losers:
+        folder = store.runs / loser.run_id
+        assert not list((folder / "adapters").glob("*adapters.safetensors")) and (folder / "state.safetensors").exists()
+        assert get(store, loser.run_id).status == "FINISHED"
+        assert "others of its sweep were better" in get(store, loser.run_id).tags["checkpoints"]
+
+
+def test_budgets_of_time_and_disk_end_a_sweep_that_more_of_them_goes_on_with(
+    sweep: Sweep, store: Store, capsys: Said
+) -> None:
+    ranks = ["lora.rank=2,4,8", "name=budget"]
+    first = sweep(*ranks, "sweep.hours=1e-6")
+    said = capsys.readouterr().err
+    assert "another trial would end after sweep.hours=1e-06: 1 of 3 trials done" in said
+    assert "go on with the same command: python -m harness.train -m lora.rank=2,4,8 name=budget" in said
+    sweep(*ranks, "sweep.disk_gb=1e-6")
+    assert "its trials hold 0.0 GB, more than sweep.disk_gb=1e-06 (sweep.keep=3 keeps less)" in capsys.readouterr().err
+    whole = sweep(*ranks)
+    assert whole.sweep_id == first.sweep_id and len(whole.results) == 3
+    assert get(store, whole.sweep_id).status == "FINISHED"
+
+
+def test_a_trial_that_takes_too_long_fails_and_the_others_go_on(
+    sweep: Sweep, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = iter([0.0, *[1000.0] * 3, *[0.0] * 100])
+    monkeypatch.setattr("harness.trials.monotonic", lambda: next(moments))
+    swept = sweep("lora.rank=4,8", "name=slow", "sweep.trial_minutes=10")
+    assert [result.failure is None for result in swept.results] == [False, True]
+    assert "it took longer than sweep.trial_minutes=10" in str(swept.results[0].failure)
+    assert _rows(store, swept)["rank=4"].status == "FAILED"
+
+
+def test_an_interrupted_run_is_left_at_its_update_and_ends_with_the_same_bytes(
+    sweep: Sweep, store: Store, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    """Ctrl-C between two checkpoints loses nothing."""
+    whole = sweep("lora.rank=4,6", "name=gentle")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        former = RunWatcher.on_update
+
+        def press(watcher: RunWatcher, step: int, loss: float) -> None:
+            former(watcher, step, loss)
+            if step == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        patch.setattr(RunWatcher, "on_update", press)
+        sweep("lora.rank=4,6", "name=gentle2")
+    assert "stopping after this update; Ctrl-C again: at once" in capsys.readouterr().err
+    resumed = sweep("lora.rank=4,6", "name=gentle2")
+    assert "after update 2" in capsys.readouterr().err
+    for name, row in _rows(store, resumed).items():
+        twin = _rows(store, whole)[name]
+        assert equal_weights(_weights(store, row.run_id, 6), _weights(store, twin.run_id, 6))
+        assert row.metrics["train/loss"] == twin.metrics["train/loss"]
+
+
+def test_a_search_learns_from_earlier_runs_on_the_same_data(sweep: Sweep, store: Store, capsys: Said) -> None:
+    earlier = sweep("lora.rank=2,4,8", "name=earlier")
+    words = ["lora.rank=int(interval(3,9))", "sweep.trials=1", f"sweep.warm_start={earlier.sweep_id}", "name=warm"]
+    sweep(*words)
+    assert f"2 earlier runs of {earlier.sweep_id} fit this search" in capsys.readouterr().err
+    sweep(*words[:2], "sweep.warm_start=earlier", "name=warm2", "train.valid_rows=3")
+    assert "0 earlier runs of earlier fit this search" in capsys.readouterr().err
+    with pytest.raises(HarnessError, match="sweep.warm_start=nothing must be an experiment or a sweep's id"):
+        sweep(*words[:2], "sweep.warm_start=nothing", "name=warm3")
+    with pytest.raises(HarnessError, match="sweep.warm_start is for a sampler that learns"):
+        sweep("lora.rank=4,8", "sweep.warm_start=earlier", "name=warm4")
+
+
+def test_repeats_tell_how_much_is_noise_and_the_report_shows_it(sweep: Sweep, store: Store, capsys: Said) -> None:
+    words = ["lora.rank=2,4,6,8", "name=repeats", "sweep.repeats=2", "generate.prompts=['河']"]
+    swept = sweep(*words)
+    said = capsys.readouterr().err
+    assert len(re.findall(r"rank=\d: \d\.\d{4} ± \d\.\d{4} over 3 seeds", said)) == 3
+    assert re.search(r"two runs that differ by less than 0\.\d{4} may differ by their seeds alone", said)
+    again = repeats(store, get(store, swept.sweep_id))
+    assert len(again) == 6 and {run.params["train.seed"] for run in again} == {"1", "2"}
+    assert len(_rows(store, swept)) == 4, "they are not among the trials"
+    studies = open_studies(None, store.studies)
+    written = page(store, studies, find_study(studies, swept.sweep_id))
+    for part in (
+        "4 of 4 trials: 4 to their end",
+        "may differ by their seeds alone",
+        "Parallel coordinates",
+        "Texts of",
+    ):
+        assert part in written
+    assert "4 trials to their end are too few to tell how much 1 settings matter" in written.replace("&#x27;", "'")
+    sweep(*words)
+    assert "is done: 4 trials" in capsys.readouterr().err
+
+
+def _command(home: Path, *words: str) -> list[str]:
+    usual = ["generate.prompts=[]", f"tracking.uri=sqlite:///{home / 'mlflow.db'}"]
+    return [sys.executable, "-m", "harness.train", "-m", *QUICK, *usual, *words]
+
+
+FAULTY = """
+import os, signal, sys, time
+import harness.models
+from harness.watch import RunWatcher
+former = RunWatcher.on_update
+def fault(self, step, loss):
+    former(self, step, loss)
+    if step == 2 and self._config.lora.rank == 3:
+        raise RuntimeError("a bug")
+    if step == 2 and self._config.lora.rank == 4:
+        os.abort()
+    if step == 2 and self._config.lora.rank == 5:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        time.sleep(1000)
+RunWatcher.on_update = fault
+"""
+
+
+def test_trials_that_raise_abort_hang_or_diverge_cost_only_themselves(tmp_path: Path) -> None:
+    """Each is named with its reason, by two workers; sitecustomize puts the faults into the processes that train."""
+    faulty = f'import os\nif "HARNESS_CONTROLLER" in os.environ:\n{_indented(FAULTY)}'
+    (tmp_path / "sitecustomize.py").write_text(faulty)
+    words = ["lora.rank=2,3,4,5", "train.learning_rate=5e-3,9e9", "train.max_grad_norm=null", "name=faulty"]
+    words += ["sweep.constraints=['lora.rank == 2 or train.learning_rate < 1']"]
+    words += ["sweep.workers=2", "sweep.retries=0", "sweep.trial_minutes=0.05"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(_command(tmp_path, *words), cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    store = open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}"))
+    studies = open_studies(None, store.studies)
+    listed = find_study(studies, None)
+    assert (listed.state, listed.ended, listed.counts["done"]) == ("done", 5, 1), done.stderr
+    said = done.stderr
+    assert len(re.findall(r"trial \d failed: RuntimeError: a bug", said)) == 1
+    assert len(re.findall(r"trial \d failed: its process died 1 times, the last time by SIGABRT", said)) == 1
+    assert len(re.findall(r"trial \d failed: SIGALRM \(it took longer than sweep.trial_minutes\)", said)) == 1
+    assert len(re.findall(r"trial \d failed: .*must be a finite number", said)) == 1
+    assert "2 workers share one device" in said and "\n2: trial " in f"\n{said}"
+
+
+def _indented(code: str) -> str:
+    return "".join(f"    {line}\n" for line in code.splitlines())
+
+
+def test_a_sweep_is_listed_stopped_and_gone_on_with_from_another_terminal(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+    def sweep_command(*words: str) -> str:
+        command = [sys.executable, "-m", "harness.sweep", *words, "--tracking-uri", uri]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    words = ["lora.rank=4,8", "train.iters=300", "train.warmup=0", "name=stopped"]
+    words += ["train.steps_per_eval=15", "train.save_every=15"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(_command(tmp_path, *words), cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as running:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("runs/*/adapters/0000015_adapters.safetensors")):
+            assert running.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        assert "is to end at the next validation" in sweep_command("stop")
+        _, said = running.communicate(timeout=60)
+        assert running.returncode == 0 and re.search(r"stopped by harness.sweep: [01] of 2 trials done", said)
+    listed = sweep_command("list")
+    assert "stopped" in listed and "of 2" in listed and "lora.rank=4,8" in listed
+    resumed = subprocess.run(
+        [sys.executable, "-m", "harness.sweep", "resume", "--tracking-uri", uri],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert resumed.returncode == 0 and "2 of 2 trials done" in resumed.stderr and "going on with run" in resumed.stderr
+    command = [sys.executable, "-m", "harness.report", "--tracking-uri", uri]
+    report = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert Path(report.splitlines()[0]).read_text("utf-8").startswith("<!doctype html>")
+    store = open_store(TrackingConfig(uri=uri))
+    sweep_id = Path(report.splitlines()[0]).parent.name
+    assert "report.html" in {artifact.path for artifact in store.client.list_artifacts(sweep_id)}
