@@ -314,3 +314,15 @@ def test_a_sweep_is_listed_stopped_and_gone_on_with_from_another_terminal(tmp_pa
     store = open_store(TrackingConfig(uri=uri))
     sweep_id = Path(report.splitlines()[0]).parent.name
     assert "report.html" in {artifact.path for artifact in store.client.list_artifacts(sweep_id)}
+
+
+def test_the_smoke_search_goes_from_end_to_end_and_again_says_that_it_is_done(tmp_path: Path) -> None:
+    uri = f"tracking.uri=sqlite:///{tmp_path / 'mlflow.db'}"
+    command = [sys.executable, "-m", "harness.train", "-m", "sweep=smoke", "name=smoke", uri]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "5 of 5 trials done" in done.stderr, done.stderr
+    assert "may differ by their seeds alone" in done.stderr and "report: " in done.stderr
+    (report,) = tmp_path.glob("runs/*/report.html")
+    assert "5 of 5 trials" in report.read_text("utf-8")
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert again.returncode == 0 and "is done: 5 trials" in again.stderr
