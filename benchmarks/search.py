@@ -1,8 +1,8 @@
 """How much of a grid's compute each pruner spends, and what it finds for it: python -m benchmarks.search
 
-On recorded learning curves: 60 runs of the shipped poems on builtin:tiny, and the best three again with four other seeds,
-which say how much of a difference is noise. `--record` trains them anew (a quarter of an hour) and writes them to
-benchmarks/curves.json; without it the file is replayed through the harness's own study, in random orders.
+On recorded learning curves: 60 runs of the shipped poems on builtin:tiny, and the best three again with four other
+seeds, which say how much of a difference is noise. `--record` trains them anew (a quarter of an hour) and writes them
+to benchmarks/curves.json; without it the file is replayed through the harness's own study, in random orders.
 """
 
 import harness.models  # noqa: F401, I001  (loads OpenBLAS before anything imports mlx)

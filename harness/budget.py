@@ -1,8 +1,9 @@
-"""What a sweep may spend, in hours and bytes, and what its losers give back."""
+"""What a sweep may spend, in hours and bytes, a trial in minutes, and what losers give back."""
 
-import time
+import signal
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 
 from harness.config.schema import SweepConfig
 from harness.errors import HarnessError
@@ -18,17 +19,17 @@ class Budget:
 
     def __init__(self, search: SweepConfig, store: Store, before: int) -> None:
         self._search, self._store, self._before = search, store, before
-        self._started = time.monotonic()
+        self._started = monotonic()
 
     def trial_seconds(self, results: Sequence[Result]) -> float:
         """What one has taken here, on average; workers beside each other make it less."""
-        return (time.monotonic() - self._started) / max(len(results) - self._before, 1)
+        return (monotonic() - self._started) / max(len(results) - self._before, 1)
 
     def spent(self, results: Sequence[Result]) -> str | None:
         """Why no other trial may begin, if so."""
         hours, disk = self._search.hours, self._search.disk_gb
         if hours is not None and len(results) > self._before:
-            passed = time.monotonic() - self._started
+            passed = monotonic() - self._started
             if passed + self.trial_seconds(results) > 3600 * hours:
                 return f"another trial would end after sweep.hours={hours:g}"
         if disk is not None and (held := self._held(results)) > disk * 1e9:
@@ -73,3 +74,29 @@ def _drop(store: Store, folder: Path, status: str, why: str | None) -> None:
         (folder / "adapters" / WEIGHTS_FILE).unlink(missing_ok=True)
         run.tags({"checkpoints": "dropped: others of its sweep were better (sweep.keep)"})
         run.finish(status, why)
+
+
+class TrialLimit:
+    """sweep.trial_minutes: an error at the next update; for one that hangs, the end of a process that is watched."""
+
+    _GRACE_SECONDS = 5.0
+
+    def __init__(self, minutes: float | None, *, hard: bool) -> None:
+        self._minutes, self._hard = minutes, hard
+
+    def __enter__(self) -> "TrialLimit":
+        self._started = monotonic()
+        if self._minutes is not None and self._hard:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process, whatever it is in
+            signal.setitimer(signal.ITIMER_REAL, 66 * self._minutes + self._GRACE_SECONDS)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._minutes is not None and self._hard:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def check(self) -> None:
+        if self._minutes is not None and monotonic() - self._started > 60 * self._minutes:
+            raise HarnessError(
+                f"it took longer than sweep.trial_minutes={self._minutes:g}; raise that, or train.iters less"
+            )

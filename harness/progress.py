@@ -101,7 +101,7 @@ class Display:
         if self._progress is not None:
             label = self._label if done == total else f"{self._label} (validating {done}/{total})"
             self._progress.update(self._task, description=label)
-        elif done < total and time.monotonic() - self._last_line > _LINE_EVERY_SECONDS:
+        elif not self._drawn and done < total and time.monotonic() - self._last_line > _LINE_EVERY_SECONDS:
             self._last_line = time.monotonic()
             self.say(f"{self._label}  validating {done}/{total}")
 

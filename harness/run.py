@@ -38,7 +38,7 @@ from harness.record import EventLog, git_state
 from harness.results import best_adapter, log_end, score_test, write_samples
 from harness.resume import PARTS_FILE, STATE_FILE, Unfinished, clean, find_unfinished
 from harness.room import MemoryPlan, check_disk, check_memory, plan_memory, shortage_said
-from harness.tracking.overview import PRUNED
+from harness.tracking.overview import PRUNED, STATE
 from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
 from harness.tuning.loop import Outcome, train
@@ -127,9 +127,14 @@ def _status_kept(work: Work, place: Place) -> Iterator[None]:
         raise
 
 
+_STATES = {"FINISHED": "COMPLETE", "FAILED": "FAILED", "KILLED": "INTERRUPTED"}
+
+
 def _end(work: Work, status: str, why: str | None = None) -> None:
     if why is not None:
         work.log.write("ended", status=status, reason=why)
+    pruned = why is not None and why.startswith(PRUNED)
+    work.run.tags({STATE: "PRUNED" if pruned else _STATES[status]})
     waiting = work.run.finish(status, why)
     if waiting:
         why_not = work.run.trouble or "it does not answer"
@@ -164,7 +169,7 @@ def _phases(
         log=work.log,
         display=work.display,
         lineage=_lineage(work, place),
-        trials_left=place.left,
+        trials=(place.left, place.at_once),
     )
     if former is None:
         _log_beginning(work, place)

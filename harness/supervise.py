@@ -21,7 +21,7 @@ from rich.console import Console
 from harness.board import PIPE, Board
 from harness.errors import INTERRUPTED, HarnessError
 from harness.progress import DRAWN
-from harness.sweeping.death import COMMAND, CONTROLLER, DEATHS, WORKER, Death, write_death
+from harness.sweeping.death import COMMAND, CONTROLLER, DEATHS, WORKER, WORKERS, Death, write_death
 
 _AT_ONCE_SECONDS = 3.0  # too short to have begun a trial
 _TIMES = 3
@@ -91,6 +91,7 @@ class Crew:
         self._deaths = Path(self._folder.name) / "deaths"
         self._environment = os.environ | {
             CONTROLLER: str(os.getpid()),
+            WORKERS: str(workers),
             COMMAND: json.dumps(list(typed)),
             DEATHS: str(self._deaths),
         }

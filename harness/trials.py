@@ -9,19 +9,18 @@ import itertools
 import json
 import math
 import shlex
-import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import monotonic
 
 from harness.board import Row, Teller
-from harness.budget import Budget, drop_losers
-from harness.config.axes import Combination, Range, Space, as_combination, check_search, ends, with_rules
-from harness.config.checks import check_values, total_updates
+from harness.budget import Budget, TrialLimit, drop_losers
+from harness.config.axes import Space, as_combination
+from harness.config.checks import total_updates
 from harness.config.load import flat
 from harness.config.schema import Config
+from harness.configurations import Compose, Configurations
 from harness.data.dataset import fixed_subset
 from harness.errors import HarnessError, reason
 from harness.inherit import length_is_free
@@ -41,9 +40,6 @@ from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, open_writable_store
 from harness.tuning.loop import ENGINE
 from harness.work import Contact, Place
-
-# overrides of one trial -> its configuration
-Compose = Callable[[Sequence[str]], Config]
 
 
 @dataclass(frozen=True)
@@ -73,79 +69,17 @@ def run_sweep(space: Space, compose: Compose, display: Display, worker: Worker |
     Raises:
         HarnessError: before anything runs, for a combination that cannot work.
     """
-    configs = _Configs(space, compose)
-    first = configs.check()
+    configs = Configurations(space, compose)
+    first = configs.check(display)
     bench = Bench(open_writable_store(first.tracking), display)
     sweep = _Sweep(configs, first, bench, worker or Worker())
     return sweep.run()
 
 
-class _Configs:
-    """The configurations of trials, each composed once. `space`: with its rules, once it is checked."""
-
-    def __init__(self, space: Space, compose: Compose) -> None:
-        self.space, self._compose = space, compose
-        self._found: dict[tuple[str, ...], Config] = {}
-
-    def __getitem__(self, overrides: Sequence[str]) -> Config:
-        key = tuple(overrides)
-        if key not in self._found:
-            self._found[key] = _checked(self._compose(overrides))
-        return self._found[key]
-
-    def check(self) -> Config:
-        """Every combination; of ranges and for a number of trials each value, the ends of a range, once.
-
-        Raises:
-            HarnessError: for the first that cannot work.
-        """
-        space = self.space
-        for axis in space.axes:
-            if axis.name.startswith(("sweep.", "tracking.")) or axis.name == "name":
-                raise HarnessError(f"{axis.name} must be the same for all trials of a sweep; give it one value")
-        lowest: Combination = {axis.name: ends(axis)[0] for axis in space.axes}
-        try:
-            first = self[space.words(lowest)]
-        except HarnessError as error:
-            parts = [axis for axis in space.axes if isinstance(axis, Range) and not axis.whole]
-            hints = [f"; try {axis.name}=int(interval(…))" for axis in parts if str(error).startswith(f"{axis.name} ")]
-            raise HarnessError(f"{error}{''.join(hints)}") from error
-        check_search(space, first.sweep)
-        if first.sweep.repeats and "train.seed" in lowest:
-            raise HarnessError("sweep.repeats tries other seeds by itself; take train.seed out of what varies")
-        if first.sweep.metric == "test/loss" and not first.train.test:
-            raise HarnessError("sweep.metric=test/loss needs a test score of every trial; set train.test=true")
-        # what is not varied keeps the value of the configuration, whatever varies beside it
-        self.space = with_rules(space, self._compose(space.fixed))
-        if first.sweep.trials is None:
-            tried = self.space.combinations()
-        else:
-            tried = iter([lowest | {axis.name: value} for axis in space.axes for value in ends(axis)])
-        none = True
-        for config in (self[self.space.words(combination)] for combination in tried):
-            none = False
-            if (config.name, config.tracking) != (first.name, first.tracking):
-                raise HarnessError(
-                    "name and tracking.* must be the same for all trials of a sweep; take them out of it"
-                )
-        if none:
-            raise HarnessError(
-                f"no combination meets {' and '.join(first.sweep.constraints)}; loosen sweep.constraints"
-            )
-        return first
-
-
-def _checked(config: Config) -> Config:
-    check_values(config)
-    if config.train.resume is not False:
-        raise HarnessError("train.resume is for single runs; the same command goes on with a sweep")
-    return config
-
-
 class _Sweep:
     """One process's part in a sweep."""
 
-    def __init__(self, configs: _Configs, first: Config, bench: Bench, worker: Worker) -> None:
+    def __init__(self, configs: Configurations, first: Config, bench: Bench, worker: Worker) -> None:
         self._configs, self._first, self._bench, self._worker = configs, first, bench, worker
         self._space, self._store, self._display = configs.space, bench.store, bench.display
         self._studies = open_studies(first.sweep.storage, self._store.studies)
@@ -176,7 +110,8 @@ class _Sweep:
                     why = "stopped by harness.sweep" if study.stopped else "interrupted from the keyboard"
                     parent.finish("KILLED", why)
                 if not study.stopped:
-                    display.say(f"go on with the same command: {self._worker.typed}")
+                    if self._worker.siblings.index == 0:
+                        display.say(f"go on with the same command: {self._worker.typed}")
                     raise
                 left_early = "stopped by harness.sweep"
             except BaseException as error:
@@ -237,6 +172,7 @@ class _Sweep:
             self._sweep_id,
             trial.number,
             left=study.total - len(study.results()),
+            at_once=self._worker.siblings.count,
             keep_state=self._keeps_states,
         )
         return self._train(trial, place, self._configs[overrides])
@@ -264,7 +200,7 @@ class _Sweep:
             limit.check()
             return trial.stopped() or self._worker.siblings.controller_is_gone
 
-        with _TrialLimit(self._first.sweep.trial_minutes, hard=self._worker.siblings.controller is not None) as limit:
+        with TrialLimit(self._first.sweep.trial_minutes, hard=self._worker.siblings.controller is not None) as limit:
             run = train_run(config, self._bench, place, Contact(trial.run, report, leave))
         value = run.outcome.best.loss if run.outcome.pruned else run.totals[config.sweep.metric]
         return Verdict(value, run.outcome.pruned)
@@ -406,32 +342,6 @@ class _Sweep:
             row: Row = {"place": result.trial.place, "name": self._space.varying(result.trial.params), "state": state}
             rows.append(row | {"value": result.value, "seconds": result.seconds})
         self._worker.teller.tell(self._study.total, rows)
-
-
-class _TrialLimit:
-    """sweep.trial_minutes: an error at the next update; for one that hangs, the end of a process that is watched."""
-
-    _GRACE_SECONDS = 5.0
-
-    def __init__(self, minutes: float | None, *, hard: bool) -> None:
-        self._minutes, self._hard = minutes, hard
-
-    def __enter__(self) -> "_TrialLimit":
-        self._started = monotonic()
-        if self._minutes is not None and self._hard:
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process, whatever it is in
-            signal.setitimer(signal.ITIMER_REAL, 66 * self._minutes + self._GRACE_SECONDS)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._minutes is not None and self._hard:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-
-    def check(self) -> None:
-        if self._minutes is not None and monotonic() - self._started > 60 * self._minutes:
-            raise HarnessError(
-                f"it took longer than sweep.trial_minutes={self._minutes:g}; raise that, or train.iters less"
-            )
 
 
 def _beginning(first: Config, bench: Bench) -> list[str]:

@@ -30,6 +30,7 @@ class RunWatcher:
 
     At a checkpoint it writes the weights, then the state to go on from, and only then tells MLflow: so
     whatever a killed process leaves undone after its last state can be done from the folder.
+    `trials`: how many are left with this one, and how many go at a time.
     """
 
     def __init__(
@@ -42,12 +43,12 @@ class RunWatcher:
         log: EventLog,
         display: Display,
         lineage: Mapping[str, str],
-        trials_left: int = 1,
+        trials: tuple[int, int] = (1, 1),
     ) -> None:
         self._config, self._train, self._valid = config, train_split, valid_split
         self._run, self._log, self._display, self._lineage = run, log, display, lineage
         self._adapters = run.folder / "adapters"
-        self._trials_left = trials_left
+        self._trials = trials
         self._warned = False
         self.windows: list[Window] = []
         self.scores: list[Score] = []
@@ -97,8 +98,8 @@ class RunWatcher:
     def on_score(self, score: Score, state: LoopState | None, *, best: bool) -> None:
         if score.step == 0:
             seconds = estimated_seconds(score, self._train, self._valid, self._config.train)
-            left = self._trials_left
-            every = f", {duration(left * seconds)} for the {left} trials left" if left > 1 else ""
+            left, at_once = self._trials
+            every = f", {duration(left * seconds / at_once)} for the {left} trials left" if left > 1 else ""
             self._display.say(f"about {duration(seconds)} of training{every}, judging by the first validation")
         self.scores.append(score)
         self._display.update(score.step, valid=score.loss)

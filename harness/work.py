@@ -19,8 +19,8 @@ Report = Callable[[int, float], bool]
 class Place:
     """Where a run belongs: its name, and the sweep whose trial it is.
 
-    `left`: how many trials there are still to do with this one; `keep_state`: it may be gone on with though finished;
-    `repeat`: which one of a trial done again with other seeds.
+    `left`: how many trials there are still to do with this one, `at_once` of them at a time; `keep_state`: it may be
+    gone on with though finished; `repeat`: which one of a trial done again with other seeds.
     """
 
     name: str | None = None
@@ -28,6 +28,7 @@ class Place:
     sweep: str | None = None
     trial: int | None = None
     left: int = 1
+    at_once: int = 1
     keep_state: bool = False
     repeat: int | None = None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 CONTROLLER = "HARNESS_CONTROLLER"  # the id of the process that watches over this one
 WORKER = "HARNESS_WORKER"  # which of its processes this one is, from 0
+WORKERS = "HARNESS_WORKERS"  # how many it has
 COMMAND = "HARNESS_COMMAND"  # the words of that one's own command
 DEATHS = "HARNESS_DEATHS"  # the file in which it says which of its processes have ended, and how
 
@@ -26,6 +27,7 @@ class Siblings:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.controller = int(environment[CONTROLLER]) if CONTROLLER in environment else None
         self.index = int(environment.get(WORKER, "0"))
+        self.count = int(environment.get(WORKERS, "1"))
         self._deaths = Path(environment[DEATHS]) if DEATHS in environment else None
 
     @property

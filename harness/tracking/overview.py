@@ -17,6 +17,7 @@ from harness.tracking.store import Store
 # a run's last valid/loss may not be its lowest
 BEST = "valid/best_loss"
 PRUNED = "pruned"  # how the reason of a run begins that a search ended early; MLflow has no status for it
+STATE = "state"  # Optuna's word for what became of a run, as a tag: MLflow has no status for pruned
 _COLUMNS = (BEST, "valid/best_step", "train/tokens_per_second", "memory/peak_gb")
 _RUNS_VIEW = "runs"
 # else the page opens in its GenAI mode, which hides the registry
@@ -168,7 +169,8 @@ def save_view(store: Store, experiment_id: str, sweep_id: str | None, params: Se
         "orderByAsc": True,
         "selectedColumns": ["attributes.`Duration`"]
         + [f"metrics.`{name}`" for name in _COLUMNS]
-        + [f"params.`{name}`" for name in params],
+        + [f"params.`{name}`" for name in params]
+        + [f"tags.`{STATE}`"],
     }
     store.client.set_experiment_tag(experiment_id, f"mlflow.sharedViewState.{sweep_id or _RUNS_VIEW}", json.dumps(view))
 

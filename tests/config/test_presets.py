@@ -65,7 +65,13 @@ def test_mlx_example_is_d2() -> None:
     assert (train.steps_per_eval, train.save_every, train.mask_prompt) == (200, 100, False)
 
 
-SEARCHES = {"ranks": [], "smoke": [], "poetry": ["poetry-7b"], "persona": ["persona-14b"], "conversation": ["conversation-7b"]}
+SEARCHES = {
+    "ranks": [],
+    "smoke": [],
+    "poetry": ["poetry-7b"],
+    "persona": ["persona-14b"],
+    "conversation": ["conversation-7b"],
+}
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml")))

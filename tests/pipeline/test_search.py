@@ -163,7 +163,7 @@ def test_a_trial_that_takes_too_long_fails_and_the_others_go_on(
     sweep: Sweep, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moments = iter([0.0, *[1000.0] * 3, *[0.0] * 100])
-    monkeypatch.setattr("harness.trials.monotonic", lambda: next(moments))
+    monkeypatch.setattr("harness.budget.monotonic", lambda: next(moments))
     swept = sweep("lora.rank=4,8", "name=slow", "sweep.trial_minutes=10")
     assert [result.failure is None for result in swept.results] == [False, True]
     assert "it took longer than sweep.trial_minutes=10" in str(swept.results[0].failure)
