@@ -64,12 +64,18 @@ def _searches() -> list[tuple[str, dict[str, Any]]]:
     grid: list[tuple[str, dict[str, Any]]] = [
         ("none", {}),
         ("median", {"pruner": "median"}),
+        ("median from the first validation", {"pruner": "median", "pruner_args": {"n_warmup_steps": 0}}),
         ("halving", {"pruner": "halving"}),
         ("hyperband", {"pruner": "hyperband"}),
         ("wilcoxon", {"pruner": "wilcoxon"}),
         ("patient", {"pruner": "patient"}),
     ]
-    tpe = [(f"{label}, tpe, 20 trials", search | {"trials": 20}) for label, search in grid[:4]]
+    tpe = [
+        (f"{label}, tpe, {trials} trials", search | {"trials": trials})
+        for trials in (20, 30)
+        for label, search in grid
+        if label in ("none", "median", "halving", "hyperband")
+    ]
     return grid + tpe
 
 
@@ -111,6 +117,7 @@ def _replay(curves: dict[str, Curve], good: set[str], search: dict[str, Any], or
 def _in_memory() -> Studies:
     from contextlib import nullcontext
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = optuna.storages.InMemoryStorage()
     return Studies(lambda name: name, lambda name: storage, lambda name: nullcontext(), list)
 

@@ -162,8 +162,14 @@ def test_budgets_of_time_and_disk_end_a_sweep_that_more_of_them_goes_on_with(
 def test_a_trial_that_takes_too_long_fails_and_the_others_go_on(
     sweep: Sweep, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moments = iter([0.0, *[1000.0] * 3, *[0.0] * 100])
-    monkeypatch.setattr("harness.budget.monotonic", lambda: next(moments))
+    now, former = [0.0], RunWatcher.on_update
+
+    def slow(watcher: RunWatcher, step: int, loss: float) -> None:
+        former(watcher, step, loss)
+        now[0] += 400.0 if watcher._config.lora.rank == 4 else 1.0
+
+    monkeypatch.setattr("harness.budget.monotonic", lambda: now[0])
+    monkeypatch.setattr(RunWatcher, "on_update", slow)
     swept = sweep("lora.rank=4,8", "name=slow", "sweep.trial_minutes=10")
     assert [result.failure is None for result in swept.results] == [False, True]
     assert "it took longer than sweep.trial_minutes=10" in str(swept.results[0].failure)
