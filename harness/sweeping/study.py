@@ -113,10 +113,9 @@ class Study:
             self._study = optuna.create_study(
                 study_name=name, storage=storage, direction="minimize", load_if_exists=True, pruner=pruner
             )
-            if search.trials is None:  # always in the same order: an interrupted start is gone on with
-                for combination in itertools.islice(space.combinations(), len(self._trials()), None):
-                    self._study.enqueue_trial(combination)
         self._study.sampler = make_sampler(search, len(self._trials()), conditional=bool(space.rules.only_if))
+        # where all are tried: always in the same order, so that whoever goes on knows which is the next
+        self._every = list(space.combinations()) if search.trials is None else None
         self._total = self._count()
 
     def alone(self) -> AbstractContextManager[None]:
@@ -130,7 +129,7 @@ class Study:
 
     def _count(self) -> int:
         if self._search.trials is None:
-            return sum(1 for _ in self._space.combinations())
+            return len(self._every or ())
         if self._space.endless:
             return self._search.trials
         return sum(1 for _ in itertools.islice(self._space.combinations(), self._search.trials))
@@ -234,7 +233,9 @@ class Study:
                 if self._lease(trial, left.user_attrs.get(ATTEMPT, 0) + 1, left.user_attrs.get(LEASE)):
                     return trial
         begun = sum(trial.state is not TrialState.WAITING and ASIDE not in trial.user_attrs for trial in trials)
-        asked = self._ask() if begun < self.total else None
+        asked = None
+        if begun < self.total:
+            asked = self._ask() if self._every is None else self._ask_for(self._every[begun], trials)
         if asked is not None:
             self._lease(asked, 1, None)
         return asked
@@ -261,6 +262,14 @@ class Study:
         trial.set_user_attr(ATTEMPT, attempt)
         trial.set_user_attr(LEASE, own_lease(self._siblings.controller))
         return True
+
+    def _ask_for(self, combination: Combination, trials: Sequence[FrozenTrial]) -> optuna.trial.Trial:
+        """A certain combination. Waiting trials make each further one slower in a database, so there is one at most."""
+        if not any(trial.state is TrialState.WAITING for trial in trials):  # else a killed process left it so
+            self._study.enqueue_trial(combination)
+        asked = self._study.ask()
+        self._suggest(asked)
+        return asked
 
     def _ask(self) -> optuna.trial.Trial | None:
         """A combination that was not tried before and is allowed; None when the sampler comes up with no other."""
