@@ -169,7 +169,8 @@ class Crew:
         piped = self._drawn or self._workers > 1
         if self._drawn:
             environment |= {DRAWN: "1", "COLUMNS": str(shutil.get_terminal_size().columns)}
-        process = subprocess.Popen(
+        rows = threading.Thread(target=self._hear, args=(heard,))
+        with subprocess.Popen(
             self._command,
             env=environment | {PIPE: str(told)},
             pass_fds=[told],
@@ -177,15 +178,13 @@ class Crew:
             stderr=subprocess.PIPE if piped else None,
             text=True,
             start_new_session=True,
-        )
-        self._processes[index] = process
-        os.close(told)
-        rows = threading.Thread(target=self._hear, args=(heard,))
-        rows.start()
-        if process.stderr is not None:
-            for line in process.stderr:
+        ) as process:
+            self._processes[index] = process
+            os.close(told)
+            rows.start()
+            for line in process.stderr or ():
                 self._board.say(f"{f'{index + 1}: ' if self._workers > 1 else ''}{line.rstrip()}")
-        status = process.wait()
+            status = process.wait()
         rows.join()
         return process.pid, status
 

@@ -13,7 +13,9 @@ from pathlib import Path
 import mlx.core as mx
 import psutil
 import pytest
+from rich.console import Console
 
+from harness.board import Board
 from harness.config.axes import read_space
 from harness.config.schema import Config, TrackingConfig
 from harness.errors import HarnessError
@@ -22,7 +24,7 @@ from harness.models.adapter import equal_weights
 from harness.progress import Display
 from harness.resume import STATE_FILE
 from harness.run import train_run
-from harness.supervise import supervise
+from harness.supervise import Crew, supervise
 from harness.tracking.overview import get, trials
 from harness.tracking.store import Store, open_store
 from harness.trials import SweepResult, run_sweep
@@ -268,3 +270,32 @@ def test_a_search_that_cannot_work_is_refused_before_anything_runs(
     with pytest.raises(HarnessError, match=re.escape(complaint)):
         sweep(*arguments, "name=refused")
     assert set(sweep_store.runs.glob("*")) == before
+
+
+def test_each_worker_has_a_gpu_of_its_own_where_there_are_several(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Said
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    line = "f\"{os.environ['HARNESS_WORKER']} {os.environ['CUDA_VISIBLE_DEVICES']}\\n\""
+    code = f"import os; os.write(1, {line}.encode())"  # whole, whoever else writes
+    with (tmp_path / "said").open("w+") as said:
+        board = Board(Console(stderr=True), 3)
+        assert Crew([sys.executable, "-c", code], 3, board, results=said).run() == 0
+        said.seek(0)
+        assert sorted(said.read().splitlines()) == ["0 3", "1 5", "2 3"]
+    assert "3 workers share 2 GPUs: each needs its own memory" in capsys.readouterr().err
+
+
+def test_the_table_that_lives_shows_those_at_work_first_and_sums_up_the_rest(capsys: Said) -> None:
+    board = Board(Console(stderr=True, width=100, force_terminal=True), 2)
+    rows = [{"place": place, "name": f"rank={place}", "state": "done", "value": 5.0 + place} for place in range(1, 21)]
+    rows[2] |= {"state": "pruned"}
+    rows[3] |= {"state": "failed", "value": None}
+    rows[19] |= {"state": "running", "step": 10}
+    seconds = [row | {"seconds": 30.0} for row in rows]
+    with board.shown():
+        board.hear(json.dumps({"total": 30, "rows": seconds}))
+    drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
+    last = drawn[drawn.rindex("valid/loss") :]
+    assert last.index("rank=20") < last.index("rank=1 ") and "rank=19" not in last
+    assert "19 of 30 trials done, 1 pruned, 1 failed, best 6.0000 by rank=1, about 2 min 45 s left" in last
