@@ -93,8 +93,9 @@ class _Sweep:
         study, display = self._study, self._display
         if self._worker.siblings.index == 0 and not self._worker.siblings.deaths:  # the first of a new command
             study.unstop()
+            study.set_command(self._worker.command)
         done = study.results()
-        if study.parent is not None and len(done) >= study.total and self._is_closed(study.parent):
+        if study.parent is not None and self._is_closed(study.parent) and self._is_done():
             display.say(_done(study, done))
             self._tell(done)
             return SweepResult(study.parent, done)
@@ -212,17 +213,29 @@ class _Sweep:
             return None
         return float(json.loads((folder / "report.json").read_text("utf-8"))["totals"][self._first.sweep.metric])
 
-    def _repeat(self, budget: Budget) -> str | None:
-        """The best few again with other seeds: how much of a difference is noise."""
-        search, display = self._first.sweep, self._display
+    def _is_done(self) -> bool:
+        if len(self._study.results()) < self._study.total:
+            return False
+        repeats = self._repeats()
+        return repeats is None or len(repeats.study.results()) >= repeats.study.total
+
+    def _repeats(self) -> "_Repeated | None":
+        """What is to be trained again, once all trials are done."""
         best = best_results(self._study.results())[:REPEATED]
-        if not search.repeats or not best:
+        if not self._first.sweep.repeats or not best:
             return None
         repeats = Repeats(self._first, best)
-        study = self._open(f"{self._study.name}-{repeats.name}", repeats.space)
+        return _Repeated(repeats, self._open(f"{self._study.name}-{repeats.name}", repeats.space))
+
+    def _repeat(self, budget: Budget) -> str | None:
+        """The best few again with other seeds: how much of a difference is noise."""
+        found, display = self._repeats(), self._display
+        if found is None:
+            return None
+        repeats, study = found.repeats, found.study
 
         def objective(trial: Trial) -> Verdict:
-            of = next(result.trial for result in best if result.trial.number == trial.params["trial"])
+            of = next(result.trial for result in repeats.best if result.trial.number == trial.params["trial"])
             seed, number = trial.params["seed"], int(str(trial.params["seed"])) - self._first.train.seed
             name = f"{self._space.varying(of.params)} seed={seed}"
             display.say(f"repeat {trial.place} of {study.total}: {name}")
@@ -289,7 +302,7 @@ class _Sweep:
                     tags = {"kind": "sweep", "study": study.name}
                     name = f"sweep {self._space.said}"
                     parent = stack.enter_context(TrackedRun.start(store, first.name, name=name, tags=tags))
-                    study.set_parent(parent.run_id, self._worker.command)
+                    study.set_parent(parent.run_id)
                     self._say_settings(parent)
             folder = store.runs / self._sweep_id
             if parent is None and folder.exists():
@@ -342,6 +355,12 @@ class _Sweep:
             row: Row = {"place": result.trial.place, "name": self._space.varying(result.trial.params), "state": state}
             rows.append(row | {"value": result.value, "seconds": result.seconds})
         self._worker.teller.tell(self._study.total, rows)
+
+
+@dataclass(frozen=True)
+class _Repeated:
+    repeats: Repeats
+    study: Study
 
 
 def _beginning(first: Config, bench: Bench) -> list[str]:

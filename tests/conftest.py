@@ -32,8 +32,8 @@ QUICK = [
     "train.valid_rows=4",
     "generate.prompts=[河]",
     "generate.max_tokens=4",
-    "lora.num_layers=2",
     "sweep.report=false",
+    "lora.num_layers=2",
 ]
 
 

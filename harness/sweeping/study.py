@@ -145,12 +145,15 @@ class Study:
         """What `set_parent` was told."""
         return self._attribute(PARENT)
 
-    def set_parent(self, run_id: str, command: Sequence[str] = ()) -> None:
-        """The run that stands for the study, and the words of the command that made it."""
-        self._study.set_user_attr(COMMAND, list(command))
-        self._study.set_user_attr(FOLDER, str(Path.cwd()))
+    def set_parent(self, run_id: str) -> None:
+        """The run that stands for the study."""
         self._study.set_user_attr(SAID, self._space.said)
         self._study.set_user_attr(PARENT, run_id)
+
+    def set_command(self, words: Sequence[str]) -> None:
+        """The words of the last command that worked on it, and where they were typed."""
+        self._study.set_user_attr(COMMAND, list(words))
+        self._study.set_user_attr(FOLDER, str(Path.cwd()))
 
     def _attribute(self, name: str) -> Any:
         return self._study.user_attrs.get(name)

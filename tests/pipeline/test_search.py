@@ -234,6 +234,8 @@ def test_repeats_tell_how_much_is_noise_and_the_report_shows_it(sweep: Sweep, st
     assert "4 trials to their end are too few to tell how much 1 settings matter" in written.replace("&#x27;", "'")
     sweep(*words)
     assert "is done: 4 trials" in capsys.readouterr().err
+    sweep(*words[:2], "sweep.repeats=3", words[3])
+    assert "repeat 9 of 9" in capsys.readouterr().err, "more repeats go on with it"
 
 
 def _command(home: Path, *words: str) -> list[str]:
@@ -294,7 +296,7 @@ def test_a_sweep_is_listed_stopped_and_gone_on_with_from_another_terminal(tmp_pa
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    words = ["lora.rank=4,8", "train.iters=300", "train.warmup=0", "name=stopped"]
+    words = ["lora.rank=4,8", "train.iters=200", "train.warmup=0", "name=stopped"]
     words += ["train.steps_per_eval=15", "train.save_every=15"]
     pipe = subprocess.PIPE
     with subprocess.Popen(_command(tmp_path, *words), cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as running:

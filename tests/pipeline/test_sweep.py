@@ -133,7 +133,7 @@ main()
 @contextmanager
 def _under_way(home: Path) -> Iterator[tuple["subprocess.Popen[str]", psutil.Process]]:
     """A sweep whose first trial has a checkpoint: the process that watches, and the one that trains."""
-    long = ["train.iters=150", "train.warmup=0", "generate.prompts=[]"]
+    long = ["train.iters=60", "train.warmup=0", "generate.prompts=[]"]
     command = [sys.executable, "-m", "harness.train", "-m", *QUICK, *long, RANKS]
     command.append(f"tracking.uri=sqlite:///{home / 'mlflow.db'}")
     pipe = subprocess.PIPE

@@ -286,7 +286,8 @@ def test_a_study_that_is_stopped_is_left_at_the_next_report_and_gone_on_with(tmp
         raise KeyboardInterrupt
 
     study = make_study(tmp_path, RANK)
-    study.set_parent("p1", ["-m", "lora.rank=4,8"])
+    study.set_parent("p1")
+    study.set_command(["-m", "lora.rank=4,8"])
     with pytest.raises(KeyboardInterrupt):
         study.run(objective)
     assert find_study(studies, None).state == "stopped" and study.stopped
