@@ -111,6 +111,8 @@ def _parsed(url: str) -> sqlalchemy.URL:
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() not in ("postgresql", "sqlite"):
         raise _unknown(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_absolute():
+        raise HarnessError(f"sweep.storage={url} must hold an absolute path, as sqlite:////folder/studies.db")
     return parsed
 
 

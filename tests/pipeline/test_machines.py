@@ -141,3 +141,5 @@ def test_a_database_that_cannot_be_used_is_one_line(tmp_path: Path, postgres: Po
         open_studies("postgresql://harness@127.0.0.1:1/postgres", tmp_path)
     with pytest.raises(HarnessError, match="must be postgresql://<user>@<host>/<database>, sqlite:////"):
         open_studies("redis://127.0.0.1", tmp_path)
+    with pytest.raises(HarnessError, match="must hold an absolute path, as sqlite:////folder/studies.db"):
+        open_studies("sqlite:///studies.db", tmp_path)
