@@ -10,7 +10,7 @@ import json
 import math
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -328,14 +328,22 @@ class _Sweep:
 
     def _close(self, parent: TrackedRun | None, results: Sequence[Result]) -> None:
         """Say in MLflow what came of it: through the run's folder, or where another machine has that directly."""
-        status, why, metrics = _summary(results)
+        folder = self._store.runs / self._sweep_id
         if parent is not None:
-            parent.metrics(len(results), metrics)
-            for best in best_results(results)[:1]:
-                parent.tags({"best_run": best.run_id or "", "best": self._space.varying(best.trial.params)})
-            parent.finish(status, why)
-        elif not (self._store.runs / self._sweep_id).exists():
-            close_directly(self._store, self._sweep_id, status, why, metrics, len(results))
+            self._finish(parent, results)
+        elif not folder.exists():
+            close_directly(self._store, self._sweep_id, *_summary(results), len(results))
+        elif not self._is_closed(self._sweep_id):
+            # where another process has it, that one does it
+            with suppress(HarnessError), TrackedRun.go_on(self._store, folder.resolve()) as left:
+                self._finish(left, results)
+
+    def _finish(self, parent: TrackedRun, results: Sequence[Result]) -> None:
+        status, why, metrics = _summary(results)
+        parent.metrics(len(results), metrics)
+        for best in best_results(results)[:1]:
+            parent.tags({"best_run": best.run_id or "", "best": self._space.varying(best.trial.params)})
+        parent.finish(status, why)
 
     def _so_far(self, results: Sequence[Result], budget: Budget) -> str:
         total = self._study.total
