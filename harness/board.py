@@ -32,10 +32,6 @@ class Teller:
         self._pipe = int(os.environ[PIPE]) if PIPE in os.environ else None
         self._told: dict[int, Row] = {}
 
-    @property
-    def heard(self) -> bool:
-        return self._pipe is not None
-
     def tell(self, total: int, rows: Sequence[Row]) -> None:
         """`rows`: place, name, state (running, done, pruned, failed), and what is known of step, value, seconds."""
         changed = [row for row in rows if self._told.get(row["place"]) != row]

@@ -26,6 +26,7 @@ from harness.tuning.loop import Outcome
 from harness.tuning.state import Course, load_state
 
 LOG_FILE = "log.jsonl"
+_CADENCE = ("steps_per_eval", "save_every", "patience")
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,9 @@ def find_source(config: Config, material: Material, store: Store, *, sweep: str,
         journal = Journal(folder)
         if journal.begun is None or journal.ended is None or not (anywhere or journal.begun["parent"] == sweep):
             continue
-        if _valid_digest(journal) != material.valid.digest or was_deleted(store, journal.run_id):
+        if _valid_digest(journal) != material.valid.digest or not _scored_alike(journal, config.train):
+            continue
+        if was_deleted(store, journal.run_id):
             continue
         source = _source(folder, journal.run_id, updates)
         if source is not None:
@@ -79,6 +82,12 @@ def find_source(config: Config, material: Material, store: Store, *, sweep: str,
 def _key(parts: Parts, train: TrainConfig) -> str:
     free = length_is_free(train)
     return identity_of({name: value for name, value in parts.items() if not (free and name == "train.iters")})
+
+
+def _scored_alike(journal: Journal, train: TrainConfig) -> bool:
+    """Whether it was validated at the same updates: the best of more validations is no fair comparison."""
+    told = journal.params()
+    return all(told.get(f"train.{name}") == str(getattr(train, name)) for name in _CADENCE)
 
 
 def _valid_digest(journal: Journal) -> str | None:

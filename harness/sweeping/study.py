@@ -4,6 +4,7 @@ Knows nothing of training: it gets a function from one combination to its value.
 """
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -322,7 +323,7 @@ class Study:
             asked.set_user_attr(FAILURE, reason(error))
             self._tell(asked, None, TrialState.FAIL)
             return
-        if verdict.value != verdict.value:
+        if math.isnan(verdict.value):
             asked.set_user_attr(FAILURE, "its value is not a number")
             self._tell(asked, None, TrialState.FAIL)
         else:

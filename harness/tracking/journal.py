@@ -80,6 +80,11 @@ class Journal:
         told = (entry["values"].get(name, "") for entry in reversed(self.entries) if entry["kind"] == "tags")
         return next(told, "")
 
+    def params(self) -> dict[str, str]:
+        """Those that were told, as texts."""
+        told = (entry["values"] for entry in self.entries if entry["kind"] == "params")
+        return {name: value for values in told for name, value in values.items()}
+
     def known_steps(self) -> dict[str, int]:
         """The last step that each metric was written at."""
         known: dict[str, int] = {}

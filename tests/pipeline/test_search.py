@@ -133,6 +133,12 @@ def test_the_same_identity_is_trained_once_and_with_reuse_nowhere_in_the_store(
     assert len(updates) == 24 and len(elsewhere.results) == 2, "scored on other rows, it is no measure"
 
 
+def test_a_run_that_was_validated_more_often_is_not_taken_over(sweep: Sweep, updates: list[int]) -> None:
+    """The best of more validations would be compared with the best of fewer."""
+    sweep("train.steps_per_eval=2,3", "name=cadence")
+    assert len(updates) == 12
+
+
 def test_losers_give_up_their_checkpoints_and_can_be_gone_on_with(sweep: Sweep, store: Store) -> None:
     swept = sweep("lora.rank=2,4,8", "name=losers", "sweep.keep=1")
     best, *losers = trials(store, get(store, swept.sweep_id))
