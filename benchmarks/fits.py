@@ -67,7 +67,7 @@ def _needs(sizes: dict[str, Any], adapted: int, batch: int, longest: int) -> dic
         shape = shape_of(model, spec, sizes)
         at = sizes["num_hidden_layers"] - adapted
         tail = tail_weights(model, at, sizes)
-    writing = sampling_need(shape, PROMPT, WRITTEN)
+    writing = sampling_need(shape, PROMPT, WRITTEN, 1)
     everything = training_need(shape, config.train, Load(width, None, shape.weights))
     ours = training_need(shape, config.train, Load(width, width // 2, tail, head_chunk(shape.vocabulary)))
     few = replace(config.train, batch_size=2, grad_checkpoint=False)

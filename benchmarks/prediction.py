@@ -24,7 +24,8 @@ from harness.models.adapter import attached
 from harness.models.device import begin_phase, memory_use
 from harness.progress import Display
 from harness.room import plan_memory
-from harness.sampling.prompts import themed_prompt
+from harness.results import plan_samples
+from harness.sampling.samples import Origin
 from harness.sampling.write import write
 from harness.tracking.store import open_store
 from harness.trunks import Trunks
@@ -97,8 +98,8 @@ def _measure(folder: Path, overrides: list[str]) -> list[tuple[float, float]]:
         begin_phase()
         training = train(model, material.train, material.valid, config.train, Silent(), engine=engine).peak_gb
         begin_phase()
-        prompt = themed_prompt(material.base.tokenizer, config.generate.prompts[0], config.data.system)
-        write(model, material.base.tokenizer, prompt, config.generate)
+        planned = plan_samples(config, material.base.tokenizer, Origin(material.base.path, None, None, None, 1.0))
+        list(write(model, material.base.tokenizer, planned, config.generate))
         sampling = memory_use().peak
     return [(phases["training"].total / 1e9, training), (phases["sampling"].total / 1e9, sampling)]
 

@@ -16,8 +16,9 @@ from harness.material import Bench, Material, gather
 from harness.models.adapter import Weights, adapter_weights, attached, equal_weights
 from harness.models.device import begin_phase, device, device_memory, free_memory, memory_use, versions
 from harness.progress import Display, duration
+from harness.results import plan_samples
 from harness.room import check_memory, plan_memory, shortage_said
-from harness.sampling.prompts import themed_prompt
+from harness.sampling.samples import Origin
 from harness.sampling.write import write
 from harness.tracking.store import open_writable_store
 from harness.tuning.batches import stream
@@ -159,11 +160,12 @@ def _time_writing(config: Config, material: Material) -> float:
     if not config.generate.prompts:
         return 0.0
     begin_phase()
-    prompt = themed_prompt(material.base.tokenizer, config.generate.prompts[0], config.data.system)
-    short = dataclasses.replace(config.generate, max_tokens=min(_TOKENS, config.generate.max_tokens))
-    write(material.base.model, material.base.tokenizer, prompt, short)  # compiles
-    written = write(material.base.model, material.base.tokenizer, prompt, short)
-    token_seconds = written.seconds / max(written.tokens, 1)
+    base, short = material.base, min(_TOKENS, config.generate.max_tokens)
+    shorter = dataclasses.replace(config, generate=dataclasses.replace(config.generate, max_tokens=short))
+    planned = plan_samples(shorter, base.tokenizer, Origin(base.path, None, None, None, 1.0))
+    list(write(base.model, base.tokenizer, planned, shorter.generate))  # compiles
+    written = list(write(base.model, base.tokenizer, planned, shorter.generate))
+    token_seconds = sum(entry.seconds for entry in written) / max(sum(entry.tokens for entry in written), 1)
     _line("writing", f"{1 / token_seconds:.0f} tokens a second")
     return token_seconds * config.generate.max_tokens * len(config.generate.prompts)
 

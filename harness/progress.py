@@ -84,6 +84,39 @@ class Display:
 
             yield tell
 
+    @contextmanager
+    def texts(self, total: int) -> Iterator[Callable[[int], None]]:
+        """Texts being written; gives a function that is told the tokens of each that is finished."""
+        started = last_line = time.monotonic()
+        done = tokens = 0
+
+        def said() -> str:
+            seconds = max(time.monotonic() - started, 1e-9)
+            left = duration(seconds / done * (total - done)) if done else "?"
+            return f"{3600 * done / seconds:.0f} texts an hour  {tokens / seconds:.0f} tok/s  {left} left"
+
+        def tell(more: int) -> None:
+            nonlocal done, tokens, last_line
+            done, tokens = done + 1, tokens + more
+            if progress is not None:
+                progress.update(progress.task_ids[0], completed=done, said=said())
+            elif time.monotonic() - last_line > _LINE_EVERY_SECONDS or done == total:
+                last_line = time.monotonic()
+                self.say(f"writing {done}/{total}  {said()}")
+
+        with ExitStack() as shown:
+            progress: Progress | None = None
+            if self._console.is_terminal:
+                columns = [
+                    TextColumn("{task.description}"),
+                    BarColumn(bar_width=24),
+                    MofNCompleteColumn(),
+                    TextColumn("{task.fields[said]}"),
+                ]
+                progress = shown.enter_context(Progress(*columns, console=self._console, refresh_per_second=4))
+                progress.add_task("writing", total=total, said="")
+            yield tell
+
     def update(
         self, step: int, *, loss: float | None = None, valid: float | None = None, speed: float | None = None
     ) -> None:

@@ -35,7 +35,7 @@ def main(
     \b
     Promote the best of the newest sweep, and write with it:
       python -m harness.promote --name poems
-      python -m harness.generate adapter=models:/poems@champion theme=河
+      python -m harness.generate adapters=models:/poems@champion theme=河
     Roll back to an earlier version (the output of each promotion names it):
       python -m harness.promote --name poems --version 1
     """

@@ -8,6 +8,7 @@ from pathlib import Path
 from harness.config.axes import short_names
 from harness.files import write_text
 from harness.noise import noise_floor
+from harness.page import html_page, paragraphs, table
 from harness.progress import duration
 from harness.results import SAMPLES_TABLE
 from harness.sweeping.listing import Listed
@@ -56,15 +57,15 @@ def page(store: Store, studies: Studies, listed: Listed) -> str:
     floor = _noise(best, repeats(store, parent), metric)
     parts = [
         f"<h1>{escape(parent.name)}</h1>",
-        _paragraphs(_summary(listed, entries, best, floor)),
+        paragraphs(_summary(listed, entries, best, floor)),
         "<h2>The best</h2>",
-        _table(_HEADS, [_row(entry, best, floor) for entry in best[:_BEST_ROWS]]),
+        table(_HEADS, [_row(entry, best, floor) for entry in best[:_BEST_ROWS]]),
         *_settings(best[:1]),
         *_sampled(store, best[:_SAMPLED]),
         *_plots(draw(studies, listed, costs, metric)),
         *_failures(entries),
     ]
-    return _PAGE.format(title=escape(parent.name), script=script(), body="\n".join(parts))
+    return html_page(parent.name, parts, script())
 
 
 def _value(entry: Entry) -> tuple[float, int]:
@@ -178,7 +179,7 @@ def _sampled(store: Store, best: Sequence[Entry]) -> list[str]:
     if not prompts:
         return []
     rows = [[theme, *(of.get(theme, "–") for of in texts.values())] for theme in prompts]
-    return ["<h2>Texts of the best</h2>", _table(["prompt", *texts], rows, kind="texts")]
+    return ["<h2>Texts of the best</h2>", table(["prompt", *texts], rows, kind="texts")]
 
 
 def _texts(store: Store, entry: Entry) -> dict[str, str]:
@@ -197,32 +198,4 @@ def _plots(plots: Iterable[Plot]) -> Iterable[str]:
 
 def _failures(entries: Sequence[Entry]) -> list[str]:
     rows = [[str(e.told.place), e.name, e.told.failure or "?"] for e in entries if e.told.state == "failed"]
-    return ["<h2>Failed</h2>", _table(["trial", "", "why"], rows)] if rows else []
-
-
-def _paragraphs(lines: Sequence[str]) -> str:
-    return "\n".join(f"<p>{escape(line)}</p>" for line in lines)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "numbers") -> str:
-    head = "".join(f"<th>{escape(each)}</th>" for each in heads)
-    body = "\n".join(f"<tr>{''.join(f'<td>{escape(each)}</td>' for each in row)}</tr>" for row in rows)
-    return f"<div class=wide><table class={kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #222; }}
-h1 {{ font-size: 1.4em; overflow-wrap: anywhere; }} h2 {{ font-size: 1.15em; margin-top: 2em; }}
-.wide {{ overflow-x: auto; }} table {{ border-collapse: collapse; }}
-th, td {{ padding: .25em .7em; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd; }}
-.numbers td {{ font-variant-numeric: tabular-nums; white-space: nowrap; }} .texts td {{ white-space: pre-wrap; }}
-.note {{ color: #666; }} pre {{ white-space: pre-wrap; }}
-</style>
-<script>{script}</script></head>
-<body>
-{body}
-</body></html>
-"""
+    return ["<h2>Failed</h2>", table(["trial", "", "why"], rows)] if rows else []

@@ -3,13 +3,17 @@
 import dataclasses
 from contextlib import AbstractContextManager, nullcontext
 
+from harness.config.schema import Config
 from harness.data.dataset import describe
 from harness.files import write_json
 from harness.models.adapter import WEIGHTS_FILE, AdapterFiles, loaded, read_adapter
 from harness.models.device import device, memory_use, versions
+from harness.models.tokenizer import Tokenizer
 from harness.record import draw_losses, git_state
 from harness.room import MemoryPlan
-from harness.sampling.samples import Origin, Sample, append_sample, sample
+from harness.sampling.prompts import Prompt, variants
+from harness.sampling.samples import Origin, Planned, Sample, write_in_order
+from harness.sampling.write import plan, write
 from harness.tracking.overview import BEST
 from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import Tail
@@ -44,6 +48,21 @@ def score_test(work: Work, adapter: AdapterFiles | None, outcome: Outcome) -> Sc
     return score
 
 
+def plan_samples(config: Config, tokenizer: Tokenizer, origin: Origin) -> list[tuple[Planned, Prompt]]:
+    """One text on each of generate.prompts, by the first of prompt.templates."""
+    first = variants(config.prompt, "all")[:1]
+    return plan(
+        tokenizer,
+        origin,
+        config.generate.prompts,
+        first,
+        config.generate,
+        n=1,
+        system=config.data.system,
+        fields=config.prompt.fields,
+    )
+
+
 def write_samples(work: Work, adapter: AdapterFiles | None, outcome: Outcome) -> list[Sample]:
     """Texts on the fixed prompts by the best checkpoint, read back from disk."""
     settings, base, file = work.config.generate, work.material.base, work.folder / "samples.jsonl"
@@ -51,19 +70,20 @@ def write_samples(work: Work, adapter: AdapterFiles | None, outcome: Outcome) ->
     if not settings.prompts:
         return []
     work.display.say(f"writing {len(settings.prompts)} samples with the checkpoint of update {outcome.best.step}:")
-    origin = Origin(base.path, None if adapter is None else adapter.source, work.run.run_id, outcome.best.step)
-    written = []
+    source = None if adapter is None else adapter.source
+    origin = Origin(base.path, source, work.run.run_id, outcome.best.step, settings.scale)
+    planned = plan_samples(work.config, base.tokenizer, origin)
+    written: dict[str, Sample] = {}
     with _with(work, adapter, settings.scale):
-        for entry in sample(
-            base.model, base.tokenizer, settings.prompts, settings, system=work.config.data.system, origin=origin
-        ):
-            written.append(entry)
-            append_sample(file, entry)
+        for entry in write(base.model, base.tokenizer, planned, settings):
+            written[entry.id] = entry
             work.display.say(f"  {entry.theme}: {' / '.join(entry.text.split())[:60]}")
+    samples = [written[each.id] for each, _ in planned]  # in the prompts' order, which is not that of finishing
+    write_in_order(file, samples)
     work.run.artifact(file.name)
-    rows = [{"theme": entry.theme, "text": entry.text, "iteration": entry.iteration} for entry in written]
+    rows = [{"theme": entry.theme, "text": entry.text, "iteration": entry.iteration} for entry in samples]
     work.run.table(rows, SAMPLES_TABLE)
-    return written
+    return samples
 
 
 def log_end(

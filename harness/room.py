@@ -12,7 +12,7 @@ from harness.errors import HarnessError, reason
 from harness.material import Material
 from harness.models.device import device_memory, free_memory
 from harness.progress import Display
-from harness.sampling.prompts import themed_prompt
+from harness.sampling.prompts import prompt_for, variants
 from harness.tuning.batches import bucket_width
 from harness.tuning.engine import checked_rows, head_chunk
 from harness.tuning.memory import (
@@ -69,9 +69,14 @@ def plan_memory(config: Config, material: Material, shape: ModelShape, at: int) 
     if total_updates(config.train, len(material.train.rows)):
         phases["training"] = training_need(shape, config.train, load)
     if config.generate.prompts:
-        prompts = [themed_prompt(material.base.tokenizer, text, config.data.system) for text in config.generate.prompts]
-        longest = max(len(material.base.tokenizer.encode(prompt, special=True).ids) for prompt in prompts)
-        phases["sampling"] = sampling_need(shape, longest, config.generate.max_tokens)
+        tokenizer, way = material.base.tokenizer, variants(config.prompt, "all")[0]
+        prompts = [
+            prompt_for(tokenizer, way, theme, system=config.data.system, fields=config.prompt.fields)
+            for theme in config.generate.prompts
+        ]
+        longest = max(len(prompt.ids(tokenizer)) for prompt in prompts)
+        at_once = min(config.generate.batch_size, len(prompts))
+        phases["sampling"] = sampling_need(shape, longest, config.generate.max_tokens, at_once)
     return MemoryPlan(phases, less(shape, config.train, load))
 
 

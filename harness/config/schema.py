@@ -94,6 +94,15 @@ class GenerateConfig:
     top_p: Annotated[float, Field(gt=0, le=1)]
     seed: Seed
     scale: Annotated[float, Field(ge=0, le=4)]
+    batch_size: Count
+
+
+@dataclass(frozen=True, config=_strict)
+class PromptConfig:
+    """What goes around a theme. `templates`: a text for each variant's name; `fields`: what {name} in them means."""
+
+    templates: Annotated[dict[Text, Text], Field(min_length=1)]
+    fields: dict[Text, str]
 
 
 @dataclass(frozen=True, config=_strict)
@@ -156,6 +165,7 @@ class Config:
     data: DataConfig
     train: TrainConfig
     generate: GenerateConfig
+    prompt: PromptConfig
     judge: JudgeConfig
     tracking: TrackingConfig
     sweep: SweepConfig
@@ -163,15 +173,46 @@ class Config:
 
 @dataclass(frozen=True, config=_strict)
 class GenerateCommand:
-    """`adapter`: a folder, a checkpoint file, runs:/<id>, models:/name@alias; null for the bare base."""
+    """`adapters`: folders, checkpoint files, runs:/<id>, sweeps:/<id>, models:/name@alias; null or none: the bare base.
 
-    adapter: Text | None
+    `from_iteration`, `first`: of folders and runs not the best checkpoint, but those from this update on, the first so
+    many; `top`: how many of a sweep's trials.
+    """
+
+    adapters: list[Text | None] | Text | None
+    from_iteration: Annotated[int, Field(ge=0)] | None
+    first: Count | None
+    top: Count
     theme: str | int | float | None
     themes: Text | None
+    variants: list[Text] | Text
+    n: Count
     out: Text | None
     model: ModelConfig
     data: DataConfig
     generate: GenerateConfig
+    prompt: PromptConfig
+    tracking: TrackingConfig
+
+
+@dataclass(frozen=True, config=_strict)
+class CompareCommand:
+    """As GenerateCommand; `scales`: each adapter at each of these times its scale; `out`: an HTML page."""
+
+    adapters: list[Text | None] | Text | None
+    from_iteration: Annotated[int, Field(ge=0)] | None
+    first: Count | None
+    top: Count
+    scales: Annotated[list[Annotated[float, Field(ge=0, le=4)]], Field(min_length=1)] | None
+    theme: str | int | float | None
+    themes: Text | None
+    variants: list[Text] | Text
+    n: Count
+    out: Text | None
+    model: ModelConfig
+    data: DataConfig
+    generate: GenerateConfig
+    prompt: PromptConfig
     tracking: TrackingConfig
 
 

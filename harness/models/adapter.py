@@ -6,8 +6,8 @@ Knows nothing of training or tracking: where a reference such as runs:/… leads
 import dataclasses
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,6 +139,39 @@ def loaded(model: nn.Module, adapter: AdapterFiles, *, scale: float = 1.0) -> It
         yield
 
 
+@contextmanager
+def switching(model: nn.Module) -> Iterator[Callable[[AdapterFiles | None, float], None]]:
+    """Gives a function that puts an adapter on `model`, at times its scale, in place of the one before; None: none.
+
+    Where rank, keys, blocks and scale are the same, only weights are replaced.
+
+    Raises:
+        HarnessError: when an adapter does not fit this base.
+    """
+    with ExitStack() as worn:
+        present: AdapterSpec | None = None
+        names = _adaptable_names(model)
+
+        def put_on(adapter: AdapterFiles | None, scale: float = 1.0) -> None:
+            nonlocal present
+            spec = None if adapter is None else _alone(with_all_keys(adapter.spec, model, names).scaled(scale))
+            if spec != present:
+                worn.close()
+                present = None
+                if spec is not None:
+                    worn.enter_context(attached(model, spec, seed=0))
+                present = spec
+            if adapter is not None:
+                load_weights(model, adapter.weights)
+
+        yield put_on
+
+
+def _alone(spec: AdapterSpec) -> AdapterSpec:
+    """What shapes the modules, without where it comes from."""
+    return dataclasses.replace(spec, base=None, base_revision=None, dropout=0.0)
+
+
 def check_fits(adapter: AdapterFiles, spec: AdapterSpec, model: nn.Module) -> list[str]:
     """Whether training can start from an adapter; returns warnings.
 
@@ -219,7 +252,7 @@ def read_adapter(path: Path, source: str | None = None) -> AdapterFiles:
     weights = path / WEIGHTS_FILE if path.is_dir() else path
     if not weights.exists():
         raise HarnessError(
-            f"adapter={source or path} must be a folder with {WEIGHTS_FILE}, a checkpoint file, "
+            f"adapter {source or path} must be a folder with {WEIGHTS_FILE}, a checkpoint file, "
             "runs:/<id> or models:/name@alias, but there is no such file"
         )
     config = weights.parent / CONFIG_FILE
@@ -227,6 +260,27 @@ def read_adapter(path: Path, source: str | None = None) -> AdapterFiles:
         raise HarnessError(f"{CONFIG_FILE} must lie beside {weights.name}, but {weights.parent} has none")
     read_metadata(weights)  # it must be whole
     return AdapterFiles(_read_spec(config), weights, source or str(path))
+
+
+def numbered_checkpoints(
+    folder: Path, source: str, *, from_iteration: int | None, first: int | None
+) -> list[AdapterFiles]:
+    """A folder's checkpoints such as 0001600_adapters.safetensors, from an update on, the first so many of them.
+
+    Raises:
+        HarnessError: when there is none.
+    """
+    steps = {
+        step: path
+        for path in sorted(folder.glob("*.safetensors"))
+        if not path.is_symlink() and (step := checkpoint_step(path)) is not None
+    }
+    chosen = [path for step, path in sorted(steps.items()) if step >= (from_iteration or 0)][:first]
+    if not chosen:
+        there = ", ".join(map(str, sorted(steps))) or "none at all"
+        said = "" if from_iteration is None else f" from update {from_iteration} on"
+        raise HarnessError(f"{source} has no checkpoint{said}; it has {there}")
+    return [read_adapter(path, f"{source}/{path.name}") for path in chosen]
 
 
 def _read_spec(path: Path) -> AdapterSpec:
@@ -247,10 +301,14 @@ def _read_spec(path: Path) -> AdapterSpec:
         raise HarnessError(f"{path} is not an adapter's configuration: {error!r}") from error
 
 
-def with_all_keys(spec: AdapterSpec, model: nn.Module) -> AdapterSpec:
-    """mlx-lm writes no keys for "every linear layer", and -1 for "every block": spelled out here."""
+def with_all_keys(spec: AdapterSpec, model: nn.Module, names: list[str] | None = None) -> AdapterSpec:
+    """mlx-lm writes no keys for "every linear layer", and -1 for "every block": spelled out here.
+
+    `names`: of the bare model's layers, where adapters may be on it.
+    """
     num_layers = spec.num_layers if 0 < spec.num_layers <= len(model.layers) else len(model.layers)
-    return dataclasses.replace(spec, keys=spec.keys or _adaptable_names(model), num_layers=num_layers)
+    keys = spec.keys or (_adaptable_names(model) if names is None else names)
+    return dataclasses.replace(spec, keys=keys, num_layers=num_layers)
 
 
 def _adaptable_names(model: nn.Module) -> list[str]:

@@ -1,48 +1,87 @@
-"""One text from one prompt, by mlx-lm's decoder.
+"""A plan of texts, written with whatever weights are in the model.
 
-Knows nothing of adapters: what is attached to the model writes.
+Knows nothing of adapters or files.
 """
 
+import dataclasses
 import hashlib
-import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
 import mlx.nn as nn
-from mlx_lm.generate import stream_generate
-from mlx_lm.sample_utils import make_sampler
 
 from harness.config.schema import GenerateConfig
-from harness.models.randomness import seeded
 from harness.models.tokenizer import Tokenizer
+from harness.sampling.choose import Chooser
+from harness.sampling.decode import Decoder, Request
+from harness.sampling.prompts import Prompt, Variant, prompt_for
+from harness.sampling.samples import Origin, Planned, Sample
 
 
-@dataclass(frozen=True)
-class Written:
-    """`finish_reason`: stop (the model ended its turn) or length; `seed`: what this text was drawn with."""
+def plan(
+    tokenizer: Tokenizer,
+    origin: Origin,
+    themes: Sequence[str],
+    ways: Sequence[Variant],
+    settings: GenerateConfig,
+    *,
+    n: int,
+    system: str | None,
+    fields: Mapping[str, str],
+) -> list[tuple[Planned, Prompt]]:
+    """theme × variant × sample, in that order.
 
-    text: str
-    tokens: int
-    seconds: float
-    finish_reason: str
-    seed: int
+    The seed is mixed with the prompt and the sample's number, so that a text depends on nothing beside it; two adapters
+    write on a prompt with the same luck.
+    """
+    planned = []
+    for theme in themes:
+        for way in ways:
+            prompt = prompt_for(tokenizer, way, theme, system=system, fields=fields)
+            for index in range(n):
+                planned.append(
+                    (
+                        Planned(
+                            **dataclasses.asdict(origin),
+                            theme=theme,
+                            variant=way.name,
+                            code=None if origin.iteration is None else origin.iteration + way.number,
+                            index=index,
+                            prompt=prompt.text,
+                            seed=_mixed(settings.seed, prompt.text, index),
+                            temperature=settings.temperature,
+                            top_p=settings.top_p,
+                            max_tokens=settings.max_tokens,
+                        ),
+                        prompt,
+                    )
+                )
+    return planned
 
 
-def write(model: nn.Module, tokenizer: Tokenizer, prompt: str, settings: GenerateConfig) -> Written:
-    """Decode one prompt. The seed is mixed with the prompt, so that a text depends on nothing beside it."""
-    seed = _mixed(settings.seed, prompt)
-    sampler = make_sampler(temp=settings.temperature, top_p=settings.top_p)
-    ids = tokenizer.encode(prompt, special=not tokenizer.has_template).ids
-    start = time.perf_counter()
-    tokens: list[int] = []
-    reason = "length"
-    with seeded(seed):
-        for part in stream_generate(model, tokenizer.mlx_lm, ids, max_tokens=settings.max_tokens, sampler=sampler):
-            if part.finish_reason == "stop":
-                reason = "stop"  # the last token is the end marker
-            else:
-                tokens.append(part.token)
-    return Written(tokenizer.decode(tokens).strip(), len(tokens), time.perf_counter() - start, reason, seed)
+def write(
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    planned: Sequence[tuple[Planned, Prompt]],
+    settings: GenerateConfig,
+) -> Iterator[Sample]:
+    """Each text of the plan, as they are finished."""
+    chooser = Chooser(settings.temperature, settings.top_p)
+    decoder = Decoder(model, tokenizer.end_ids, chooser, max_tokens=settings.max_tokens, batch_size=settings.batch_size)
+    ids: dict[Prompt, list[int]] = {}
+    for _, prompt in planned:
+        if prompt not in ids:
+            ids[prompt] = prompt.ids(tokenizer)
+    requests = [Request(ids[prompt], each.seed) for each, prompt in planned]
+    for index, decoded in decoder.write(requests):
+        yield Sample(
+            **{field.name: getattr(planned[index][0], field.name) for field in dataclasses.fields(Planned)},
+            text=tokenizer.decode(decoded.tokens).strip(),
+            tokens=len(decoded.tokens),
+            seconds=decoded.seconds,
+            finish_reason=decoded.finish_reason,
+        )
 
 
-def _mixed(seed: int, prompt: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}:{prompt}".encode()).digest()[:4], "little")
+def _mixed(seed: int, prompt: str, index: int) -> int:
+    of = f"{seed}:{prompt}" if index == 0 else f"{seed}:{prompt}:{index}"
+    return int.from_bytes(hashlib.sha256(of.encode()).digest()[:4], "little")

@@ -43,13 +43,28 @@ def newest(store: Store) -> Finished:
     Raises:
         HarnessError: when there is none.
     """
-    experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
-    found = store.client.search_runs(
-        experiments, "tags.kind != 'trial'", max_results=1, order_by=["attributes.start_time DESC"]
-    )
-    if not found:
+    found = _newest(store, "tags.kind != 'trial'")
+    if found is None:
         raise HarnessError(f"{store.uri} has no run yet; start one with python -m harness.train")
-    return _finished(found[0])
+    return found
+
+
+def newest_sweep(store: Store) -> Finished:
+    """The newest sweep of the whole store.
+
+    Raises:
+        HarnessError: when there is none.
+    """
+    found = _newest(store, "tags.kind = 'sweep'")
+    if found is None:
+        raise HarnessError(f"{store.uri} has no sweep yet; start one with python -m harness.train -m lora.rank=4,8")
+    return found
+
+
+def _newest(store: Store, where: str) -> Finished | None:
+    experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
+    found = store.client.search_runs(experiments, where, max_results=1, order_by=["attributes.start_time DESC"])
+    return _finished(found[0]) if found else None
 
 
 def get(store: Store, run_id: str) -> Finished:

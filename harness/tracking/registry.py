@@ -176,21 +176,42 @@ def resolve(store: Store, reference: str) -> Path:
             version = store.client.get_model_version(name, number)
     except MlflowException as error:
         raise HarnessError(
-            f"adapter={reference} is not in {store.uri}: {_one_line(error)}{_what_there_is(store)}"
+            f"adapter {reference} is not in {store.uri}: {_one_line(error)}{_what_there_is(store)}"
         ) from error
     model_id = _model_id(version)
     if model_id is None:
         raise HarnessError(
-            f"adapter={reference} was not registered from a checkpoint; promote one with harness.promote"
+            f"adapter {reference} was not registered from a checkpoint; promote one with harness.promote"
         )
     return checkpoint_folder(store, model_id)
+
+
+def best_of_trials(store: Store, sweep_id: str, experiment_id: str, top: int) -> list[Checkpoint]:
+    """The best checkpoint of each of a sweep's best trials."""
+    found: dict[str, Checkpoint] = {}
+    for point in checkpoints(store, [experiment_id], of_sweep(sweep_id)).best:
+        found.setdefault(point.run_id, point)
+    return list(found.values())[:top]
+
+
+def run_checkpoints(store: Store, run_id: str) -> list[Checkpoint]:
+    """All of a run's checkpoints, in the order of their updates.
+
+    Raises:
+        HarnessError: when there is no such run.
+    """
+    try:
+        experiment_id = store.client.get_run(_identifier(run_id)).info.experiment_id
+    except MlflowException as error:
+        raise HarnessError(f"adapter runs:/{run_id} is not in {store.uri}: {_one_line(error)}") from error
+    return sorted(checkpoints(store, [experiment_id], of_run(run_id)).best, key=lambda point: point.step)
 
 
 def _best_of_run(store: Store, run_id: str) -> Checkpoint:
     run = store.client.get_run(run_id)
     found = checkpoints(store, [run.info.experiment_id], of_run(run_id)).best
     if not found:
-        raise HarnessError(f"adapter=runs:/{run_id} has no checkpoint; its status is {run.info.status}")
+        raise HarnessError(f"adapter runs:/{run_id} has no checkpoint; its status is {run.info.status}")
     return found[0]
 
 

@@ -186,12 +186,12 @@ def training_need(shape: ModelShape, settings: TrainConfig, load: Load) -> Need:
     return Need(load.weights, adapter, activations, logits)
 
 
-def sampling_need(shape: ModelShape, prompt: int, tokens: int) -> Need:
-    """While one text is written: what a block needs for the prompt, and the keys and values of prompt and text."""
+def sampling_need(shape: ModelShape, prompt: int, tokens: int, rows: int) -> Need:
+    """While `rows` texts are written: what a block needs for the prompts, and keys and values of prompts and texts."""
     cached = -(-(prompt + tokens) // _CACHE_STEP) * _CACHE_STEP
-    cache = cached * shape.blocks * shape.cached * shape.item
-    working = round(prompt * _kept(replace(shape, dropout=0), prompt))
-    return Need(shape.weights, shape.adapter, cache + working, 2 * shape.vocabulary * shape.item)
+    cache = rows * cached * shape.blocks * shape.cached * shape.item
+    working = rows * round(prompt * _kept(replace(shape, dropout=0), prompt))
+    return Need(shape.weights, shape.adapter, cache + working, 2 * rows * shape.vocabulary * shape.item)
 
 
 def less(shape: ModelShape, settings: TrainConfig, load: Load) -> list[Change]:

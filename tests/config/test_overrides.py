@@ -50,8 +50,8 @@ def test_a_list_of_themes_arrives_as_a_list() -> None:
 
 
 def test_references_with_colons_and_at_signs_arrive_as_typed() -> None:
-    command = compose_config("adapter=models:/poems@champion", command=GenerateCommand, config_name="generate")
-    assert command.adapter == "models:/poems@champion"
+    command = compose_config("adapters=models:/poems@champion", command=GenerateCommand, config_name="generate")
+    assert command.adapters == "models:/poems@champion"
 
 
 def test_swept_values_are_quoted_one_by_one() -> None:

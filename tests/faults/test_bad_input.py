@@ -175,14 +175,14 @@ def test_a_truncated_adapter(place: Place, adapter: Path, kept: int) -> None:
     cut = Path(shutil.copytree(adapter, place.folder / "cut", symlinks=False))
     weights = cut / "adapters.safetensors"
     weights.write_bytes(weights.read_bytes()[:kept])
-    assert f"{weights} is not a readable safetensors file" in place.generate(f"adapter={cut}")
+    assert f"{weights} is not a readable safetensors file" in place.generate(f"adapters={cut}")
     assert f"{weights} is not a readable safetensors file" in place.train(f"train.init_adapter={cut}")
 
 
 def test_a_damaged_adapter_configuration(place: Place, adapter: Path) -> None:
     spoilt = Path(shutil.copytree(adapter, place.folder / "spoilt", symlinks=False))
     (spoilt / "adapter_config.json").write_text("{")
-    assert f"{spoilt}/adapter_config.json is not an adapter's configuration" in place.generate(f"adapter={spoilt}")
+    assert f"{spoilt}/adapter_config.json is not an adapter's configuration" in place.generate(f"adapters={spoilt}")
 
 
 def test_a_damaged_database(place: Place) -> None:

@@ -167,9 +167,10 @@ def test_promote_then_generate_then_roll_back(trained: Trained, tmp_path: Path) 
     second = run("harness.promote", "--run", trained.alone_id, "--name", "poet", *uri, cwd=tmp_path)
     assert "back with: python -m harness.promote --name poet --version 1" in second
     (tmp_path / "words.txt").write_text("河\n海\n", encoding="utf-8")
-    arguments = ["adapter=models:/poet@champion", "generate.max_tokens=5", f"tracking.uri={trained.uri}"]
-    shown = run("harness.generate", *arguments, "themes=words.txt", "out=samples.jsonl", cwd=tmp_path)
+    arguments = ["adapters=models:/poet@champion", "generate.max_tokens=5", f"tracking.uri={trained.uri}"]
+    shown = run("harness.generate", *arguments, "themes=words.txt", cwd=tmp_path)
     assert "── 河" in shown and "── 海" in shown
+    run("harness.generate", *arguments, "themes=words.txt", "out=samples.jsonl", cwd=tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text("utf-8").splitlines()]
     assert [line["theme"] for line in lines] == ["河", "海"]
     assert {line["run"] for line in lines} == {trained.alone_id}
@@ -186,7 +187,7 @@ def test_every_kind_of_adapter_reference_writes_the_same(trained: Trained, tmp_p
     best = (adapters / "adapters.safetensors").resolve()
     shared = ["theme=河", "generate.max_tokens=5", f"tracking.uri={trained.uri}"]
     texts = {
-        run("harness.generate", f"adapter={reference}", *shared, cwd=tmp_path)
+        run("harness.generate", f"adapters={reference}", *shared, cwd=tmp_path)
         for reference in (adapters, best, f"runs:/{trained.alone_id}")
     }
     assert len(texts) == 1
@@ -226,11 +227,15 @@ def test_help_and_cfg_import_nothing_heavy(door: str, command: str, tmp_path: Pa
         (["harness.train", "-m", "lora.rank=4,0"], "error: lora.rank must be at least 1, but got 0"),
         (["harness.train", "-m", "lora.rank=4"], "error: -m needs something to vary"),
         (["harness.train", "data.path=nowhere"], "error: data.path=nowhere must be a folder"),
-        (["harness.generate", "theme=河"], "error: give adapter=…, or model=…"),
+        (["harness.generate", "theme=河"], "error: give adapters=…, or model=…"),
         (["harness.generate", "model=tiny", "theme=河", "generate.scale=0.5"], "needs an adapter to scale"),
-        (["harness.generate", "adapter=nowhere", "theme=河"], "error: adapter=nowhere must be a folder"),
-        (["harness.generate", "adapter=x", "theme=河", "themes=y"], "error: give theme or themes, not both"),
-        (["harness.generate", "adapter=x", "theme=a", "out=no/s.jsonl"], "must be in a folder that exists"),
+        (["harness.generate", "adapters=nowhere", "theme=河"], "error: adapter nowhere must be a folder"),
+        (["harness.generate", "adapters=x", "theme=河", "themes=y"], "error: give theme or themes, not both"),
+        (["harness.generate", "adapters=x", "theme=a", "out=no/s.jsonl"], "must be in a folder that exists"),
+        (["harness.generate", "model=tiny", "theme=河", "variants=bse"], "error: variants=bse must be all, or of base"),
+        (["harness.generate", "adapters=sweeps:/x", "theme=河"], "error: run x is not in"),
+        (["harness.compare", "model=tiny", "theme=河"], "error: compare needs two adapters or scales"),
+        (["harness.compare", "model=tiny", "theme=河", "out=x.txt"], "error: out=x.txt must be an .html file"),
         (["harness.prepare", "source.path=nowhere.json"], "error: source.path=nowhere.json is not there"),
         (["harness.promote", "--run", "x", "--sweep", "y"], "error: give one of --experiment, --sweep and --run"),
         (["harness.promote", "--version", "1"], "error: --version needs --name"),

@@ -1,5 +1,6 @@
 """A text depends on the weights, the prompt and the seed; its record says where it comes from."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,37 +8,56 @@ import mlx.core as mx
 import pytest
 from mlx_lm import generate
 
-from harness.config.schema import GenerateConfig
+from harness.config.schema import GenerateConfig, PromptConfig
+from harness.data.lines import read_lines
 from harness.data.themes import read_themes
 from harness.errors import HarnessError
 from harness.models.base import Base
-from harness.sampling.prompts import themed_prompt
-from harness.sampling.samples import Origin, Sample, append_sample, sample
+from harness.sampling.prompts import prompt_for, variants
+from harness.sampling.samples import Origin, Sample, append_sample, marked, read_samples, write_in_order
+from harness.sampling.write import plan, write
+from tests.conftest import compose_config
 
-SETTINGS = GenerateConfig(prompts=[], max_tokens=12, temperature=0.8, top_p=0.9, seed=4, scale=1.0)
-GREEDY = GenerateConfig(prompts=[], max_tokens=12, temperature=0.0, top_p=1.0, seed=4, scale=1.0)
-ORIGIN = Origin("builtin:tiny", None, None, None)
+SETTINGS = GenerateConfig(prompts=[], max_tokens=12, temperature=0.8, top_p=0.9, seed=4, scale=1.0, batch_size=4)
+GREEDY = dataclasses.replace(SETTINGS, temperature=0.0, top_p=1.0)
+ORIGIN = Origin("builtin:tiny", None, None, None, 1.0)
+CHAT = PromptConfig(templates={"base": "{chat}", "newline": "{chat}\n"}, fields={})
 
 
-def _write(base: Base, themes: list[str], settings: GenerateConfig = SETTINGS) -> list[Sample]:
-    return list(sample(base.model, base.tokenizer, themes, settings, system=None, origin=ORIGIN))
+def _write(
+    base: Base,
+    themes: list[str],
+    settings: GenerateConfig = SETTINGS,
+    *,
+    n: int = 1,
+    prompt: PromptConfig = CHAT,
+    wanted: str = "base",
+    origin: Origin = ORIGIN,
+) -> list[Sample]:
+    ways = variants(prompt, wanted)
+    planned = plan(base.tokenizer, origin, themes, ways, settings, n=n, system=None, fields=prompt.fields)
+    written = {entry.id: entry for entry in write(base.model, base.tokenizer, planned, settings)}
+    return [written[each.id] for each, _ in planned]
 
 
 def test_a_text_does_not_depend_on_the_texts_before_it(base: Base) -> None:
     alone = _write(base, ["河"])[0]
     after = _write(base, ["灯", "雨", "河"])[2]
-    assert (alone.text, alone.seed) == (after.text, after.seed)
+    assert (alone.text, alone.seed, alone.id) == (after.text, after.seed, after.id)
 
 
 def test_the_seed_changes_the_text(base: Base) -> None:
-    other = GenerateConfig(prompts=[], max_tokens=12, temperature=0.8, top_p=0.9, seed=5, scale=1.0)
+    other = dataclasses.replace(SETTINGS, seed=5)
     assert _write(base, ["河"])[0].text != _write(base, ["河"], other)[0].text
 
 
+def test_several_on_one_prompt_differ(base: Base) -> None:
+    assert len({entry.text for entry in _write(base, ["河"], n=3)}) == 3
+
+
 def test_greedy_texts_are_those_of_stock_mlx_lm(base: Base) -> None:
-    ours = _write(base, ["河"], GREEDY)[0]
-    stock = generate(base.model, base.tokenizer.mlx_lm, ours.prompt, max_tokens=12)
-    assert ours.text == stock.strip()
+    for ours in _write(base, ["河", "灯", "秋天"], GREEDY, wanted="all"):
+        assert ours.text == generate(base.model, base.tokenizer.mlx_lm, ours.prompt, max_tokens=12).strip()
 
 
 def test_writing_leaves_the_callers_random_state(base: Base) -> None:
@@ -49,9 +69,51 @@ def test_writing_leaves_the_callers_random_state(base: Base) -> None:
 
 
 def test_the_prompt_is_the_template_around_the_theme_alone(base: Base) -> None:
-    assert themed_prompt(base.tokenizer, "河", "写诗") == (
+    way = variants(CHAT, "base")[0]
+    assert prompt_for(base.tokenizer, way, "河", system="写诗", fields={}).text == (
         "<|im_start|>system\n写诗<|im_end|>\n<|im_start|>user\n河<|im_end|>\n<|im_start|>assistant\n"
     )
+
+
+def test_the_poem_prompts_are_the_bytes_of_the_training_lines(base: Base, poems: Path) -> None:
+    config = compose_config("prompt=poems")
+    way = variants(config.prompt, "base")[0]
+    line = read_lines(poems / "train.jsonl")[0].text
+    assert line is not None
+    theme = line.split("user\n")[1].split("<|im_end|>")[0]
+    prompt = prompt_for(base.tokenizer, way, theme, system=config.data.system, fields={})
+    assert line.startswith(prompt.text)
+    assert base.tokenizer.encode(line, special=True).ids[: len(prompt.ids(base.tokenizer))] == prompt.ids(
+        base.tokenizer
+    )
+
+
+def test_five_variants_have_the_codes_of_the_checkpoint_and_on(base: Base) -> None:
+    prompt = compose_config("prompt=poems").prompt
+    origin = dataclasses.replace(ORIGIN, adapter="a", iteration=1200)
+    written = _write(base, ["河"], prompt=prompt, wanted="all", origin=origin)
+    assert [entry.code for entry in written] == [1200, 1201, 1202, 1203, 1204]
+    assert len({entry.prompt for entry in written}) == 5
+    assert [way.number for way in variants(prompt, "no_close")] == [3]
+
+
+def test_a_persona_prompt_takes_role_instruction_and_input(base: Base) -> None:
+    prompt = compose_config("prompt=persona", "prompt.fields.role=You are Ada.").prompt
+    text = prompt_for(base.tokenizer, variants(prompt, "base")[0], "a machine", system=None, fields=prompt.fields).text
+    assert text.startswith("### Role:\nYou are Ada.") and "### Input:\na machine\n" in text
+
+
+def test_a_place_that_nothing_fills_is_refused(base: Base) -> None:
+    way = variants(PromptConfig(templates={"x": "{them}"}, fields={"role": "r"}), "all")[0]
+    with pytest.raises(
+        HarnessError, match=r"prompt.templates.x has \{them\}, but there is only chat, theme, system, role"
+    ):
+        prompt_for(base.tokenizer, way, "河", system=None, fields={"role": "r"})
+
+
+def test_braces_of_a_theme_are_left_alone(base: Base) -> None:
+    way = variants(PromptConfig(templates={"x": "{theme} {system}"}, fields={}), "all")[0]
+    assert prompt_for(base.tokenizer, way, "{system}", system="s", fields={}).text == "{system} s"
 
 
 def test_a_sample_says_what_it_was_written_with(base: Base, tmp_path: Path) -> None:
@@ -61,7 +123,33 @@ def test_a_sample_says_what_it_was_written_with(base: Base, tmp_path: Path) -> N
     lines = [json.loads(line) for line in (tmp_path / "s.jsonl").read_text("utf-8").splitlines()]
     assert len(lines) == 2
     assert lines[0]["theme"] == "河" and lines[0]["temperature"] == 0.8 and lines[0]["tokens"] <= 12
-    assert lines[0]["finish_reason"] in ("stop", "length")
+    assert lines[0]["finish_reason"] in ("stop", "length") and lines[0]["seconds"] > 0
+    assert read_samples(tmp_path / "s.jsonl") == [written, written]
+
+
+def test_a_line_that_is_no_sample_is_named(tmp_path: Path) -> None:
+    (tmp_path / "s.jsonl").write_text('{"theme": "河"}\n', encoding="utf-8")
+    with pytest.raises(HarnessError, match=r"s.jsonl:1 is no sample"):
+        read_samples(tmp_path / "s.jsonl")
+    (tmp_path / "s.jsonl").write_text("x\n", encoding="utf-8")
+    with pytest.raises(HarnessError, match=r"must be JSON lines"):
+        read_samples(tmp_path / "s.jsonl")
+
+
+def test_exact_and_near_duplicates_on_a_theme_are_marked(base: Base, tmp_path: Path) -> None:
+    first = _write(base, ["河"])[0]
+    text = "它把两岸背了一辈子，从不说沉，只在夜里翻一个身"
+    entries = [
+        dataclasses.replace(first, text=text),
+        dataclasses.replace(first, text=text + "\n", seed=1),
+        dataclasses.replace(first, text=text.replace("夜里", "梦里"), seed=2),
+        dataclasses.replace(first, text="整个下午天空在拆一封长信", seed=3),
+        dataclasses.replace(first, text=text, theme="灯", seed=4),
+    ]
+    write_in_order(tmp_path / "s.jsonl", marked(entries))
+    found = read_samples(tmp_path / "s.jsonl")
+    assert [entry.duplicate_of for entry in found] == [None, found[0].id, found[0].id, None, None]
+    assert found[1].likeness == 1 and 0.9 <= (found[2].likeness or 0) < 1
 
 
 def test_themes_are_read_one_a_line_each_once(tmp_path: Path) -> None:

@@ -93,7 +93,9 @@ def test_changes_that_need_less_come_in_order_each_with_those_before_it(
 def test_writing_needs_less_than_training(base: Base, make_spec: Callable[..., AdapterSpec]) -> None:
     with attached(base.model, make_spec(), seed=0):
         shape = shape_of(base.model, make_spec(), base.settings)
-    assert sampling_need(shape, 60, 200).total < training_need(shape, _settings(), Load(260, None, shape.weights)).total
+    assert (
+        sampling_need(shape, 60, 200, 1).total < training_need(shape, _settings(), Load(260, None, shape.weights)).total
+    )
 
 
 def test_the_shape_counts_weights_once_and_reads_none_of_them(

@@ -1,0 +1,217 @@
+"""Many texts from one model: prompts prefilled together, their common beginning once, rows joining as others finish.
+
+A text depends on the weights, its prompt and its seed: on the CPU not on the batch that it was written in. Where
+rounding, which differs from batch to batch, could have decided a token, the row is computed alone and decides. Knows
+nothing of adapters: what is attached to the model writes.
+"""
+
+import copy
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx_lm.models.cache import make_prompt_cache
+
+from harness.models.device import free_memory
+from harness.sampling.choose import Choice, Chooser
+
+_PREFILL_TOKENS = 1024  # of a prompt at a time
+_JOINING = 8  # at most so many rows are prefilled together
+_FREE_SHARE = 0.5  # of free memory, for the keys and values of all rows
+
+Cache = list[Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    ids: list[int]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """`tokens` without the end marker; `seconds`: this text's share of its batches' time."""
+
+    tokens: list[int]
+    seconds: float
+    finish_reason: str
+
+
+@dataclass
+class _Row:
+    index: int
+    request: Request
+    written: list[int] = field(default_factory=list)
+    launched: int = 0
+    seconds: float = 0.0
+
+
+class Decoder:
+    """`settle`: let what rounding could have decided be decided by the row alone; default: on the CPU."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        end_ids: set[int],
+        chooser: Chooser,
+        *,
+        max_tokens: int,
+        batch_size: int,
+        settle: bool | None = None,
+    ) -> None:
+        self._model, self._end_ids, self._choose = model, end_ids, chooser
+        self._max_tokens, self._batch_size = max_tokens, batch_size
+        self._settle = mx.default_device() == mx.cpu if settle is None else settle
+
+    def write(self, requests: Sequence[Request]) -> Iterator[tuple[int, Decoded]]:
+        """The index of each request with what was written, as they finish."""
+        waiting = deque(_Row(index, request) for index, request in enumerate(requests))
+        start = self._prefix([row.request.ids for row in waiting])
+        size = self._fitting(start, requests)
+        rows: list[_Row] = []
+        cache: Cache = []
+        ahead: Choice | None = None
+        clock = time.perf_counter()
+        while waiting or rows:
+            room = size - len(rows)
+            if waiting and (not rows or room >= min(_JOINING, max(size // 4, 1))):
+                joining = [waiting.popleft() for _ in range(min(room, _JOINING, len(waiting)))]
+                joined = self._prefilled(joining, start)
+                first = self._launch(joining, mx.array([row.request.ids[-1] for row in joining]), joined)
+                ahead = first if ahead is None else _joined(ahead, first)
+                cache = joined if not cache else _extended(cache, joined)
+                rows += joining
+                if len(rows) < size and waiting:
+                    continue
+            assert ahead is not None
+            following = None if self._settle else self._launch(rows, ahead.tokens, cache)
+            tokens = self._read(rows, ahead)
+            now = time.perf_counter()
+            finished: list[tuple[int, Decoded]] = []
+            for row, token in zip(rows, tokens, strict=True):
+                row.seconds += (now - clock) / len(rows)
+                if token not in self._end_ids:
+                    row.written.append(token)
+                if token in self._end_ids or len(row.written) == self._max_tokens:
+                    reason = "stop" if token in self._end_ids else "length"
+                    finished.append((row.index, Decoded(row.written, row.seconds, reason)))
+            clock = now
+            ended = {index for index, _ in finished}
+            keep = [place for place, row in enumerate(rows) if row.index not in ended]
+            if finished:
+                rows = [rows[place] for place in keep]
+                cache = _filtered(cache, keep)
+                following = _chosen(following, keep) if following is not None and keep else None
+            if following is None and rows:
+                following = self._launch(rows, mx.array([tokens[place] for place in keep]), cache)
+            ahead = following
+            yield from finished
+            if finished:
+                clock = time.perf_counter()  # what the caller did is not writing
+
+    def _launch(self, rows: Sequence[_Row], tokens: mx.array, cache: Cache) -> Choice:
+        """Begin to compute what follows `tokens` [batch]."""
+        logits = self._model(tokens[:, None], cache=cache)[:, -1]
+        luck = mx.array([[row.request.seed, row.launched] for row in rows], mx.uint32)
+        for row in rows:
+            row.launched += 1
+        choice = self._choose(logits, luck)
+        mx.async_eval(choice.tokens, choice.doubtful)
+        return choice
+
+    def _read(self, rows: Sequence[_Row], choice: Choice) -> list[int]:
+        tokens = [int(token) for token in choice.tokens.tolist()]
+        if self._settle:
+            for place, doubtful in enumerate(choice.doubtful.tolist()):
+                if doubtful:
+                    tokens[place] = self._alone(rows[place])
+        return tokens
+
+    def _alone(self, row: _Row) -> int:
+        """The row's next token, from a forward pass of nothing else."""
+        logits = self._model(mx.array([[*row.request.ids, *row.written]]))[:, -1]
+        luck = mx.array([[row.request.seed, len(row.written)]], mx.uint32)
+        return int(self._choose(logits, luck).tokens.item())
+
+    def _prefix(self, prompts: Sequence[list[int]]) -> tuple[int, Cache]:
+        """What all prompts begin with, computed once: its length in tokens, and its keys and values."""
+        length = _common(prompts) if len(prompts) > 1 else 0
+        cache = make_prompt_cache(self._model)
+        if length:
+            self._feed(mx.array([list(prompts[0][:length])]), cache)
+        return length, cache
+
+    def _fitting(self, start: tuple[int, Cache], requests: Sequence[Request]) -> int:
+        """How many rows may be written at a time: what was asked for, or fewer where memory is short."""
+        length, cache = start
+        if not all(hasattr(part, "merge") for part in cache):  # a kind of cache that mlx-lm cannot batch
+            return 1
+        held = sum(part.nbytes for part in cache)
+        if not held or not requests:
+            return self._batch_size
+        longest = max(len(request.ids) for request in requests) + self._max_tokens
+        return max(1, min(self._batch_size, int(_FREE_SHARE * free_memory() * length / (held * longest))))
+
+    def _prefilled(self, rows: Sequence[_Row], start: tuple[int, Cache]) -> Cache:
+        """Keys and values of the rows' prompts but for their last token."""
+        length, beginning = start
+        if not all(hasattr(part, "merge") for part in beginning):
+            cache = copy.deepcopy(beginning)
+        else:
+            cache = [part.merge([part] * len(rows)) for part in beginning]
+        rest = [list(row.request.ids[length:-1]) for row in rows]
+        width = max(map(len, rest))
+        if width:
+            padding = [width - len(ids) for ids in rest]
+            if any(padding):
+                for part in cache:
+                    part.prepare(lengths=[len(ids) for ids in rest], right_padding=padding)
+            self._feed(mx.array([ids + [0] * more for ids, more in zip(rest, padding, strict=True)]), cache)
+            if any(padding):
+                for part in cache:
+                    part.finalize()
+        return cache
+
+    def _feed(self, tokens: mx.array, cache: Cache) -> None:
+        """tokens [batch, seq] into the cache."""
+        for begin in range(0, tokens.shape[1], _PREFILL_TOKENS):
+            self._model(tokens[:, begin : begin + _PREFILL_TOKENS], cache=cache)
+            mx.eval([part.state for part in cache])
+
+
+def _common(prompts: Sequence[list[int]]) -> int:
+    """How many tokens all prompts begin with; each keeps at least one of its own."""
+    shortest, longest = min(prompts), max(prompts)  # in the order of words: what these two share, all share
+    limit = min(map(len, prompts)) - 1
+    differing = (place for place in range(limit) if shortest[place] != longest[place])
+    return next(differing, limit)
+
+
+def _joined(one: Choice, other: Choice) -> Choice:
+    return Choice(
+        mx.concatenate([one.tokens, other.tokens]),
+        mx.concatenate([one.doubtful, other.doubtful]),
+    )
+
+
+def _chosen(choice: Choice, keep: list[int]) -> Choice:
+    places = mx.array(keep)
+    return Choice(choice.tokens[places], choice.doubtful[places])
+
+
+def _extended(cache: Cache, more: Cache) -> Cache:
+    for part, joining in zip(cache, more, strict=True):
+        part.extend(joining)
+    return cache
+
+
+def _filtered(cache: Cache, keep: list[int]) -> Cache:
+    if not keep:
+        return []
+    for part in cache:
+        part.filter(mx.array(keep))
+    return cache

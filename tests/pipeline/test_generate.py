@@ -1,0 +1,221 @@
+"""Checkpoints × themes × variants into one file, that the same command goes on with."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlx.utils import tree_flatten
+from mlx_lm import generate, load
+
+from harness.config.schema import CompareCommand, GenerateCommand
+from harness.errors import HarnessError
+from harness.material import Bench
+from harness.models.adapter import read_adapter, switching
+from harness.models.base import Base
+from harness.progress import Display
+from harness.run import FinishedRun, train_run
+from harness.sampling.samples import Sample, read_samples
+from harness.side_by_side import as_page, in_terminal
+from harness.tracking.store import Store
+from harness.work import Place
+from harness.write_with import lay_out, write_all, write_into
+from tests.conftest import QUICK, compose_config
+
+SHORT = ["prompt=poems", "generate.max_tokens=6", "variants=all"]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Two runs of different rank, with checkpoints after updates 3 and 6."""
+
+    store: Store
+    low: FinishedRun
+    high: FinishedRun
+
+    def command(self, *overrides: str) -> Any:
+        words = [*SHORT, f"tracking.uri={self.store.uri}", *overrides]
+        return compose_config(*words, command=GenerateCommand, config_name="generate")
+
+
+@pytest.fixture(scope="module")
+def runs(store: Store) -> Runs:
+    bench = Bench(store, Display())
+    configs = [compose_config(*QUICK, "name=generate", f"lora.rank={rank}", "train.iters=6") for rank in (2, 4)]
+    low, high = (train_run(config, bench, Place()) for config in configs)
+    return Runs(store, low, high)
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> Path:
+    (tmp_path / "words.txt").write_text("河\n灯\n", encoding="utf-8")
+    return tmp_path / "words.txt"
+
+
+def _into(out: Path, command: GenerateCommand) -> list[Sample]:
+    write_into(out, lay_out(command, [command.generate.scale]), command, Display())
+    return read_samples(out)
+
+
+def test_every_checkpoint_theme_and_variant_is_written_once(runs: Runs, words: Path, tmp_path: Path) -> None:
+    adapters = f"adapters=[none,{runs.low.folder}/adapters,runs:/{runs.high.run_id}]"
+    samples = _into(tmp_path / "s.jsonl", runs.command(adapters, "from_iteration=3", f"themes={words}", "n=2"))
+    grid = {(entry.run, entry.iteration, entry.theme, entry.variant, entry.index) for entry in samples}
+    assert len(samples) == len(grid) == 5 * 2 * 5 * 2
+    ids = {None: {None}, runs.low.run_id: {3, 6}, runs.high.run_id: {3, 6}}
+    assert {run: {entry.iteration for entry in samples if entry.run == run} for run in ids} == ids
+    assert {entry.code for entry in samples if entry.iteration == 6} == {6, 7, 8, 9, 10}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s.jsonl", "words.txt"]
+
+
+def test_an_interrupted_command_goes_on_to_the_same_file(
+    runs: Runs, words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = runs.command(f"adapters=[none,runs:/{runs.low.run_id}]", f"themes={words}")
+
+    def undone(samples: list[Sample]) -> list[dict[str, Any]]:
+        return [{**entry.to_json(), "seconds": 0} for entry in samples]
+
+    whole = undone(_into(tmp_path / "whole.jsonl", command))
+
+    def interrupted(*arguments: Any) -> Iterator[Sample]:
+        for number, sample in enumerate(write_all(*arguments)):
+            if number == 7:
+                raise KeyboardInterrupt
+            yield sample
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("harness.write_with.write_all", interrupted)
+        _into(tmp_path / "s.jsonl", command)
+    with (tmp_path / "s.jsonl").open("a") as file:
+        file.write('{"half": ')  # as a process leaves it that is killed in the middle of a line
+    assert len(read_samples(tmp_path / "s.jsonl")) == 7
+    before = {entry.id: entry.seconds for entry in read_samples(tmp_path / "s.jsonl")}
+    after = _into(tmp_path / "s.jsonl", command)
+    assert undone(after) == whole
+    assert {entry.id: entry.seconds for entry in after if entry.id in before} == before
+
+
+def test_a_file_grows_by_other_adapters_but_not_by_other_settings(runs: Runs, words: Path, tmp_path: Path) -> None:
+    out = tmp_path / "s.jsonl"
+    first = _into(out, runs.command("model=tiny", f"themes={words}"))
+    both = _into(out, runs.command(f"adapters=runs:/{runs.low.run_id}", f"themes={words}"))
+    assert both[: len(first)] == first and len(both) == 2 * len(first)
+    with pytest.raises(HarnessError, match=r"holds texts with generate.temperature=0.8, but this command has 0.5"):
+        _into(out, runs.command("model=tiny", f"themes={words}", "generate.temperature=0.5"))
+
+
+def test_the_texts_are_those_of_each_adapter_alone(runs: Runs) -> None:
+    references = ["none", f"runs:/{runs.low.run_id}", f"runs:/{runs.high.run_id}"]
+
+    def texts(*chosen: str) -> list[str]:
+        command = runs.command(f"adapters=[{','.join(chosen)}]", "theme=河", "variants=base", "model=tiny")
+        return [entry.text for entry in write_all(lay_out(command, [1.0]), command, Display())]
+
+    assert texts(*references) == [texts(reference)[0] for reference in references]
+
+
+def test_swapping_replaces_weights_and_never_nests(runs: Runs, base: Base) -> None:
+    names = [name for name, _ in base.model.named_modules()]
+    low, high = (read_adapter(run.folder / "adapters") for run in (runs.low, runs.high))
+    with switching(base.model) as put_on:
+        put_on(low)
+        worn = [name for name, _ in base.model.named_modules()]
+        modules = {id(module) for _, module in base.model.named_modules()}
+        put_on(read_adapter(runs.low.folder / "adapters" / "0000003_adapters.safetensors"))
+        assert {id(module) for _, module in base.model.named_modules()} == modules
+        for adapter in (high, low, high):
+            put_on(adapter)
+            assert sorted(name for name, _ in base.model.named_modules()) == sorted(worn)
+        ranks = {value.shape[-1] for name, value in tree_flatten(base.model.parameters()) if name.endswith("lora_a")}
+        assert ranks == {4}
+        put_on(None)
+        assert sorted(name for name, _ in base.model.named_modules()) == sorted(names)
+    assert sorted(name for name, _ in base.model.named_modules()) == sorted(names)
+
+
+def test_greedy_output_of_an_adapter_is_that_of_stock_mlx_lm(runs: Runs, base: Base) -> None:
+    greedy = ["generate.temperature=0", "generate.top_p=1", "generate.max_tokens=16"]
+    command = runs.command(f"adapters={runs.high.folder}/adapters", *greedy, "theme=河")
+    ours = list(write_all(lay_out(command, [1.0]), command, Display()))
+    model, tokenizer = load(str(base.folder), adapter_path=str(runs.high.folder / "adapters"))[:2]
+    for entry in ours:
+        assert entry.text == generate(model, tokenizer, entry.prompt, max_tokens=16).strip()
+
+
+def test_scale_zero_writes_what_the_base_writes(runs: Runs) -> None:
+    words = [*SHORT, f"tracking.uri={runs.store.uri}", "theme=[b]河", "variants=base", "scales=[0,1]"]
+    command = compose_config(
+        *words, f"adapters=[none,runs:/{runs.high.run_id}]", command=CompareCommand, config_name="compare"
+    )
+    grid = lay_out(command, command.scales)
+    bare, none, full = (entry.text for entry in write_all(grid, command, Display()))
+    assert bare == none != full
+
+
+def test_side_by_side_in_terminal_and_as_a_page(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    command = runs.command(f"adapters=[none,runs:/{runs.high.run_id}]", "theme=[b]<i>", "model=tiny")
+    grid = lay_out(command, [1.0])
+    samples = list(write_all(grid, command, Display()))
+    in_terminal(grid.planned, samples)
+    shown = capsys.readouterr().out
+    assert "[b]<i> (no_close)" in shown and f"{runs.high.run_id[:8]}@6" in shown
+    page = as_page(grid.planned, samples)
+    assert "[b]&lt;i&gt; (no_close)" in page and page.count("<tr>") == 6
+
+
+def test_the_best_of_a_sweeps_trials(store: Store) -> None:
+    # made by hand: what a sweep leaves is shown in test_sweep.py
+    bench = Bench(store, Display())
+    sweep = store.client.create_run(store.experiment_id("of_sweep"), tags={"kind": "sweep"}).info.run_id
+    for trial, rank in enumerate((2, 4)):
+        config = compose_config(*QUICK, "name=of_sweep", f"lora.rank={rank}", "train.iters=3")
+        train_run(config, bench, Place(f"rank={rank}", [], sweep, trial))
+    command = compose_config(
+        *SHORT,
+        f"adapters=sweeps:/{sweep}",
+        "theme=河",
+        "top=1",
+        f"tracking.uri={store.uri}",
+        command=GenerateCommand,
+        config_name="generate",
+    )
+    assert len(lay_out(command, [1.0]).parts) == 1
+    losses = {
+        run.info.run_id: run.data.metrics["valid/best_loss"]
+        for run in store.client.search_runs([store.experiment_id("of_sweep")], f"tags.sweep = '{sweep}'")
+    }
+    (part,) = lay_out(command, [1.0]).parts
+    assert part.planned[0][0].run == min(losses, key=lambda run_id: losses[run_id])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        (["adapters={folder}", "from_iteration=7"], "has no checkpoint from update 7 on; it has 3, 6"),
+        (["adapters=runs:/{run}", "from_iteration=7"], "has no checkpoint from update 7 on; it has 3, 6"),
+        (["adapters=sweeps:/{run}"], "is a single run; give it as runs:/"),
+        (["adapters=[]"], "adapters must not be empty"),
+    ],
+)
+def test_what_cannot_be_chosen_is_said(overrides: list[str], complaint: str, runs: Runs) -> None:
+    filled = [word.format(folder=runs.low.folder / "adapters", run=runs.low.run_id) for word in overrides]
+    command = runs.command(*filled, "theme=河")
+    with pytest.raises(HarnessError) as caught:
+        lay_out(command, [1.0])
+    assert complaint in str(caught.value)
+
+
+def test_a_sample_of_a_run_is_what_generate_writes_with_its_adapter(runs: Runs) -> None:
+    (sampled,) = [json.loads(line) for line in (runs.high.folder / "samples.jsonl").read_text("utf-8").splitlines()]
+    command = compose_config(
+        f"adapters={runs.high.folder}/adapters",
+        "theme=河",
+        "generate.max_tokens=4",
+        command=GenerateCommand,
+        config_name="generate",
+    )
+    (again,) = write_all(lay_out(command, [1.0]), command, Display())
+    assert (sampled["text"], sampled["seed"], sampled["iteration"]) == (again.text, again.seed, again.iteration)

@@ -1,0 +1,119 @@
+"""Many texts at once are the texts that each would be alone."""
+
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+import pytest
+
+from harness.models.base import Base
+from harness.models.randomness import seeded
+from harness.sampling.choose import Chooser
+from harness.sampling.decode import Decoder, Request
+
+PREFIX = [7, 8, 9, 10, 11, 12]
+_lengths = np.random.default_rng(3)
+REQUESTS = [
+    Request(PREFIX + _lengths.integers(300, 900, size=1 + index % 5).tolist(), seed=100 + index) for index in range(13)
+]
+
+
+def _texts(
+    model: nn.Module, chooser: Chooser, requests: list[Request] = REQUESTS, **values: Any
+) -> dict[int, tuple[list[int], str]]:
+    settings: dict[str, Any] = {"max_tokens": 20, "batch_size": 4} | values
+    decoder = Decoder(model, {17, 40}, chooser, **settings)
+    return {requests[index].seed: (done.tokens, done.finish_reason) for index, done in decoder.write(requests)}
+
+
+DRAWN, GREEDY = Chooser(0.9, 0.9), Chooser(0.0, 1.0)
+
+
+@pytest.mark.parametrize("chooser", [DRAWN, GREEDY, Chooser(1.0, 1.0)])
+def test_a_text_does_not_depend_on_batch_size_or_order(chooser: Chooser, base: Base) -> None:
+    alone = _texts(base.model, chooser, batch_size=1)
+    assert len(alone) == len(REQUESTS)
+    assert _texts(base.model, chooser, batch_size=4) == alone
+    assert _texts(base.model, chooser, batch_size=16) == alone
+    assert _texts(base.model, chooser, REQUESTS[::-1], batch_size=5) == alone
+
+
+def test_writing_ahead_of_reading_gives_the_same_texts(base: Base) -> None:
+    """As on a GPU, where the next step is begun before the last is read."""
+    assert _texts(base.model, DRAWN, settle=False) == _texts(base.model, DRAWN, batch_size=1)
+
+
+class _Rough(nn.Module):
+    """The tiny base with rounding errors that differ from batch to batch, and every token nearly tied with another."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.inner = model
+        self.calls = 0
+
+    @property
+    def layers(self) -> Any:
+        return self.inner.layers
+
+    def __call__(self, tokens: mx.array, cache: Any = None) -> mx.array:
+        logits = self.inner(tokens, cache=cache)
+        half = logits.shape[-1] // 2
+        logits = mx.concatenate([logits[..., :half], logits[..., :half]], axis=-1)
+        if cache is None:
+            return logits
+        self.calls += 1
+        with seeded(self.calls):
+            return logits + 4e-4 * mx.random.uniform(-1, 1, logits.shape)
+
+
+def test_what_rounding_could_decide_is_decided_by_the_row_alone(base: Base) -> None:
+    rough = _Rough(base.model)
+    assert _texts(rough, GREEDY, settle=False) != _texts(rough, GREEDY, settle=False, batch_size=3)
+    assert _texts(rough, GREEDY) == _texts(rough, GREEDY, batch_size=3)
+
+
+def test_the_common_beginning_is_computed_once(base: Base) -> None:
+    rough = _Rough(base.model)
+    widths: list[int] = []
+
+    class Counting(_Rough):
+        def __call__(self, tokens: mx.array, cache: Any = None) -> mx.array:
+            widths.append(tokens.size)
+            return self.inner(tokens, cache=cache)
+
+    _texts(Counting(rough.inner), GREEDY, max_tokens=1, batch_size=4)
+    own = sum(len(request.ids) - len(PREFIX) for request in REQUESTS)
+    assert sum(widths) < len(PREFIX) + own * 3  # padded, but never the prefix for each row
+
+
+def test_memory_does_not_grow_with_the_number_of_prompts(base: Base) -> None:
+    def peak(times: int) -> int:
+        mx.reset_peak_memory()
+        _texts(base.model, GREEDY, REQUESTS * times, batch_size=4, max_tokens=8)
+        return int(mx.get_peak_memory())
+
+    few = peak(1)
+    assert peak(8) < 1.1 * few
+
+
+def test_a_text_ends_at_the_end_marker_or_at_the_limit(base: Base) -> None:
+    texts = _texts(base.model, Chooser(2.0, 1.0), max_tokens=200)
+    assert {reason for _, reason in texts.values()} == {"stop", "length"} or {"stop"} == {r for _, r in texts.values()}
+    for tokens, reason in texts.values():
+        assert not {17, 40} & set(tokens)
+        assert len(tokens) == 200 if reason == "length" else len(tokens) < 200
+
+
+def test_draws_follow_the_probabilities_within_top_p() -> None:
+    logits = mx.log(mx.array([[0.5, 0.3, 0.15, 0.05]] * 4000))
+    luck = mx.array([[index, 0] for index in range(4000)], mx.uint32)
+    counts = np.bincount(np.array(Chooser(1.0, 0.9)(logits, luck).tokens), minlength=4) / 4000
+    assert counts[3] == 0
+    assert counts[:3] == pytest.approx([0.5 / 0.95, 0.3 / 0.95, 0.15 / 0.95], abs=0.03)
+
+
+def test_one_prompt_alone_and_no_prompt_at_all(base: Base) -> None:
+    assert len(_texts(base.model, DRAWN, REQUESTS[:1])) == 1
+    assert _texts(base.model, DRAWN, []) == {}
+    assert len(_texts(base.model, DRAWN, [REQUESTS[0], REQUESTS[0]])) == 1
