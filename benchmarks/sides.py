@@ -104,8 +104,13 @@ class Done:
 def run_mlx_lm(folder: Path, settings: Settings, adapters: Path) -> Done:
     file = folder / "mlx_lm.yaml"
     file.write_text(yaml.safe_dump(settings.mlx_lm(folder, adapters)), encoding="utf-8")
-    environment = {"LD_PRELOAD": "libopenblas.so.0"} if sys.platform == "linux" and blas.load() else {}
-    return _timed([sys.executable, "-c", _MLX_LM, "-c", str(file)], environment)
+    return _timed([sys.executable, "-c", _MLX_LM, "-c", str(file)], with_blas())
+
+
+def with_blas() -> dict[str, str]:
+    """The environment of a process of stock mlx-lm, which does not load OpenBLAS by itself."""
+    preloaded = {"LD_PRELOAD": "libopenblas.so.0"} if sys.platform == "linux" and blas.load() else {}
+    return {**os.environ, **preloaded}
 
 
 def run_harness(words: Sequence[str]) -> Done:
