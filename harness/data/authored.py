@@ -1,0 +1,22 @@
+"""What the author wrote of a training line: the assistant's turns as plain text."""
+
+import re
+from collections.abc import Sequence
+
+from harness.data.lines import Line
+from harness.data.turns import mark_text
+
+_CLOSING = re.compile(r"(<\|[^|<>]{1,24}\|>|</s>|<end_of_turn>|<eos>)\s*$")
+
+
+def authored(lines: Sequence[Line]) -> list[str]:
+    """A text for each line."""
+    return [text for line in lines if (text := _of(line))]
+
+
+def _of(line: Line) -> str:
+    if line.messages is not None:
+        return "\n".join(each["content"] for each in line.messages if each["role"] == "assistant").strip()
+    assert line.text is not None, "a line has messages or text"
+    turns = (line.text[start:end] for start, end in mark_text(line.text).spans)
+    return "\n".join(_CLOSING.sub("", turn).strip() for turn in turns)
