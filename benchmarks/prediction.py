@@ -24,7 +24,7 @@ from harness.models.adapter import attached
 from harness.models.device import begin_phase, memory_use
 from harness.progress import Display
 from harness.room import plan_memory
-from harness.results import plan_samples
+from harness.texts import plan_samples
 from harness.sampling.samples import Origin
 from harness.sampling.write import write
 from harness.tracking.store import open_store

@@ -16,10 +16,10 @@ from harness.material import Bench, Material, gather
 from harness.models.adapter import Weights, adapter_weights, attached, equal_weights
 from harness.models.device import begin_phase, device, device_memory, free_memory, memory_use, versions
 from harness.progress import Display, duration
-from harness.results import plan_samples
 from harness.room import check_memory, plan_memory, shortage_said
 from harness.sampling.samples import Origin
 from harness.sampling.write import write
+from harness.texts import plan_samples
 from harness.tracking.store import open_writable_store
 from harness.tuning.batches import stream
 from harness.tuning.engine import Engine

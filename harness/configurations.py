@@ -5,6 +5,8 @@ from time import monotonic
 
 from harness.config.axes import Combination, Range, Space, check_search, ends, with_rules
 from harness.config.checks import check_values
+from harness.config.conditions import read_requirement
+from harness.config.metrics import JUDGED
 from harness.config.schema import Config
 from harness.errors import HarnessError
 from harness.progress import Display
@@ -48,6 +50,12 @@ class Configurations:
         check_search(space, first.sweep)
         if first.sweep.repeats and "train.seed" in lowest:
             raise HarnessError("sweep.repeats tries other seeds by itself; take train.seed out of what varies")
+        for text in first.sweep.require:
+            read_requirement(text)
+        if first.sweep.metric == JUDGED and not first.judge.wanted:
+            raise HarnessError("sweep.metric=judge/win_rate needs a judge; set judge=poetry judge.model=…")
+        if first.sweep.metric.startswith("text/") and not first.generate.prompts:
+            raise HarnessError(f"sweep.metric={first.sweep.metric} needs texts; give generate.prompts some themes")
         if first.sweep.metric == "test/loss" and not first.train.test:
             raise HarnessError("sweep.metric=test/loss needs a test score of every trial; set train.test=true")
         # what is not varied keeps the value of the configuration, whatever varies beside it

@@ -85,7 +85,7 @@ class Display:
             yield tell
 
     @contextmanager
-    def texts(self, total: int) -> Iterator[Callable[[int], None]]:
+    def texts(self, total: int, doing: str = "writing", what: str = "texts") -> Iterator[Callable[[int], None]]:
         """Texts being written; gives a function that is told the tokens of each that is finished."""
         started = last_line = time.monotonic()
         done = tokens = 0
@@ -93,7 +93,8 @@ class Display:
         def said() -> str:
             seconds = max(time.monotonic() - started, 1e-9)
             left = duration(seconds / done * (total - done)) if done else "?"
-            return f"{3600 * done / seconds:.0f} texts an hour  {tokens / seconds:.0f} tok/s  {left} left"
+            speed = f"  {tokens / seconds:.0f} tok/s" if tokens else ""
+            return f"{3600 * done / seconds:.0f} {what} an hour{speed}  {left} left"
 
         def tell(more: int) -> None:
             nonlocal done, tokens, last_line
@@ -102,7 +103,7 @@ class Display:
                 progress.update(progress.task_ids[0], completed=done, said=said())
             elif time.monotonic() - last_line > _LINE_EVERY_SECONDS or done == total:
                 last_line = time.monotonic()
-                self.say(f"writing {done}/{total}  {said()}")
+                self.say(f"{doing} {done}/{total}  {said()}")
 
         with ExitStack() as shown:
             progress: Progress | None = None
@@ -114,7 +115,7 @@ class Display:
                     TextColumn("{task.fields[said]}"),
                 ]
                 progress = shown.enter_context(Progress(*columns, console=self._console, refresh_per_second=4))
-                progress.add_task("writing", total=total, said="")
+                progress.add_task(doing, total=total, said="")
             yield tell
 
     def update(

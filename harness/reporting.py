@@ -6,14 +6,15 @@ from html import escape
 from pathlib import Path
 
 from harness.config.axes import short_names
+from harness.config.metrics import label, minimized
 from harness.files import write_text
 from harness.noise import noise_floor
 from harness.page import html_page, paragraphs, table
 from harness.progress import duration
-from harness.results import SAMPLES_TABLE
 from harness.sweeping.listing import Listed
 from harness.sweeping.plots import Plot, Told, draw, script, told_trials
 from harness.sweeping.storage import Studies
+from harness.texts import SAMPLES_TABLE
 from harness.tracking.overview import BEST, Finished, repeats, table_of, trials
 from harness.tracking.overview import get as get_run
 from harness.tracking.store import Store
@@ -62,7 +63,7 @@ def page(store: Store, studies: Studies, listed: Listed) -> str:
         table(_HEADS, [_row(entry, best, floor) for entry in best[:_BEST_ROWS]]),
         *_settings(best[:1]),
         *_sampled(store, best[:_SAMPLED]),
-        *_plots(draw(studies, listed, costs, metric)),
+        *_plots(draw(studies, listed, costs, label(metric))),
         *_failures(entries),
     ]
     return html_page(parent.name, parts, script())
@@ -78,7 +79,9 @@ def _noise(best: Sequence[Entry], again: Sequence[Finished], metric: str) -> flo
     groups = []
     for entry in best:
         trial = entry.run and entry.run.tags["trial"]
-        values = [run.metrics[metric] for run in again if run.tags["trial"] == trial and metric in run.metrics]
+        values = [
+            minimized(metric, run.metrics) for run in again if run.tags["trial"] == trial and metric in run.metrics
+        ]
         if values and entry.told.value is not None:
             groups.append([entry.told.value, *values])
     return noise_floor(groups) if groups else None

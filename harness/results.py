@@ -3,17 +3,13 @@
 import dataclasses
 from contextlib import AbstractContextManager, nullcontext
 
-from harness.config.schema import Config
 from harness.data.dataset import describe
 from harness.files import write_json
 from harness.models.adapter import WEIGHTS_FILE, AdapterFiles, loaded, read_adapter
 from harness.models.device import device, memory_use, versions
-from harness.models.tokenizer import Tokenizer
 from harness.record import draw_losses, git_state
 from harness.room import MemoryPlan
-from harness.sampling.prompts import Prompt, variants
-from harness.sampling.samples import Origin, Planned, Sample, write_in_order
-from harness.sampling.write import plan, write
+from harness.sampling.samples import Sample
 from harness.tracking.overview import BEST
 from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import Tail
@@ -21,8 +17,6 @@ from harness.tuning.evaluate import Evaluator, Score
 from harness.tuning.loop import Outcome
 from harness.watch import RunWatcher
 from harness.work import Work
-
-SAMPLES_TABLE = "samples.json"
 
 
 def best_adapter(work: Work) -> AdapterFiles | None:
@@ -48,59 +42,26 @@ def score_test(work: Work, adapter: AdapterFiles | None, outcome: Outcome) -> Sc
     return score
 
 
-def plan_samples(config: Config, tokenizer: Tokenizer, origin: Origin) -> list[tuple[Planned, Prompt]]:
-    """One text on each of generate.prompts, by the first of prompt.templates."""
-    first = variants(config.prompt, "all")[:1]
-    return plan(
-        tokenizer,
-        origin,
-        config.generate.prompts,
-        first,
-        config.generate,
-        n=1,
-        system=config.data.system,
-        fields=config.prompt.fields,
-    )
-
-
-def write_samples(work: Work, adapter: AdapterFiles | None, outcome: Outcome) -> list[Sample]:
-    """Texts on the fixed prompts by the best checkpoint, read back from disk."""
-    settings, base, file = work.config.generate, work.material.base, work.folder / "samples.jsonl"
-    file.unlink(missing_ok=True)
-    if not settings.prompts:
-        return []
-    work.display.say(f"writing {len(settings.prompts)} samples with the checkpoint of update {outcome.best.step}:")
-    source = None if adapter is None else adapter.source
-    origin = Origin(base.path, source, work.run.run_id, outcome.best.step, settings.scale)
-    planned = plan_samples(work.config, base.tokenizer, origin)
-    written: dict[str, Sample] = {}
-    with _with(work, adapter, settings.scale):
-        for entry in write(base.model, base.tokenizer, planned, settings):
-            written[entry.id] = entry
-            work.display.say(f"  {entry.theme}: {' / '.join(entry.text.split())[:60]}")
-    samples = [written[each.id] for each, _ in planned]  # in the prompts' order, which is not that of finishing
-    write_in_order(file, samples)
-    work.run.artifact(file.name)
-    rows = [{"theme": entry.theme, "text": entry.text, "iteration": entry.iteration} for entry in samples]
-    work.run.table(rows, SAMPLES_TABLE)
-    return samples
-
-
 def log_end(
     work: Work,
     outcome: Outcome,
     test: Score | None,
     watcher: RunWatcher,
     samples: list[Sample],
+    found: dict[str, float],
     plan: MemoryPlan,
 ) -> dict[str, float]:
-    """Tell MLflow and write the report; returns what the run measured, by the metric's name."""
-    totals = work.totals | {
-        BEST: outcome.best.loss,
-        "valid/best_step": float(outcome.best.step),
-        "memory/peak_gb": outcome.peak_gb,
-        "train/seconds": outcome.train_seconds,
-    }
+    """Tell MLflow and write the report; `found`: of the texts. Returns what the run measured, by the metric's name."""
+    totals = (
+        work.totals
+        | found
+        | {
+            BEST: outcome.best.loss,
+            "valid/best_step": float(outcome.best.step),
+            "memory/peak_gb": outcome.peak_gb,
+            "train/seconds": outcome.train_seconds,
+        }
+    )
     adapter = best_adapter(work)
     if adapter is not None:
         totals["adapter/megabytes"] = adapter.weights.stat().st_size / 1e6

@@ -35,9 +35,10 @@ from harness.models.adapter import (
 from harness.models.device import begin_phase, device, memory_use, versions
 from harness.progress import duration
 from harness.record import EventLog, git_state
-from harness.results import best_adapter, log_end, score_test, write_samples
+from harness.results import best_adapter, log_end, score_test
 from harness.resume import PARTS_FILE, STATE_FILE, Unfinished, clean, find_unfinished
 from harness.room import MemoryPlan, check_disk, check_memory, plan_memory, shortage_said
+from harness.texts import base_texts, judge_texts, measure_texts, write_samples
 from harness.tracking.overview import PRUNED, STATE
 from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
@@ -190,8 +191,15 @@ def _phases(
     begin_phase()
     adapter = best_adapter(work)
     test = None if outcome.pruned else score_test(work, adapter, outcome)
-    samples = [] if outcome.pruned else write_samples(work, adapter, outcome)
-    return outcome, log_end(work, outcome, test, watcher, samples, plan)
+    if outcome.pruned:
+        return outcome, log_end(work, outcome, None, watcher, [], {}, plan)
+    samples = write_samples(work, adapter, outcome.best.step)
+    beside = base_texts(work) if samples else []
+    measured = measure_texts(work, samples, beside)
+    begin_phase()
+    judged = judge_texts(work, samples, beside)
+    outcome = dataclasses.replace(outcome, pruned=judged.pruned)
+    return outcome, log_end(work, outcome, test, watcher, samples, measured | judged.metrics, plan)
 
 
 def _train(work: Work, watcher: RunWatcher, former: Unfinished | None) -> tuple[Outcome, MemoryPlan]:

@@ -9,7 +9,7 @@ import itertools
 import json
 import math
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +18,9 @@ from harness.board import Row, Teller
 from harness.budget import Budget, TrialLimit, drop_losers
 from harness.config.axes import Space, as_combination
 from harness.config.checks import total_updates
+from harness.config.conditions import read_requirement
 from harness.config.load import flat
+from harness.config.metrics import JUDGED, MORE_IS_BETTER, label, minimized
 from harness.config.schema import Config
 from harness.configurations import Compose, Configurations
 from harness.data.dataset import fixed_subset
@@ -33,7 +35,7 @@ from harness.sweeping.death import Siblings
 from harness.sweeping.storage import open_studies
 from harness.sweeping.study import Pace, Result, Study, Trial, Verdict, best_results
 from harness.tracking.journal import Journal
-from harness.tracking.overview import close_directly, save_view, scored_runs, was_deleted
+from harness.tracking.overview import BEST, close_directly, save_view, scored_runs, was_deleted
 from harness.tracking.reconcile import reconcile
 from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
@@ -193,25 +195,32 @@ class _Sweep:
 
         tell(0, None)
 
+        # Wilcoxon's test pairs what two trials were judged on the same themes
+        themes = config.sweep.metric == JUDGED and config.sweep.pruner == "wilcoxon"
+
         def report(step: int, loss: float) -> bool:
             tell(step, loss)
-            return trial.report(step, loss)
+            return not themes and trial.report(step, loss)
+
+        def judged(number: int, lost: float) -> bool:
+            return themes and trial.report(number, lost)
 
         def leave() -> bool:
             limit.check()
             return trial.stopped() or self._worker.siblings.controller_is_gone
 
         with TrialLimit(self._first.sweep.trial_minutes, hard=self._worker.siblings.controller is not None) as limit:
-            run = train_run(config, self._bench, place, Contact(trial.run, report, leave))
-        value = run.outcome.best.loss if run.outcome.pruned else run.totals[config.sweep.metric]
-        return Verdict(value, run.outcome.pruned)
+            run = train_run(config, self._bench, place, Contact(trial.run, judged, report, leave))
+        if run.outcome.pruned:
+            return Verdict(run.outcome.best.loss, pruned=True)
+        return Verdict(_worth(config, run.totals))
 
     def _value(self, trial: Trial) -> float | None:
         """The value of a trial whose run has finished, if it has."""
         folder = None if trial.begun_as is None else self._store.runs / trial.begun_as
         if folder is None or not (folder / "report.json").exists() or Journal(folder).ended != "FINISHED":
             return None
-        return float(json.loads((folder / "report.json").read_text("utf-8"))["totals"][self._first.sweep.metric])
+        return _worth(self._first, json.loads((folder / "report.json").read_text("utf-8"))["totals"])
 
     def _is_done(self) -> bool:
         if len(self._study.results()) < self._study.total:
@@ -276,6 +285,8 @@ class _Sweep:
         source = self._first.sweep.warm_start
         if source is None:
             return
+        if self._first.sweep.metric == JUDGED:
+            raise HarnessError("sweep.warm_start does not go with judge/win_rate: earlier runs may be judged otherwise")
         if self._first.sweep.trials is None:
             raise HarnessError("sweep.warm_start is for a sampler that learns; say how many trials, as sweep.trials=20")
         with study.alone():
@@ -283,11 +294,12 @@ class _Sweep:
                 return
             digest = fixed_subset(self._bench.split(self._first, "valid"), self._first.train.valid_rows).digest
             taken = 0
-            for run in scored_runs(self._store, source, self._first.sweep.metric):
+            metric = self._first.sweep.metric
+            for run in scored_runs(self._store, source, metric):
                 params = as_combination(self._space, run.params)
                 if params is None or run.base_revision != self._beginning[0] or run.valid_digest != digest:
                     continue
-                study.add_known(params, run.value, run.run_id)
+                study.add_known(params, minimized(metric, {metric: run.value}), run.run_id)
                 taken += 1
         self._display.say(f"{taken} earlier runs of {source} fit this search: the sampler begins with what they scored")
 
@@ -332,14 +344,14 @@ class _Sweep:
         if parent is not None:
             self._finish(parent, results)
         elif not folder.exists():
-            close_directly(self._store, self._sweep_id, *_summary(results), len(results))
+            close_directly(self._store, self._sweep_id, *_summary(results, self._first.sweep.metric), len(results))
         elif not self._is_closed(self._sweep_id):
             # where another process has it, that one does it
             with suppress(HarnessError), TrackedRun.go_on(self._store, folder.resolve()) as left:
                 self._finish(left, results)
 
     def _finish(self, parent: TrackedRun, results: Sequence[Result]) -> None:
-        status, why, metrics = _summary(results)
+        status, why, metrics = _summary(results, self._first.sweep.metric)
         parent.metrics(len(results), metrics)
         for best in best_results(results)[:1]:
             parent.tags({"best_run": best.run_id or "", "best": self._space.varying(best.trial.params)})
@@ -350,7 +362,7 @@ class _Sweep:
         said = [f"{len(results)} of {total} trials done"]
         best = best_results(results)
         if best:
-            what = OBJECTIVE if self._first.sweep.metric == "valid/best_loss" else self._first.sweep.metric
+            what = OBJECTIVE if self._first.sweep.metric == BEST else label(self._first.sweep.metric)
             said.append(f"best {what} {best[0].value:.4f} by {self._space.varying(best[0].trial.params)}")
         if len(results) < total:
             said.append(f"about {duration(budget.trial_seconds(results) * (total - len(results)))} left")
@@ -393,11 +405,46 @@ _ASIDE = {
     "reuse",
     "report",
 }
+# of the judge's what it may cost, not what it says
+_ASIDE_OF_JUDGE = {
+    "max_calls",
+    "max_tokens",
+    "max_cost",
+    "price_in",
+    "price_out",
+    "concurrency",
+    "timeout_seconds",
+    "retries",
+    "key_env",
+}
+
+
+def _worth(config: Config, totals: Mapping[str, float]) -> float:
+    """What a trial's run comes to for the search.
+
+    Raises:
+        HarnessError: when it has no score, or breaks what is required.
+    """
+    metric = config.sweep.metric
+    if metric not in totals:
+        raise HarnessError(f"it has no {metric}: {_WHY_NOT[metric == JUDGED]}")
+    measured = {name.replace("/", "."): value for name, value in totals.items()}
+    for text in config.sweep.require:
+        condition = read_requirement(text)
+        if missing := [name for name in condition.names if name not in measured]:
+            raise HarnessError(f"it cannot be told whether it meets {text}: it has no {', '.join(missing)}")
+        if not condition.holds(measured):
+            values = ", ".join(f"{name} is {measured[name]:.4g}" for name in condition.names)
+            raise HarnessError(f"it breaks sweep.require={text}: {values}")
+    return minimized(metric, totals)
+
+
+_WHY_NOT = {True: "the judge left it unscored, its run says why", False: "set what it is measured with"}
 
 
 def _study_name(first: Config, space: Space, more: list[object]) -> str:
     varied = {axis.name for axis in space.axes}
-    aside = varied | {f"sweep.{name}" for name in _ASIDE}
+    aside = varied | {f"sweep.{name}" for name in _ASIDE} | {f"judge.{name}" for name in _ASIDE_OF_JUDGE}
     fixed = {key: value for key, value in flat(first).items() if key not in aside and not key.startswith("tracking.")}
     data = Path(first.data.path).expanduser()
     fixed.pop("data.path", None)  # its lines count, not where they lie: other machines have other folders
@@ -415,7 +462,7 @@ def _done(study: Study, results: Sequence[Result]) -> str:
     )
 
 
-def _summary(results: Sequence[Result]) -> tuple[str, str | None, dict[str, float]]:
+def _summary(results: Sequence[Result], metric: str) -> tuple[str, str | None, dict[str, float]]:
     """Status, reason and metrics of a sweep that has come to its end."""
     best = best_results(results)
     failures = [result.failure for result in results if result.failure is not None]
@@ -424,7 +471,7 @@ def _summary(results: Sequence[Result]) -> tuple[str, str | None, dict[str, floa
         return "FAILED", f"none of {len(results)} trials has a value to its end{first}", {}
     pruned = float(sum(result.pruned for result in results))
     metrics = {
-        "valid/best_loss": best[0].value,
+        metric: -best[0].value if MORE_IS_BETTER[metric] else best[0].value,
         "sweep/failed_trials": float(len(failures)),
         "sweep/pruned_trials": pruned,
     }

@@ -44,11 +44,13 @@ class Place:
 class Contact:
     """Who is told of a run under way, and may end it.
 
-    `began` gets its id, `report` each validation, saying whether the run is to end there; `leave` is asked after each
+    `began` gets its id, `report` each validation, saying whether the run is to end there; `judged` each theme that is
+    judged, by its number and the share of anchors not beaten, likewise; `leave` is asked after each
     update whether to stop for now, to be gone on with.
     """
 
     began: Callable[[str], None] = lambda run_id: None
+    judged: Callable[[int, float], bool] = lambda number, lost: False
     report: Report = lambda step, loss: False
     leave: Callable[[], bool] = lambda: False
 

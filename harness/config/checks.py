@@ -7,8 +7,24 @@ say is passed in.
 import math
 from collections.abc import Sequence
 
-from harness.config.schema import Config, TrainConfig
+from harness.config.schema import Config, JudgeConfig, TrainConfig
 from harness.errors import HarnessError
+
+
+def check_judge(judge: JudgeConfig) -> None:
+    """Rubric and model come together.
+
+    Raises:
+        HarnessError: when one is missing, or a served model has an address too.
+    """
+    if judge.criteria and judge.model is None:
+        raise HarnessError(
+            "a judge needs judge.model, what its endpoint calls it; or leave judging out with judge=none"
+        )
+    if judge.model is not None and not judge.criteria:
+        raise HarnessError(f"judge.model={judge.model} needs a rubric; give judge=poetry, persona or instruction")
+    if judge.serve and judge.base_url is not None:
+        raise HarnessError("judge.serve=true starts a server of its own; leave out judge.base_url, or judge.serve")
 
 
 def check_values(config: Config) -> list[str]:
@@ -20,6 +36,9 @@ def check_values(config: Config) -> list[str]:
     Raises:
         HarnessError: for values that cannot work together.
     """
+    check_judge(config.judge)
+    if config.judge.wanted and not config.generate.prompts:
+        raise HarnessError("a judge needs texts; give generate.prompts some themes, or judge=none")
     train, lora = config.train, config.lora
     if (train.iters is None) == (train.epochs is None):
         given = "neither is given" if train.iters is None else f"got {train.iters} and {train.epochs:g}"

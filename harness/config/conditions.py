@@ -7,6 +7,7 @@ called and nothing else looked up, so that a search file from elsewhere can do n
 import ast
 import itertools
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,8 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.In: lambda one, many: one in many,
     ast.NotIn: lambda one, many: one not in many,
 }
+# metrics as MLflow has them
+_METRIC = re.compile(r"\b(adapter|generate|judge|memory|test|text|train|valid)/(\w+)")
 _CONSTANTS = {"null": None, "true": True, "false": False}
 
 
@@ -71,6 +74,18 @@ def read_condition(text: str, known: Sequence[str]) -> Condition:
         if name not in known:
             raise HarnessError(f"{name} in the condition {text} is not a setting{did_you_mean(name, known)}")
     return Condition(text, names, tree)
+
+
+def read_requirement(text: str) -> Condition:
+    """A condition on what runs measure, as text/memorised_run < 20; its names have a dot for the slash.
+
+    Raises:
+        HarnessError: for what is no condition.
+    """
+    names = [f"{group}.{name}" for group, name in _METRIC.findall(text)]
+    if not names:
+        raise HarnessError(f"{text} names nothing that a run measures; write such as text/memorised_run < 20")
+    return read_condition(_METRIC.sub(r"\1.\2", text), names)
 
 
 def _unreadable(text: str) -> HarnessError:

@@ -95,18 +95,13 @@ def free_names(command: type[Any]) -> list[str]:
     return names
 
 
-_LATER = {
-    "judge.base_url": "judging is not there yet; leave judge.base_url=null",
-    "judge.model": "judging is not there yet; leave judge.model=null",
-}
+_RUN_ID = "a run's id of 32 hex digits"
 
 
 def _say(errors: list[ErrorDetails], known: Sequence[str]) -> str:
     """One line for the first broken value. A union reports a line for each member: the members are joined."""
     first = errors[0]
     name = _name(first)
-    if name in _LATER:
-        return f"{name} is {first['input']!r}, but {_LATER[name]}"
     rules = [_rule(error) for error in errors if _name(error) == name]
     rule = " or ".join(dict.fromkeys(rules))
     if first["type"] == "unexpected_keyword_argument":
@@ -153,7 +148,7 @@ def _rule(error: ErrorDetails) -> str:
         case "dict_type":
             return "a mapping, such as {a:1}"
         case "string_pattern_mismatch":
-            return "a run's id of 32 hex digits"
+            return "a URL that begins with http:// or https://" if "http" in context["pattern"] else _RUN_ID
         case "none_required":
             return "null"
     return error["msg"].removeprefix("Input should be ")

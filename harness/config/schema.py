@@ -107,8 +107,43 @@ class PromptConfig:
 
 @dataclass(frozen=True, config=_strict)
 class JudgeConfig:
-    base_url: None
-    model: None
+    """`task`, `criteria`: the rubric; no criteria, no judge. `key_env`: the environment variable with the key.
+
+    `model` is asked at `base_url` (null: OpenAI), or with `serve` by an mlx_lm.server that the harness starts.
+    `second_*`: another judge beside it. `block`: texts judged together. `controls`: texts that pairs with a known
+    answer are made of. `scores`: each text also by each criterion. `price_*`: of a million tokens.
+    """
+
+    task: str
+    criteria: dict[Text, Text]
+    model: Text | None
+    base_url: Annotated[str, Field(pattern="^https?://")] | None
+    serve: bool
+    key_env: Text | None
+    second_model: Text | None
+    second_base_url: Annotated[str, Field(pattern="^https?://")] | None
+    second_key_env: Text | None
+    block: Annotated[int, Field(ge=2, le=8)]
+    anchors: Text | None
+    anchors_per_theme: Annotated[int, Field(ge=1, le=5)]
+    controls: Annotated[int, Field(ge=0)]
+    scores: bool
+    decisions: Text | None
+    max_calls: Count | None
+    max_tokens: Count | None
+    max_cost: Positive | None
+    price_in: Annotated[float, Field(ge=0)]
+    price_out: Annotated[float, Field(ge=0)]
+    reply_tokens: Count
+    temperature: Annotated[float, Field(ge=0, le=2)] | None
+    concurrency: Count
+    timeout_seconds: Positive
+    retries: Annotated[int, Field(ge=0)]
+    seed: Seed
+
+    @property
+    def wanted(self) -> bool:
+        return bool(self.criteria)
 
 
 @dataclass(frozen=True, config=_strict)
@@ -120,13 +155,28 @@ class TrackingConfig:
 
 @dataclass(frozen=True, config=_strict)
 class SweepConfig:
-    """How -m searches. `trials`: how many in all; null: every combination of the values given."""
+    """How -m searches. `trials`: how many in all; null: every combination of the values given.
+
+    `require`: conditions on what a run measures, by the names in MLflow; a trial that breaks one counts as failed.
+    """
 
     trials: Count | None
     sampler: Literal["auto", "grid", "random", "tpe", "qmc", "cmaes"]
     pruner: Literal["none", "median", "halving", "hyperband", "wilcoxon", "patient", "threshold"]
     pruner_args: dict[str, Any]
-    metric: Literal["valid/best_loss", "test/loss"]
+    metric: Literal[
+        "valid/best_loss",
+        "test/loss",
+        "judge/win_rate",
+        "text/own_words",
+        "text/memorised",
+        "text/memorised_run",
+        "text/loops",
+        "text/refusals",
+        "text/copied",
+        "text/diversity_distinct",
+    ]
+    require: list[Text]
     constraints: list[Text]
     only_if: dict[str, Text]
     warm_start: Text | None
@@ -213,6 +263,18 @@ class CompareCommand:
     data: DataConfig
     generate: GenerateConfig
     prompt: PromptConfig
+    tracking: TrackingConfig
+
+
+@dataclass(frozen=True, config=_strict)
+class JudgeCommand:
+    """`samples`: what harness.generate wrote; `out`: a .json file; `name`: the MLflow experiment."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    samples: Text
+    out: Text | None
+    data: DataConfig
+    judge: JudgeConfig
     tracking: TrackingConfig
 
 

@@ -80,6 +80,10 @@ class Base:
             model.parameters() if blocks_from == 0 else [block.parameters() for block in model.layers[blocks_from:]]
         )
 
+    def let_go(self) -> None:
+        """Give back the memory of all weights; what is next computed with is read again. Nothing may be attached."""
+        self.__dict__.pop("model", None)
+
     def releaser(self) -> Callable[[int], None]:
         """A function that gives back the memory of a block, or with -1 of what is outside the blocks.
 

@@ -43,7 +43,7 @@ def newest(store: Store) -> Finished:
     Raises:
         HarnessError: when there is none.
     """
-    found = _newest(store, "tags.kind != 'trial'")
+    found = _newest(store, "tags.kind != 'trial' and tags.kind != 'repeat' and tags.kind != 'judge'")
     if found is None:
         raise HarnessError(f"{store.uri} has no run yet; start one with python -m harness.train")
     return found

@@ -8,6 +8,7 @@ import getpass
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,7 @@ from harness.files import make_folder, only_process, write_json
 from harness.tracking.journal import LOCK_FILE, Entry, Journal, Sent, now
 from harness.tracking.sender import Sender, create_run
 from harness.tracking.store import Store
+from harness.tracking.traces import Call
 
 _SEND_EVERY_SECONDS = 2.0
 _LONGEST_WAIT_SECONDS = 30.0  # between attempts on a store that does not answer
@@ -126,6 +128,11 @@ class TrackedRun:
         columns = list(rows[0]) if rows else []
         write_json(self.folder / file, {"columns": columns, "data": [[row[key] for key in columns] for row in rows]})
         self._journal.write("artifact", file=file, table=True)
+
+    def traces(self, calls: Sequence[Call], file: str) -> None:
+        """What was asked of a judge and what it replied, each as a trace of the run; kept in `file` too."""
+        write_json(self.folder / file, [asdict(call) for call in calls])
+        self._journal.write("traces", file=file)
 
     def checkpoint(
         self,

@@ -14,6 +14,7 @@ from harness.files import replace_link
 from harness.tracking.checkpoints import drop_checkpoint, find_checkpoint, log_checkpoint
 from harness.tracking.journal import Entry, Journal, Sent
 from harness.tracking.store import Store
+from harness.tracking.traces import log_traces
 
 _POINTS_A_CALL = 1000  # MLflow's limit
 _PARAMS_A_CALL = 100
@@ -97,9 +98,13 @@ class Sender:
             return
         self._store.client.log_artifact(self._run_id, str(file))
         if entry["table"]:  # MLflow's page compares the tables that this tag names
-            self._store.client.set_tag(
-                self._run_id, MLFLOW_LOGGED_ARTIFACTS, json.dumps([{"path": file.name, "type": "table"}])
-            )
+            told = self._store.client.get_run(self._run_id).data.tags.get(MLFLOW_LOGGED_ARTIFACTS, "[]")
+            tables = [each for each in json.loads(told) if each["path"] != file.name]
+            tables.append({"path": file.name, "type": "table"})
+            self._store.client.set_tag(self._run_id, MLFLOW_LOGGED_ARTIFACTS, json.dumps(tables))
+
+    def _traces(self, entry: Entry) -> None:
+        log_traces(self._store, self._run_id, self._experiment_id, self._journal.folder / entry["file"])
 
     def _checkpoint(self, entry: Entry) -> None:
         folder: Path = self._journal.folder
@@ -146,6 +151,7 @@ _KINDS: dict[str, Callable[[Sender, Entry], Any]] = {
     "tags": Sender._tags,
     "dataset": Sender._dataset,
     "artifact": Sender._artifact,
+    "traces": Sender._traces,
     "checkpoint": Sender._checkpoint,
     "dropped": Sender._dropped,
     "reopened": Sender._reopened,

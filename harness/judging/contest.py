@@ -1,0 +1,67 @@
+"""Adapters ranked by a judge: rounds of blocks, each of texts not judged before, until the order is decided."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from harness.judging.blocks import Designer, Entry, slots
+from harness.judging.ranking import Ranked, Standings, rank
+from harness.judging.verdicts import Judge, Verdict, gathered
+
+
+@dataclass(frozen=True)
+class Contest:
+    """`standings` is None when no block could be scored. `ended`: why no more was judged, in words."""
+
+    verdicts: list[Verdict]
+    standings: Standings | None
+    ended: str
+
+
+def planned_calls(entries: Sequence[Entry], block: int, seed: int) -> tuple[int, int]:
+    """Calls of the first round, and of all rounds."""
+    designer = Designer(block, seed)
+    rounds = [len(designer.deal(of_slot)) for of_slot in slots(entries).values()]
+    return (rounds[0] if rounds else 0), sum(rounds)
+
+
+async def hold(
+    judges: Sequence[Judge],
+    entries: Sequence[Entry],
+    *,
+    block: int,
+    seed: int,
+    adaptive: bool = True,
+    tell: Callable[[Verdict], object] = lambda verdict: None,
+) -> Contest:
+    """A round for each slot: the first of all adapters, the next only of those that a neighbour cannot be told from.
+
+    Where the budget ends a round, what was judged counts.
+    """
+    designer = Designer(block, seed)
+    adapters = list(dict.fromkeys(entry.adapter for entry in entries))
+    verdicts: list[Verdict] = []
+    standings: Standings | None = None
+    still = set(adapters)
+    ended = "all texts are judged"
+    for of_slot in slots(entries).values():
+        blocks = designer.deal(entry for entry in of_slot if entry.adapter in still)
+        new, trouble = await gathered([judge.rank(each) for each in blocks for judge in judges], tell)
+        verdicts += new
+        standings = standings_of(verdicts, adapters, seed)
+        if trouble is not None:
+            ended = str(trouble)
+            break
+        if standings is None:
+            ended = "not one verdict of the first round could be read"
+            break
+        still = standings.open if adaptive else still
+        if not still:
+            ended = "the order is decided"
+            break
+    return Contest(verdicts, standings, ended)
+
+
+def standings_of(verdicts: Sequence[Verdict], adapters: Sequence[str], seed: int) -> Standings | None:
+    """Ratings from what could be read; None when that is nothing."""
+    ranked = [Ranked(each.theme, each.adapters, each.lengths, each.order) for each in verdicts if each.unscored is None]
+    return rank(ranked, adapters, seed=seed) if ranked else None

@@ -1,0 +1,61 @@
+"""A local judge: stock mlx_lm.server with one model, for as long as it is asked."""
+
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from harness.errors import HarnessError
+
+SERVED = "default_model"  # mlx_lm.server's name for the model that it was started with
+_PATIENCE_SECONDS = 900.0  # for reading, or downloading, the weights
+
+
+@contextmanager
+def served(model: str) -> Iterator[str]:
+    """The base URL of a server that is there inside, on a free port of this machine alone.
+
+    Raises:
+        HarnessError: when it ends, or does not answer for long, with its last words.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlx_lm", "server", "--model", model, "--host", "127.0.0.1", "--port", str(port)]
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            _wait(process, port, model, lambda: _last_words(log))
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait(process: "subprocess.Popen[bytes]", port: int, model: str, last_words: Callable[[], str]) -> None:
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise HarnessError(f"mlx_lm.server cannot serve judge.model={model}: {last_words()}")
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise HarnessError(f"mlx_lm.server with judge.model={model} does not answer: {last_words()}")
+
+
+def _last_words(log: IO[str]) -> str:
+    log.seek(0)
+    lines = [line.strip() for line in log.read().splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"
