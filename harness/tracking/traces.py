@@ -5,6 +5,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlflow.entities.span import NoOpSpan
+from mlflow.exceptions import MlflowException
+
 from harness.tracking.store import Store, use_globally
 
 _LIMIT = 100  # a run: MLflow links so many at a time, and each costs 20 ms; all calls are in the file
@@ -41,6 +44,8 @@ def log_traces(store: Store, run_id: str, experiment_id: str, file: Path) -> Non
             experiment_id=experiment_id,
             start_time_ns=ended - int(call["seconds"] * 1e9),
         )
+        if isinstance(span, NoOpSpan):  # MLflow swallows what went wrong; the sender tries again
+            raise MlflowException(f"the trace of {call['name']} cannot be kept")
         outputs = {"reply": call["reply"], "unscored": call["unscored"]}
         client.end_trace(
             span.trace_id, outputs=outputs, status="ERROR" if call["unscored"] else "OK", end_time_ns=ended

@@ -1,0 +1,263 @@
+"""A judge with known preferences and noise is recovered, its habits included."""
+
+import asyncio
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+
+from harness.judging.agreement import between_judges, with_people
+from harness.judging.anchors import ANCHOR, anchored_blocks, win_rate
+from harness.judging.blocks import Designer, Entry
+from harness.judging.contest import Contest, hold, planned_calls
+from harness.judging.controls import check, control_blocks
+from harness.judging.ranking import Ranked, rank
+from harness.judging.rubric import Rubric
+from harness.judging.verdicts import Judge, Verdict
+from harness.llm.cache import ReplyCache
+from harness.llm.chat import Chat, Endpoint
+from harness.llm.spending import Limits, Spending
+from tests.judge_server import Habits, judge_server
+
+RUBRIC = Rubric("You compare poems.", {"theme": "about it"})
+
+
+def _entries(
+    worth: dict[str, float], themes: int, variants: int = 1, *, seed: int = 0, spread: float = 0.0
+) -> list[Entry]:
+    """Texts that say what they are worth; longer ones by chance."""
+    rng = np.random.default_rng(seed)
+    entries = []
+    for variant in range(variants):
+        for theme in range(themes):
+            for adapter, value in worth.items():
+                words = int(rng.integers(5, 60))
+                own = value + spread * rng.normal()
+                text = f"{adapter} {theme} {variant} worth {own:.3f} " + "word " * words
+                entries.append(Entry(f"{adapter}-{theme}-{variant}", adapter, f"t{theme}", f"v{variant}", text, words))
+    return entries
+
+
+def _work(
+    habits: Habits, folder: Path, ask: Any, limits: Limits | None = None, judges: int = 1
+) -> tuple[Any, Spending]:
+    spending = Spending(limits or Limits())
+
+    async def run(url: str) -> Any:
+        endpoint = Endpoint(url, "m", "m", None, 10.0, 1, 8, None, 200)
+        async with Chat(endpoint, spending, ReplyCache(folder / "replies.sqlite")) as chat:
+            made = [Judge(f"judge {number}", chat.ask, RUBRIC) for number in range(judges)]
+            return await ask(made)
+
+    with judge_server(habits) as url:
+        return asyncio.run(run(url)), spending
+
+
+def _hold(habits: Habits, folder: Path, entries: Sequence[Entry], **values: Any) -> tuple[Contest, Spending]:
+    limits = values.pop("limits", None)
+    settings: dict[str, Any] = {"block": 5, "seed": 1} | values
+    found: tuple[Contest, Spending] = _work(habits, folder, lambda judges: hold(judges, entries, **settings), limits)
+    return found
+
+
+def _drawn(truth: np.ndarray[Any, Any], first: float, length: float, *, seed: int, themes: int = 30) -> list[Ranked]:
+    """Rankings as a judge of known preferences would give them, in designed blocks."""
+    rng = np.random.default_rng(seed)
+    names = [f"a{number}" for number in range(len(truth))]
+    entries = _entries(dict(zip(names, truth.tolist(), strict=True)), themes, seed=seed)
+    ranked = []
+    for block in Designer(5, seed).deal(entries):
+        strength = [
+            truth[names.index(entry.adapter)] + length * np.log(1 + entry.length) + first * (place == 0) + rng.gumbel()
+            for place, entry in enumerate(block.entries)
+        ]
+        adapters = [entry.adapter for entry in block.entries]
+        order = np.argsort(-np.array(strength)).tolist()
+        ranked.append(Ranked(block.theme, adapters, [entry.length for entry in block.entries], order))
+    return ranked
+
+
+def test_known_preferences_are_within_the_intervals_and_so_are_position_and_length() -> None:
+    truth = np.linspace(-1.2, 1.2, 8)
+    inside, places, lengths = [], [], []
+    for seed in range(12):
+        standings = rank(_drawn(truth, 0.8, 0.4, seed=seed), [f"a{n}" for n in range(8)], seed=seed, bootstraps=100)
+        by_name = {rating.adapter: rating for rating in standings.ratings}
+        inside += [by_name[f"a{n}"].low <= truth[n] <= by_name[f"a{n}"].high for n in range(8)]
+        places.append((standings.first_place.value - 0.8) / standings.first_place.stderr)
+        lengths.append((standings.length.value - 0.4) / standings.length.stderr)
+    assert np.mean(inside) >= 0.85
+    for off in (places, lengths):
+        assert abs(np.mean(off)) < 1 and np.abs(off).max() < 4
+
+
+def test_a_judge_behind_an_endpoint_is_recovered_through_the_whole_contest(tmp_path: Path) -> None:
+    worth = {"a": 1.5, "b": 0.75, "c": 0.0, "d": -0.75, "e": -1.5}
+    contest, _ = _hold(Habits(first_place=1.0), tmp_path, _entries(worth, 30), adaptive=False)
+    assert contest.standings is not None
+    values = {rating.adapter: rating.value for rating in contest.standings.ratings}
+    assert kendalltau(list(worth.values()), [values[name] for name in worth])[0] == pytest.approx(1)
+    first = contest.standings.first_place
+    assert abs(first.value - 1.0) < 3 * first.stderr
+    assert all(rating.low <= worth[rating.adapter] <= rating.high for rating in contest.standings.ratings)
+
+
+def test_equal_adapters_tie_and_different_ones_do_not(tmp_path: Path) -> None:
+    contest, _ = _hold(Habits(), tmp_path, _entries({"a": 2.0, "b": 2.0, "c": -2.0}, 20), block=3)
+    assert contest.standings is not None
+    ties = {rating.adapter: rating.tie for rating in contest.standings.ratings}
+    assert ties == {"a": 1, "b": 1, "c": 2}
+    assert [set(pair) for pair in contest.standings.undecided] == [{"a", "b"}]
+
+
+def test_further_calls_go_only_to_those_that_are_undecided(tmp_path: Path) -> None:
+    entries = _entries({"a": 4.0, "b": 0.05, "c": 0.0, "d": -4.0}, 12, variants=3)
+    contest, _ = _hold(Habits(), tmp_path, entries, block=4)
+    later = [verdict for verdict in contest.verdicts if not verdict.ids[0].endswith("-0")]
+    assert later and {adapter for verdict in later for adapter in verdict.adapters} == {"b", "c"}
+    assert len(contest.verdicts) == 36 == planned_calls(entries, 4, 1)[1]
+    decided, _ = _hold(Habits(noise=0.1), tmp_path, _entries({"a": 4.0, "b": -4.0}, 6, variants=5))
+    assert decided.ended == "the order is decided" and len(decided.verdicts) == 6
+
+
+def test_a_spent_budget_leaves_a_ranking_of_what_was_judged(tmp_path: Path) -> None:
+    contest, spending = _hold(
+        Habits(), tmp_path, _entries({"a": 1.0, "b": 0.0, "c": -1.0}, 20), block=3, limits=Limits(calls=8)
+    )
+    assert spending.calls == 8 and len(contest.verdicts) == 8 and contest.standings is not None
+    assert contest.ended == "the budget of judge.max_calls=8 is spent"
+
+
+def test_where_nothing_can_be_read_there_is_no_ranking(tmp_path: Path) -> None:
+    contest, _ = _hold(Habits(always="prose"), tmp_path, _entries({"a": 1.0, "b": 0.0}, 4))
+    assert contest.standings is None and len(contest.verdicts) == 4
+    assert all(verdict.unscored for verdict in contest.verdicts)
+
+
+def test_blocks_are_blind_balanced_and_of_different_adapters() -> None:
+    entries = _entries({f"a{n}": 0.0 for n in range(12)}, 30)
+    blocks = Designer(6, 3).deal(entries)
+    assert len(blocks) == 60
+    stood = Counter((entry.adapter, place) for block in blocks for place, entry in enumerate(block.entries))
+    met = Counter(
+        tuple(sorted((one.adapter, other.adapter)))
+        for block in blocks
+        for place, one in enumerate(block.entries)
+        for other in block.entries[:place]
+    )
+    for block in blocks:
+        assert len({entry.adapter for entry in block.entries}) == len(block.entries) == 6
+        assert {entry.theme for entry in block.entries} == {block.theme}
+    assert max(stood.values()) - min(stood[f"a{n}", p] for n in range(12) for p in range(6)) <= 4
+    assert max(met.values()) - min(met.values()) <= 6
+    assert Designer(6, 3).deal(entries) == blocks != Designer(6, 4).deal(entries)
+
+
+@pytest.mark.parametrize(("adapters", "sizes"), [(2, [2]), (7, [4, 3]), (13, [5, 4, 4]), (6, [6])])
+def test_blocks_are_of_nearly_the_same_size(adapters: int, sizes: list[int]) -> None:
+    blocks = Designer(6, 0).deal(_entries({f"a{n}": 0.0 for n in range(adapters)}, 1))
+    assert [len(block.entries) for block in blocks] == sizes
+
+
+def _anchored(habits: Habits, folder: Path, worth: float, themes: int = 12, report: Any = None) -> Any:
+    anchors: dict[str, list[Entry]] = {}
+    for entry in _entries({"x": 1.0, "y": 0.0, "z": -1.0}, themes, seed=9):
+        anchors.setdefault(entry.theme, []).append(dataclasses.replace(entry, adapter=ANCHOR))
+    blocks = anchored_blocks(_entries({"ours": worth}, themes), anchors, seed=0)
+    more = {} if report is None else {"report": report}
+    return _work(habits, folder, lambda judges: win_rate(judges[0], blocks, at_once=4, **more))[0]
+
+
+def test_the_share_of_anchors_beaten_follows_what_texts_are_worth(tmp_path: Path) -> None:
+    rates = [_anchored(Habits(noise=0.5), tmp_path, worth).rate for worth in (-3.0, 0.0, 3.0)]
+    values = [rate.value for rate in rates]
+    assert values[0] < 0.15 and 0.3 < values[1] < 0.7 and values[2] > 0.85
+    assert all(len(rate.by_theme) == 12 and rate.stderr is not None for rate in rates)
+
+
+def test_every_run_is_judged_in_the_same_places(tmp_path: Path) -> None:
+    one, other = (_anchored(Habits(), tmp_path, worth).verdicts for worth in (0.0, 1.0))
+    assert [v.adapters.index("ours") for v in one] == [v.adapters.index("ours") for v in other]
+
+
+def test_themes_are_reported_in_order_so_that_a_pruner_can_end_it(tmp_path: Path) -> None:
+    told: list[tuple[int, float]] = []
+
+    def report(number: int, lost: float) -> bool:
+        told.append((number, lost))
+        return number == 5
+
+    found = _anchored(Habits(), tmp_path, -3.0, report=report)
+    assert [number for number, _ in told] == [1, 2, 3, 4, 5] and found.pruned
+    assert len(found.verdicts) == 8  # two lots of four, not twelve
+
+
+def test_too_few_readable_verdicts_are_no_score(tmp_path: Path) -> None:
+    found = _anchored(Habits(always="prose"), tmp_path, 0.0)
+    assert found.rate.value is None and found.rate.stderr is None and found.rate.unscored == 12
+
+
+def _check(habits: Habits, folder: Path) -> Any:
+    entries = [
+        dataclasses.replace(entry, text=f"{entry.text} line one\nline two of {entry.theme}")
+        for entry in _entries({"a": 0.0}, 6)
+    ]
+    training = {f"t{n}": f"the author wrote this on {n}, worth 3.0" for n in range(6)}
+    blocks = control_blocks(entries, training, pairs=6, seed=0)
+    return _work(habits, folder, lambda judges: check(judges[0], blocks))[0][0]
+
+
+def test_controls_find_a_judge_that_favours_the_first_place(tmp_path: Path) -> None:
+    fair, biased = _check(Habits(), tmp_path), _check(Habits(first_place=9.0), tmp_path / "b")
+    assert 0.3 < fair.first_place < 0.7 and biased.first_place > 0.95
+    assert fair.false_differences == 0
+
+
+def test_controls_find_a_judge_that_obeys_texts(tmp_path: Path) -> None:
+    assert _check(Habits(obeys=True), tmp_path / "a").injection == 1
+    assert _check(Habits(), tmp_path / "b").injection < 0.9
+
+
+def test_controls_find_a_judge_that_tells_identical_texts_apart(tmp_path: Path) -> None:
+    assert _check(Habits(neither=False), tmp_path).false_differences == 1
+
+
+def test_controls_see_whether_the_authors_texts_win(tmp_path: Path) -> None:
+    assert _check(Habits(noise=0.1), tmp_path).training_beaten == 0
+
+
+def test_controls_that_cannot_be_read_are_none(tmp_path: Path) -> None:
+    found = _check(Habits(always="prose"), tmp_path)
+    assert found.first_place is None and found.injection is None and found.unscored == 42
+
+
+def _verdict(judge: str, ids: list[str], order: list[int]) -> Verdict:
+    return Verdict(judge, "ranking", "t", ids, ids, [1] * len(ids), order, "", None, "", "", False, 0.0)
+
+
+def test_two_judges_that_agree_have_an_alpha_of_one_and_chance_one_near_nought() -> None:
+    rng = np.random.default_rng(0)
+    orders = [rng.permutation(5).tolist() for _ in range(60)]
+    ids = [[f"{n}{m}" for m in range(5)] for n in range(60)]
+    same = [_verdict(judge, each, order) for judge in "ab" for each, order in zip(ids, orders, strict=True)]
+    chance = [_verdict("a", each, order) for each, order in zip(ids, orders, strict=True)]
+    chance += [_verdict("b", each, rng.permutation(5).tolist()) for each in ids]
+    agreeing, differing = between_judges(same), between_judges(chance)
+    assert agreeing is not None and agreeing.value == pytest.approx(1) and not agreeing.low
+    assert differing is not None and abs(differing.value) < 0.2 and "low, so trust no order" in differing.said
+    assert between_judges(same[:60]) is None
+
+
+def test_agreement_with_people_is_over_pairs_that_they_decided_differently() -> None:
+    verdicts = [_verdict("a", [f"{n}x", f"{n}y", f"{n}z"], [0, 1, 2]) for n in range(10)]
+    right = {f"{n}{each}": said for n in range(10) for each, said in (("x", "accept"), ("y", "skip"), ("z", "delete"))}
+    found = with_people(verdicts, right)
+    assert found is not None and (found.value, found.pairs, found.low) == (1, 10, False)
+    wrong = {**right, **{f"{n}x": "delete" for n in range(10)}, **{f"{n}z": "edit" for n in range(10)}}
+    assert (against := with_people(verdicts, wrong)) is not None and against.low
+    assert with_people(verdicts[:5], right) is None

@@ -1,0 +1,291 @@
+"""Texts measured and judged: a file of samples, a run, a sweep, and a judge that cannot judge."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.config.axes import read_space
+from harness.config.overrides import prepare
+from harness.config.schema import Config, JudgeCommand
+from harness.errors import HarnessError
+from harness.material import Bench
+from harness.progress import Display
+from harness.run import FinishedRun, train_run
+from harness.sampling.samples import Sample, write_in_order
+from harness.standings import measure_and_judge
+from harness.texts import UNSCORED
+from harness.tracking.overview import get, newest, table_of, trials
+from harness.tracking.store import Store
+from harness.trials import SweepResult, Worker, run_sweep
+from harness.work import Place
+from tests.conftest import QUICK, compose_config
+from tests.judge_server import Habits, judge_server
+
+THEMES = ["河", "灯", "雨", "山", "夜", "门"]
+JUDGE = ["judge=poetry", "judge.model=m", "judge.key_env=null", "judge.timeout_seconds=20"]
+
+
+def _sample(adapter: str | None, theme: str, text: str, seed: int) -> Sample:
+    return Sample(
+        base="builtin:tiny",
+        adapter=adapter,
+        run=adapter and adapter * 8,
+        iteration=6 if adapter else None,
+        scale=1.0,
+        theme=theme,
+        variant="base",
+        code=6 if adapter else None,
+        index=0,
+        prompt=theme,
+        seed=seed,
+        temperature=0.8,
+        top_p=0.95,
+        max_tokens=40,
+        text=text,
+        tokens=10,
+        seconds=0.1,
+        finish_reason="stop",
+    )
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> Path:
+    """Of the base and two adapters, whose texts say what they are worth."""
+    worth = {None: -2.0, "good": 2.0, "fair": 0.5}
+    entries = [
+        _sample(adapter, theme, f"{theme} {number} {adapter} worth {value}\n在{theme}边 and so on", number)
+        for number, theme in enumerate(THEMES)
+        for adapter, value in worth.items()
+    ]
+    entries += [_sample("good", "河", entries[1].text, 99)]  # says the same again
+    write_in_order(tmp_path / "s.jsonl", entries)
+    return tmp_path / "s.jsonl"
+
+
+@pytest.fixture
+def habits() -> Habits:
+    return Habits(noise=0.5)
+
+
+@pytest.fixture
+def url(habits: Habits) -> Iterator[str]:
+    with judge_server(habits) as found:
+        yield found
+
+
+def _judge(store: Store, samples: Path, *overrides: str) -> dict[str, Any]:
+    words = ["name=judging", f"samples={samples}", f"tracking.uri={store.uri}", *overrides]
+    out = samples.with_name("ranking.json")
+    measure_and_judge(compose_config(*words, command=JudgeCommand, config_name="judge"), out, Display())
+    found: dict[str, Any] = json.loads(out.read_text("utf-8"))
+    return found
+
+
+def test_without_a_judge_texts_are_measured_and_nobody_is_asked(
+    samples: Path, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = _judge(store, samples)
+    assert set(found) == {"measures"}
+    assert set(found["measures"]["references"]) == {"training", "held out", "base"}
+    assert "memorised" not in found["measures"]["references"]["training"]
+    assert "goodgood@6" in capsys.readouterr().out
+
+
+def test_adapters_are_ranked_and_all_of_it_is_in_mlflow(
+    samples: Path, store: Store, url: str, habits: Habits, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = _judge(store, samples, *JUDGE, f"judge.base_url={url}", "judge.scores=true")
+    assert [entry["adapter"] for entry in found["ranking"]] == ["goodgood@6", "fairfair@6", "base"]
+    assert all(entry["low"] <= entry["value"] <= entry["high"] for entry in found["ranking"])
+    assert found["ranking"][0]["run"] == "good" * 8 and found["ranking"][0]["iteration"] == 6
+    assert found["top"]["河"][0]["adapter"] == "goodgood@6" and found["unscored"] == 0
+    assert len(found["scores"]) == 18  # each text once: not the one that says the same
+    assert found["controls"]["false_differences"] == 0 and found["spent"]["calls"] == len(habits.requests)
+    shown = capsys.readouterr()
+    assert "goodgood@6" in shown.out and "standing first is worth" in shown.out and "about 6 calls" not in shown.err
+
+    (run,) = store.client.search_runs([store.experiment_id("judging")], "tags.kind = 'judge'", max_results=1)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["judge/rating goodgood_6"] > run.data.metrics["judge/rating base"]
+    assert {"judge/rating_stderr base", "judge/position_stderr", "judge/control_injection"} <= set(run.data.metrics)
+    assert run.data.params["judge.rubric"] == found["rubric"]["digest"]
+    rows = table_of(store, run.info.run_id, "samples.json")
+    assert len(rows) == 19 and rows[1]["places"] == "1/3" and rows[-1]["duplicate_of"]
+    assert len(table_of(store, run.info.run_id, "verdicts.json")) == len(found["verdicts"])
+    assert "rubric.yaml" in {file.path for file in store.client.list_artifacts(run.info.run_id)}
+    traces = store.client.search_traces(locations=[run.info.experiment_id], run_id=run.info.run_id)
+    assert len(traces) == len(found["verdicts"])
+
+    asked = len(habits.requests)
+    again = _judge(store, samples, *JUDGE, f"judge.base_url={url}", "judge.scores=true")
+    assert again["ranking"] == found["ranking"] and again["spent"]["calls"] == 0
+    assert len(habits.requests) == asked
+
+
+def test_a_second_judge_and_a_persons_decisions_are_compared_with(
+    samples: Path, store: Store, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [json.loads(line) for line in samples.read_text("utf-8").splitlines()]
+    said = {"good" * 8: "delete", None: "accept", "fair" * 8: "edit"}
+    decisions = "".join(json.dumps({"id": each["id"], "decision": said[each["run"]]}) + "\n" for each in lines)
+    (tmp_path / "d.jsonl").write_text(decisions, encoding="utf-8")
+    more = [f"judge.decisions={tmp_path / 'd.jsonl'}", "judge.second_model=n", f"judge.second_base_url={url}"]
+    found = _judge(store, samples, *JUDGE, f"judge.base_url={url}", *more, "judge.second_key_env=null")
+    alpha, people = found["agreement"]
+    assert alpha["value"] > 0.9 and not alpha["low"]
+    assert people["value"] < 0.2 and people["low"]
+    assert "low, so trust no order that rests on it" in capsys.readouterr().out
+    assert len(found["judges"]) == 2
+
+
+def test_a_judge_that_says_nothing_readable_leaves_no_ranking(
+    samples: Path, store: Store, url: str, habits: Habits, capsys: pytest.CaptureFixture[str]
+) -> None:
+    habits.always = "prose"
+    found = _judge(store, samples, *JUDGE, f"judge.base_url={url}")
+    assert found["ranking"] == [] and found["unscored"] == len(found["verdicts"])
+    assert found["verdicts"][0]["reply"] == "I think that all of them are lovely."
+    assert "no ranking" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        (["judge=poetry"], "a judge needs judge.model"),
+        (["judge.model=m"], "judge.model=m needs a rubric"),
+        ([*JUDGE, "judge.serve=true", "judge.base_url=http://x"], "judge.serve=true starts a server of its own"),
+        ([*JUDGE, "judge.base_url=x"], "judge.base_url must be a URL that begins with http"),
+    ],
+)
+def test_what_a_judge_lacks_is_said_before_anything_is_read(overrides: list[str], complaint: str) -> None:
+    from harness.config.checks import check_values
+
+    with pytest.raises(HarnessError) as caught:
+        check_values(compose_config(*overrides))
+    assert complaint in str(caught.value)
+
+
+def _train(store: Store, *overrides: str) -> FinishedRun:
+    words = [*QUICK, "name=judged", f"generate.prompts=[{','.join(THEMES)}]", f"tracking.uri={store.uri}"]
+    return train_run(compose_config(*words, *overrides), Bench(store, Display()), Place())
+
+
+def test_a_run_is_measured_always_and_judged_when_asked(store: Store, url: str) -> None:
+    plain = _train(store)
+    assert {"text/length", "text/memorised_over_base", "text/memorised_over_held_out"} <= set(plain.totals)
+    assert not any(name.startswith("judge/") for name in plain.totals)
+    judged = _train(store, *JUDGE, f"judge.base_url={url}")
+    assert 0 <= judged.totals["judge/win_rate"] <= 1 and judged.totals["judge/win_rate_stderr"] > 0
+    assert judged.totals["judge/calls"] == 7  # the probe and a block on each theme
+    run = get(store, judged.run_id)
+    assert run.metrics["judge/win_rate"] == judged.totals["judge/win_rate"]
+    assert len(table_of(store, judged.run_id, "verdicts.json")) == 6
+    again = _train(store, *JUDGE, f"judge.base_url={url}")
+    assert again.totals["judge/calls"] == 0
+    assert again.totals["judge/win_rate"] == judged.totals["judge/win_rate"]
+
+
+def test_a_run_that_could_not_be_judged_says_so_and_has_no_score(store: Store, url: str, habits: Habits) -> None:
+    habits.always = "prose"
+    silent = _train(store, *JUDGE, f"judge.base_url={url}")
+    assert "judge/win_rate" not in silent.totals and silent.totals["judge/unscored"] == 6
+    gone = _train(store, *JUDGE, "judge.base_url=http://127.0.0.1:9/v1", "judge.retries=0")
+    for run in (silent, gone):
+        found = get(store, run.run_id)
+        assert found.status == "FINISHED" and "judge/win_rate" not in found.metrics
+    assert get(store, silent.run_id).tags[UNSCORED].startswith("6 of 6 texts")
+    assert "cannot be asked: no reply" in get(store, gone.run_id).tags[UNSCORED]
+
+
+def test_frozen_anchors_may_come_from_a_file(samples: Path, store: Store, url: str, habits: Habits) -> None:
+    judged = _train(store, *JUDGE, f"judge.base_url={url}", f"judge.anchors={samples}", "judge.anchors_per_theme=2")
+    assert "judge/win_rate" in judged.totals
+    prompt = next(each for each in habits.requests if "Rank the texts" in each["messages"][-1]["content"])
+    assert prompt["messages"][-1]["content"].count("worth") == 2
+    _judge(store, samples, *JUDGE, f"judge.base_url={url}")
+    assert newest(store).run_id == judged.run_id  # not that of the judging
+
+
+def _sweep(store: Store, *arguments: str) -> SweepResult:
+    def compose(overrides: Sequence[str]) -> Config:
+        words = [*QUICK, f"generate.prompts=[{','.join(THEMES[:4])}]", f"tracking.uri={store.uri}", "sweep.workers=0"]
+        return compose_config(*words, *overrides)
+
+    words = prepare(["-m", *arguments], Config)[1:]
+    return run_sweep(read_space({}, words), compose, Display(), Worker(command=["-m", *arguments]))
+
+
+def test_a_sweep_is_steered_by_the_judge(store: Store, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*JUDGE, f"judge.base_url={url}", "name=judged_sweep", "sweep.metric=judge/win_rate"]
+    swept = _sweep(store, "lora.rank=2,4", *words)
+    rates = {run.run_id: run.metrics["judge/win_rate"] for run in trials(store, get(store, swept.sweep_id))}
+    assert {result.run_id: -(result.value or 0) for result in swept.results} == rates
+    parent = get(store, swept.sweep_id)
+    assert parent.metrics["judge/win_rate"] == max(rates.values()) and "valid/best_loss" not in parent.metrics
+    assert "best -judge/win_rate" in capsys.readouterr().err
+
+
+def test_wilcoxon_ends_a_trial_by_the_themes_that_it_loses(
+    store: Store, url: str, habits: Habits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second trial's texts lose to every anchor, the first's win."""
+    themes = [*THEMES, "海", "雪", "风", "树"]
+    order = [0]
+
+    def worth(*arguments: Any, **values: Any) -> Any:
+        import dataclasses
+
+        from harness.texts import write_samples as real
+
+        order[0] += 1
+        samples = real(*arguments, **values)
+        return [dataclasses.replace(each, text=f"{each.text} worth {9 if order[0] == 1 else -9}") for each in samples]
+
+    with monkeypatch.context() as patched:
+        patched.setattr("harness.run.write_samples", worth)
+        words = [*JUDGE, f"judge.base_url={url}", "judge.concurrency=2", "name=wilcoxon", "lora.rank=2,4"]
+        words += ["sweep.metric=judge/win_rate", "sweep.pruner=wilcoxon", f"generate.prompts=[{','.join(themes)}]"]
+        swept = _sweep(store, *words)
+    assert [result.pruned for result in swept.results] == [False, True]
+    ended = get(store, swept.results[1].run_id or "")
+    assert ended.status == "PRUNED"
+    assert len(table_of(store, ended.run_id, "verdicts.json")) < len(themes)
+
+
+def test_a_trial_that_breaks_what_is_required_has_failed(store: Store) -> None:
+    swept = _sweep(store, "lora.rank=2,4", "name=required", "sweep.require=[text/length < 0]")
+    assert all("breaks sweep.require=text/length < 0: text.length is" in (r.failure or "") for r in swept.results)
+    fine = _sweep(store, "lora.rank=2,4", "name=required", "sweep.require=[text/loops <= 1]")
+    assert all(result.failure is None for result in fine.results)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["sweep.metric=judge/win_rate"], "sweep.metric=judge/win_rate needs a judge"),
+        (["sweep.metric=text/own_words", "generate.prompts=[]"], "needs texts"),
+        (["sweep.require=[lora.rank < 3]"], "names nothing that a run measures"),
+    ],
+)
+def test_what_a_search_lacks_is_said_before_it_begins(words: list[str], complaint: str, store: Store) -> None:
+    with pytest.raises(HarnessError) as caught:
+        _sweep(store, "lora.rank=2,4", "name=lacking", *words)
+    assert complaint in str(caught.value)
+
+
+def test_a_judged_sweep_against_stock_mlx_lm_server_ends_in_order(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tiny model's replies are gibberish: every text is unscored, and so is every trial."""
+    words = ["judge=poetry", "judge.model=builtin:tiny", "judge.serve=true", "judge.reply_tokens=12"]
+    swept = _sweep(store, "lora.rank=2,4", "name=served", "sweep.metric=judge/win_rate", *words)
+    assert len(swept.results) == 2
+    assert all("it has no judge/win_rate: the judge left it unscored" in (r.failure or "") for r in swept.results)
+    for run in trials(store, get(store, swept.sweep_id)):
+        assert run.status == "FINISHED" and run.metrics["judge/unscored"] == 4 and UNSCORED in run.tags
+        rows = table_of(store, run.run_id, "verdicts.json")
+        assert len(rows) == 4 and all(row["unscored"] and row["ranking"] == "" for row in rows)
+    assert "ignores the schema of replies" in capsys.readouterr().err
