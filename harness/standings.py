@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -37,13 +38,13 @@ from harness.tracking.store import open_writable_store
 RANKING_FILE = "ranking.json"
 _MEASURES = (
     ("length", "units", "{:.0f}"),
-    ("line_length", "a line", "{:.1f}"),
+    ("line_length", "line", "{:.1f}"),
     ("sentence_variation", "rhythm", "{:.2f}"),
-    ("own_words", "own words", "{:.0%}"),
+    ("own_words", "own", "{:.0%}"),
     ("novel", "novel", "{:.0%}"),
     ("memorised_run", "memory", "{:.1f}"),
     ("loops", "loops", "{:.0%}"),
-    ("refusals", "refusals", "{:.0%}"),
+    ("refusals", "refused", "{:.0%}"),
 )
 
 
@@ -230,7 +231,9 @@ def _show_standings(judgement: Judgement, display: Display) -> None:
     if contest.standings is None:
         display.say(f"no ranking: {contest.ended}")
     else:
-        shown = Table("", "adapter", "rating", "95 %", "blocks", title="who wrote better", title_justify="left")
+        shown = Table(
+            "", "adapter", "rating", "95 %", "blocks", title="who wrote better", title_justify="left", box=SIMPLE
+        )
         for rating in contest.standings.ratings:
             interval = f"{rating.low:+.2f} … {rating.high:+.2f}"
             shown.add_row(
@@ -254,10 +257,10 @@ def _show_standings(judgement: Judgement, display: Display) -> None:
 
 
 def _show_measures(measured: Measured) -> None:
-    shown = Table(title="measures", title_justify="left")
+    shown = Table(title="measures", title_justify="left", box=SIMPLE)
     shown.add_column("", no_wrap=True)
     for _, head, _ in _MEASURES:
-        shown.add_column(head, justify="right")
+        shown.add_column(head, justify="right", no_wrap=True)
     rows = measured.references | {name: dataclasses.asdict(each) for name, each in measured.by_adapter.items()}
     for name, values in rows.items():
         shown.add_row(name, *(form.format(values[key]) if key in values else "–" for key, _, form in _MEASURES))

@@ -1,7 +1,7 @@
 """From rankings of blocks to ratings with intervals: Plackett-Luce with effects of position and length.
 
 A text's strength is its adapter's rating, plus what its place in the block and its length are worth to the judge
-(Plackett 1975, Luce 1959; fitted by penalized maximum likelihood). Intervals are from a bootstrap over themes.
+(Plackett 1975, Luce 1959; fitted by penalized maximum likelihood). Errors are from a bootstrap over themes.
 """
 
 import itertools
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.stats import t as student
 
 Array = NDArray[np.float64]
 
@@ -90,7 +91,7 @@ def rank(verdicts: Sequence[Ranked], adapters: Sequence[str], *, seed: int, boot
         for chosen in rng.integers(len(groups), size=len(groups)):
             weights[groups[chosen]] += 1
         drawn.append(data.fit(weights, best))
-    return _standings(best, np.array(drawn), data, verdicts)
+    return _standings(best, np.array(drawn), data, verdicts, len(groups))
 
 
 class _Data:
@@ -125,6 +126,15 @@ class _Data:
         value[count:-1] -= value[count:-1].mean()
         return value
 
+    def first_place(self, best: Array, drawn: Array, few: int) -> Effect:
+        """Standing first rather than at the mean of the other places."""
+        count = len(self.adapters)
+        if self.width < 2:
+            return Effect(0.0, 0.0)
+        found = drawn[:, count] - drawn[:, count + 1 : -1].mean(axis=1)
+        error = float(found.std(ddof=1) * np.sqrt(few / (few - 1)))
+        return Effect(float(best[count] - best[count + 1 : -1].mean()), error)
+
     def _loss(self, value: Array, weights: Array) -> tuple[float, Array]:
         """Negative log likelihood with its gradient."""
         count = len(self.adapters)
@@ -146,39 +156,27 @@ class _Data:
         return float(loss), gradient + self._precision * value
 
 
-def _standings(best: Array, drawn: Array, data: _Data, verdicts: Sequence[Ranked]) -> Standings:
+def _standings(best: Array, drawn: Array, data: _Data, verdicts: Sequence[Ranked], drawn_from: int) -> Standings:
+    """`drawn`: fits of samples, [sample, size], of so many themes each."""
     count = len(data.adapters)
-    low, high = np.quantile(drawn[:, :count], [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2], axis=0)
+    few = max(drawn_from, 2)  # a sample of few themes spreads too little, and its quantiles are Student's
+    spread = drawn.std(axis=0, ddof=1) * np.sqrt(few / (few - 1))
+    reach = float(student.ppf((1 + _LEVEL) / 2, few - 1))
     order = [int(number) for number in np.argsort(-best[:count], kind="stable")]
 
     def apart(one: int, other: int) -> bool:
-        bounds = np.quantile(drawn[:, one] - drawn[:, other], [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-        return bool(bounds[0] > 0 or bounds[1] < 0)
+        error = (drawn[:, one] - drawn[:, other]).std(ddof=1) * np.sqrt(few / (few - 1))
+        return bool(abs(best[one] - best[other]) > reach * error)
 
     ratings, tie, leader = [], 0, order[0] if order else 0
     for number in order:
         if number != leader and apart(leader, number):
             tie, leader = tie + 1, number
-        ratings.append(
-            Rating(
-                data.adapters[number],
-                float(best[number]),
-                float(drawn[:, number].std(ddof=1)),
-                # the fit of a few themes may lie beside its own samples
-                float(min(low[number], best[number])),
-                float(max(high[number], best[number])),
-                tie + 1,
-                sum(data.adapters[number] in verdict.adapters for verdict in verdicts),
-            )
-        )
+        value, error = float(best[number]), float(spread[number])
+        adapter = data.adapters[number]
+        blocks = sum(adapter in verdict.adapters for verdict in verdicts)
+        ratings.append(Rating(adapter, value, error, value - reach * error, value + reach * error, tie + 1, blocks))
     undecided = [
         (data.adapters[one], data.adapters[other]) for one, other in itertools.pairwise(order) if not apart(one, other)
     ]
-    firsts = drawn[:, count] - drawn[:, count + 1 : -1].mean(axis=1) if data.width > 1 else np.zeros(len(drawn))
-    first = float(best[count] - best[count + 1 : -1].mean()) if data.width > 1 else 0.0
-    return Standings(
-        ratings,
-        Effect(first, float(firsts.std(ddof=1))),
-        Effect(float(best[-1]), float(drawn[:, -1].std(ddof=1))),
-        undecided,
-    )
+    return Standings(ratings, data.first_place(best, drawn, few), Effect(float(best[-1]), float(spread[-1])), undecided)

@@ -1,0 +1,162 @@
+"""Ways to rank adapters by a judge, on judges of known preferences: python -m benchmarks.judging
+
+12 adapters × 30 themes × 5 variants. A text is worth its adapter's strength and what luck made of it; a judge sees that
+with noise, likes what stands first, and in the second column tires: its noise grows with each text that it must keep in
+mind. Blocks, rankings and rounds are those of harness.judge; the other designs are written out here.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import click
+import numpy as np
+from scipy.stats import kendalltau
+
+from harness.judging.blocks import Block, Entry, slots
+from harness.judging.contest import hold
+from harness.judging.verdicts import Verdict
+
+ADAPTERS, THEMES, VARIANTS = 12, 30, 5
+
+
+@dataclass
+class World:
+    """Strengths of adapters and worths of their texts [adapter, theme, variant], and a judge of them."""
+
+    rng: np.random.Generator
+    tires: bool
+    strengths: np.ndarray = field(init=False)
+    worths: np.ndarray = field(init=False)
+    calls: int = 0
+
+    def __post_init__(self) -> None:
+        self.strengths = self.rng.normal(0, 0.3, ADAPTERS)
+        luck = self.rng.normal(0, 1, (ADAPTERS, THEMES, VARIANTS))
+        self.worths = self.strengths[:, None, None] + luck
+
+    def order(self, worths: list[float]) -> list[int]:
+        """One call: the places of the best to the worst."""
+        self.calls += 1
+        noise = 1.0 + (0.35 * (len(worths) - 2) if self.tires else 0.0)
+        seen = np.array(worths) + noise * self.rng.normal(0, 1, len(worths))
+        seen[0] += 0.5
+        return np.argsort(-seen).tolist()
+
+    def score(self, worth: float) -> int:
+        """One call: 1 to 5, in which judges hardly go below 3, and go up and down together with the day."""
+        self.calls += 1
+        return int(np.clip(round(3.6 + 0.5 * (worth + self.rng.normal(0, 1.2))), 1, 5))
+
+    async def rank(self, block: Block, kind: str = "ranking") -> Verdict:
+        """As harness.judging.verdicts.Judge, for `hold`."""
+        order = self.order([self.worths[self.place(entry)] for entry in block.entries])
+        adapters, lengths = [e.adapter for e in block.entries], [e.length for e in block.entries]
+        ids = [entry.id for entry in block.entries]
+        return Verdict("j", kind, block.theme, ids, adapters, lengths, order, "", None, "", "", False, 0.0)
+
+    def place(self, entry: Entry) -> tuple[int, int, int]:
+        return int(entry.adapter), int(entry.theme), int(entry.slot)
+
+
+def batches_of_ten(world: World) -> np.ndarray:
+    """P8: the texts of a theme in batches of ten, the best of each in a final; who stands in its top five."""
+    points = np.zeros(ADAPTERS)
+    for theme in range(THEMES):
+        texts = list(itertools.product(range(ADAPTERS), range(VARIANTS)))
+        world.rng.shuffle(texts)
+        final = []
+        for begin in range(0, len(texts), 10):
+            batch = texts[begin : begin + 10]
+            order = world.order([world.worths[a, theme, v] for a, v in batch])
+            final += [batch[order[0]]]
+        order = world.order([world.worths[a, theme, v] for a, v in final])
+        for rank, place in enumerate(order[:5]):
+            points[final[place][0]] += 5 - rank
+    return points
+
+
+def absolute(variants: int) -> Callable[[World], np.ndarray]:
+    def run(world: World) -> np.ndarray:
+        return np.array(
+            [
+                np.mean([world.score(world.worths[a, t, v]) for t in range(THEMES) for v in range(variants)])
+                for a in range(ADAPTERS)
+            ]
+        )
+
+    return run
+
+
+def against_baseline(world: World) -> np.ndarray:
+    """Each adapter against the first, in both orders, on every theme."""
+    points = np.zeros(ADAPTERS)
+    for a, theme in itertools.product(range(1, ADAPTERS), range(THEMES)):
+        pair = [world.worths[a, theme, 0], world.worths[0, theme, 0]]
+        points[a] += (world.order(pair)[0] == 0) + (world.order(pair[::-1])[0] == 1) - 1
+    return points
+
+
+def swiss(world: World) -> np.ndarray:
+    """Rounds of pairs of adapters that won as often; each meeting on one text of either."""
+    points = np.zeros(ADAPTERS)
+    for meeting in range(THEMES * VARIANTS):
+        theme, variant = meeting % THEMES, meeting // THEMES
+        order = np.argsort(-(points + 0.01 * world.rng.random(ADAPTERS)))
+        for one, other in zip(order[::2], order[1::2], strict=True):
+            shown = [one, other] if world.rng.random() < 0.5 else [other, one]
+            winner = shown[world.order([world.worths[a, theme, variant] for a in shown])[0]]
+            points[winner] += 1
+    return points
+
+
+def blocks(size: int, *, adaptive: bool = False) -> Callable[[World], np.ndarray]:
+    """Ours."""
+
+    def run(world: World) -> np.ndarray:
+        places = itertools.product(range(VARIANTS), range(THEMES), range(ADAPTERS))
+        entries = [Entry(f"{a}-{t}-{v}", str(a), str(t), str(v), "", 40) for v, t, a in places]
+        assert len(slots(entries)) == VARIANTS
+        contest = asyncio.run(hold([world], entries, block=size, seed=0, adaptive=adaptive))  # type: ignore[list-item]
+        assert contest.standings is not None
+        values = {rating.adapter: rating.value for rating in contest.standings.ratings}
+        return np.array([values[str(a)] for a in range(ADAPTERS)])
+
+    return run
+
+
+DESIGNS: dict[str, Callable[[World], np.ndarray]] = {
+    "batches of 10, then a final (P8)": batches_of_ten,
+    "one absolute score a text, 1 variant": absolute(1),
+    "one absolute score a text, all": absolute(VARIANTS),
+    "both orders against one baseline": against_baseline,
+    "Swiss pairs": swiss,
+    "harness.judge, blocks of 4, all texts": blocks(4),
+    "harness.judge, blocks of 6, all texts": blocks(6),
+    "harness.judge as it is (blocks of 4, undecided only)": blocks(4, adaptive=True),
+}
+
+
+@click.command()
+@click.option("--worlds", default=40, show_default=True, help="Sets of adapters, the same for all designs.")
+def main(worlds: int) -> None:
+    """Print calls and Kendall's tau of each design, means over worlds."""
+    print(f"{ADAPTERS} adapters × {THEMES} themes × {VARIANTS} variants, {worlds} worlds\n")
+    print(f"{'design':54} {'calls':>6} {'tau':>12} {'tiring judge':>14}")
+    for name, design in DESIGNS.items():
+        found = {tires: [_one(design, seed, tires) for seed in range(worlds)] for tires in (False, True)}
+        calls = np.mean([calls for calls, _ in found[False]])
+        taus = [np.array([tau for _, tau in found[tires]]) for tires in (False, True)]
+        said = [f"{tau.mean():.2f} ± {tau.std(ddof=1) / np.sqrt(worlds):.2f}" for tau in taus]
+        print(f"{name:54} {calls:6.0f} {said[0]:>12} {said[1]:>14}", flush=True)
+
+
+def _one(design: Callable[[World], np.ndarray], seed: int, tires: bool) -> tuple[int, float]:
+    world = World(np.random.default_rng(seed), tires)
+    found = design(world)
+    return world.calls, float(kendalltau(world.strengths, found)[0])
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks.judging")
