@@ -146,10 +146,10 @@ def judge_against_anchors(
     spending = spending_of(judge)
 
     async def work(tell: Callable[[Verdict], object]) -> Measured:
-        async with _judges(dataclasses.replace(judge, second_model=None), spending, display) as (first,):
-            return await win_rate(first, blocks, at_once=judge.concurrency, report=report, tell=tell)
+        async with _judges(judge, spending, display) as judges:
+            return await win_rate(judges, blocks, at_once=judge.concurrency, report=report, tell=tell)
 
-    with display.texts(len(blocks), "judging", "calls") as counted:
+    with display.texts(len(blocks) * (1 + (judge.second_model is not None)), "judging", "calls") as counted:
         return asyncio.run(work(lambda verdict: counted(0))), spending
 
 
@@ -209,11 +209,11 @@ def verdict_rows(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
     return [
         {
             "theme": each.theme,
-            "kind": each.kind,
-            "judge": each.judge,
             "ranking": " > ".join(each.adapters[place] for place in each.order),
             "explanation": each.explanation,
             "unscored": each.unscored or "",
+            "kind": each.kind,
+            "judge": each.judge,
             "reply": each.reply,
         }
         for each in verdicts

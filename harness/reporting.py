@@ -141,7 +141,7 @@ def _saved(entries: Sequence[Entry]) -> list[str]:
     ]
 
 
-_HEADS = ["trial", "", "value", "at update", "test/loss", "seconds", "peak GB", "adapter MB", "run"]
+_HEADS = ["trial", "", "value", "at update", "test/loss", "anchors beaten", "seconds", "peak GB", "adapter MB", "run"]
 
 
 def _row(entry: Entry, best: Sequence[Entry], floor: float | None) -> list[str]:
@@ -158,6 +158,7 @@ def _row(entry: Entry, best: Sequence[Entry], floor: float | None) -> list[str]:
         f"{value:.4f}{alike}",
         shown("valid/best_step", ".0f"),
         shown("test/loss", ".4f"),
+        (entry.run and entry.run.judged) or "–",
         shown("train/seconds", ".0f"),
         shown("memory/peak_gb", ".2f"),
         shown("adapter/megabytes", ".1f"),

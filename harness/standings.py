@@ -83,7 +83,8 @@ def _judged(
     training = by_theme(read_lines(Path(command.data.path).expanduser() / "train.jsonl", command.data.labels))
     store = open_writable_store(command.tracking)
     name = f"judge {len(names)} adapters"
-    with TrackedRun.start(store, command.name, name=name, tags={"kind": "judge"} | git_state()) as run:
+    tags = {"kind": "judge", "mlflow.source.name": "harness.judge"} | git_state()
+    with TrackedRun.start(store, command.name, name=name, tags=tags) as run:
         try:
             judgement = judge_contest(command.judge, entries, training, display)
             judgement = agreement_with_people(judgement, decisions)

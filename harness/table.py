@@ -62,9 +62,13 @@ def _table(rows: list[Finished], title: str) -> Table:
     table.add_column("run", no_wrap=True)
     for label, _ in _METRICS.values():
         table.add_column(label, justify="right")
+    judged = any(row.judged is not None for row in rows)
+    if judged:
+        table.add_column("anchors beaten", no_wrap=True)
     table.add_column("status")
     table.add_column("id", no_wrap=True)
     for row in rows:
         values = [format(row.metrics[key], form) if key in row.metrics else "–" for key, (_, form) in _METRICS.items()]
-        table.add_row(row.name, *values, row.status, row.run_id)
+        verdict = [row.judged or "–"] if judged else []
+        table.add_row(row.name, *values, *verdict, row.status, row.run_id)
     return table

@@ -18,6 +18,7 @@ from harness.judgement import (
     verdict_rows,
     write_rubric,
 )
+from harness.judging.agreement import between_judges
 from harness.judging.anchors import Measured as Judged
 from harness.judging.blocks import Entry
 from harness.llm.spending import Spending
@@ -27,11 +28,11 @@ from harness.models.tokenizer import Tokenizer
 from harness.sampling.prompts import Prompt, variants
 from harness.sampling.samples import Origin, Planned, Sample, marked, read_samples, write_in_order
 from harness.sampling.write import plan, write
+from harness.tracking.overview import DISAGREEMENT, UNSCORED, WIN_RATE, WIN_RATE_ERROR
 from harness.work import Work
 
 SAMPLES_TABLE, VERDICTS_TABLE = "samples.json", "verdicts.json"
 RUBRIC_FILE, CALLS_FILE = "rubric.yaml", "judge_calls.json"
-WIN_RATE, UNSCORED = "judge/win_rate", "judge_unscored"
 
 
 def plan_samples(config: Config, tokenizer: Tokenizer, origin: Origin, n: int = 1) -> list[tuple[Planned, Prompt]]:
@@ -172,8 +173,14 @@ def _scored(work: Work, judged: Judged, spending: Spending) -> dict[str, float]:
     found[WIN_RATE] = rate.value
     error = ""
     if rate.stderr is not None:
-        found["judge/win_rate_stderr"] = rate.stderr
+        found[WIN_RATE_ERROR] = rate.stderr
         error = f" ± {rate.stderr:.2f}"
+    agreement = between_judges(judged.verdicts)
+    if agreement is not None:
+        found["judge/agreement"] = agreement.value
+        work.display.say(agreement.said)
+        if agreement.low:
+            work.run.tags({DISAGREEMENT: agreement.said})
     left = f"; {rate.unscored} of {rate.texts} texts unscored ({why})" if rate.unscored else ""
     work.display.say(f"judge/win_rate {rate.value:.2f}{error} over {len(rate.by_theme)} themes{left}")
     return found

@@ -332,7 +332,9 @@ class _Sweep:
         settings |= {"sweep.trials": self._study.total, "sweep.sampler": self._study.sampler}
         parent.params(settings | {axis.name: axis.said.partition("=")[2] for axis in self._space.axes})
         view_id = self._store.experiment_id(self._first.name)
-        save_view(self._store, view_id, parent.run_id, [axis.name for axis in self._space.axes])
+        save_view(
+            self._store, view_id, parent.run_id, [axis.name for axis in self._space.axes], [self._first.sweep.metric]
+        )
 
     def _is_closed(self, parent: str) -> bool:
         folder = self._store.runs / parent

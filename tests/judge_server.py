@@ -21,6 +21,8 @@ class Habits:
     """How the judge judges. A text's worth stands in it as `worth 1.5`; `noise`: of the Gumbel draw beside it."""
 
     noise: float = 1.0
+    seed: str = ""
+    together: threading.Barrier | None = None  # answer only when so many ask at a time
     first_place: float = 0.0
     by_length: float = 0.0  # for each time that a text is e times as long
     obeys: bool = False
@@ -51,6 +53,8 @@ class _Handler(BaseHTTPRequestHandler):
             habits.under_way += 1
             habits.most_at_once = max(habits.most_at_once, habits.under_way)
         try:
+            if habits.together is not None:
+                habits.together.wait(timeout=10)
             self._answer(body, probe, fault)
         finally:
             with habits.guard:
@@ -103,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _order(self, texts: list[str]) -> list[int]:
         habits, strengths = self.habits, []
-        luck = random.Random(hashlib.sha256("\0".join(texts).encode()).digest())
+        luck = random.Random(hashlib.sha256("\0".join([habits.seed, *texts]).encode()).digest())
         for place, text in enumerate(texts):
             found = _WORTH.search(text)
             strength = float(found[1]) if found else 0.0

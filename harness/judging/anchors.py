@@ -62,24 +62,24 @@ def anchored_blocks(entries: Sequence[Entry], anchors: Mapping[str, Sequence[Ent
 
 
 async def win_rate(
-    judge: Judge,
+    judges: Sequence[Judge],
     blocks: Sequence[Block],
     *,
     at_once: int,
     report: Callable[[int, float], bool] = lambda number, lost: False,
     tell: Callable[[Verdict], object] = lambda verdict: None,
 ) -> Measured:
-    """Judge the blocks, so many at once, in order. `report` is told of each theme that is done, by its number, the
-    share of anchors that were *not* beaten, and says whether to end there."""
+    """Judge the blocks, so many at once, in order. The first judge's verdicts are the score. `report` is told of each
+    theme that is done, by its number, the share of anchors that were *not* beaten, and says whether to end there."""
     themes = list(dict.fromkeys(block.theme for block in blocks))
     ordered = sorted(blocks, key=lambda block: themes.index(block.theme))
     verdicts: list[Verdict] = []
     reported = 0
     for begin in range(0, len(ordered), at_once):
         some = ordered[begin : begin + at_once]
-        new, trouble = await gathered([judge.rank(block, ANCHOR) for block in some], tell)
+        new, trouble = await gathered([judge.rank(block, ANCHOR) for block in some for judge in judges], tell)
         verdicts += new
-        rate = _rate(verdicts, len(blocks))
+        rate = _rate(verdicts, judges[0].name, len(blocks))
         if trouble is not None:
             return Measured(rate, verdicts, str(trouble), pruned=False)
         left = {block.theme for block in ordered[begin + at_once :]}
@@ -88,13 +88,13 @@ async def win_rate(
             reported += 1
             if theme in rate.by_theme and report(reported, 1 - rate.by_theme[theme]):
                 return Measured(rate, verdicts, "others were better on the same themes", pruned=True)
-    return Measured(_rate(verdicts, len(blocks)), verdicts, None, pruned=False)
+    return Measured(_rate(verdicts, judges[0].name, len(blocks)), verdicts, None, pruned=False)
 
 
-def _rate(verdicts: Sequence[Verdict], texts: int) -> WinRate:
+def _rate(verdicts: Sequence[Verdict], judge: str, texts: int) -> WinRate:
     shares: dict[str, list[float]] = {}
     for verdict in verdicts:
-        if verdict.unscored is None:
+        if verdict.unscored is None and verdict.judge == judge:
             ours = next(place for place, adapter in enumerate(verdict.adapters) if adapter != ANCHOR)
             beaten = len(verdict.order) - 1 - verdict.order.index(ours)
             shares.setdefault(verdict.theme, []).append(beaten / (len(verdict.order) - 1))

@@ -18,6 +18,9 @@ from harness.tracking.store import Store
 BEST = "valid/best_loss"
 PRUNED = "pruned"  # how the reason of a run begins that a search ended early; MLflow has no status for it
 STATE = "state"  # Optuna's word for what became of a run, as a tag: MLflow has no status for pruned
+WIN_RATE, WIN_RATE_ERROR = "judge/win_rate", "judge/win_rate_stderr"
+UNSCORED = "judge_unscored"  # why a run that was to be judged has no score, as a tag
+DISAGREEMENT = "judge_disagreement"  # what is known against its score
 _COLUMNS = (BEST, "valid/best_step", "train/tokens_per_second", "memory/peak_gb")
 _RUNS_VIEW = "runs"
 # else the page opens in its GenAI mode, which hides the registry
@@ -35,6 +38,14 @@ class Finished:
     metrics: dict[str, float]
     tags: dict[str, str]
     params: dict[str, str]
+
+    @property
+    def judged(self) -> str | None:
+        """Its score by the judge with its error, and what is known against it; None where there was no judge."""
+        if WIN_RATE not in self.metrics:
+            return "unscored" if UNSCORED in self.tags else None
+        error = f" ± {self.metrics[WIN_RATE_ERROR]:.2f}" if WIN_RATE_ERROR in self.metrics else ""
+        return f"{self.metrics[WIN_RATE]:.2f}{error}{' (judges disagree)' if DISAGREEMENT in self.tags else ''}"
 
 
 def newest(store: Store) -> Finished:
@@ -172,7 +183,9 @@ def close_directly(
     store.client.set_terminated(run_id, status)
 
 
-def save_view(store: Store, experiment_id: str, sweep_id: str | None, params: Sequence[str]) -> None:
+def save_view(
+    store: Store, experiment_id: str, sweep_id: str | None, params: Sequence[str], metrics: Sequence[str] = ()
+) -> None:
     """A view of the runs table with the columns that matter, opened by `view_link`.
 
     MLflow's page keeps shared views as tags of the experiment, by a key that stands in the link. The key
@@ -183,7 +196,7 @@ def save_view(store: Store, experiment_id: str, sweep_id: str | None, params: Se
         "orderByKey": f"metrics.`{BEST}`",
         "orderByAsc": True,
         "selectedColumns": ["attributes.`Duration`"]
-        + [f"metrics.`{name}`" for name in _COLUMNS]
+        + [f"metrics.`{name}`" for name in dict.fromkeys([*_COLUMNS[:1], *metrics, *_COLUMNS[1:]])]
         + [f"params.`{name}`" for name in params]
         + [f"tags.`{STATE}`"],
     }

@@ -36,7 +36,8 @@ def test_flat_names_are_the_names_that_users_type() -> None:
         ("train.learning_rate=0", "train.learning_rate must be more than 0, but got 0"),
         ("train.mask_prompt=1", "train.mask_prompt must be true or false, but got 1"),
         ("train.resume=yes", "train.resume must be false or auto or a run's id of 32 hex digits, but got 'yes'"),
-        ("judge.model=gpt", "judge.model is 'gpt', but judging is not there yet; leave judge.model=null"),
+        ("judge.block=9", "judge.block must be at most 8, but got 9"),
+        ("judge.base_url=me", "judge.base_url must be a URL that begins with http:// or https://, but got 'me'"),
         ("generate.top_p=0", "generate.top_p must be more than 0, but got 0"),
     ],
 )

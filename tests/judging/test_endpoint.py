@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -187,10 +188,11 @@ def test_the_budget_stops_before_it_is_exceeded(limits: Limits, calls: int, benc
 
 def test_no_more_requests_are_under_way_than_allowed(bench: Bench) -> None:
     async def many(judge: Judge) -> Any:
-        return await gathered([judge.rank(_block(1, 2, theme=str(n))) for n in range(20)], lambda verdict: None)
+        return await gathered([judge.rank(_block(1, 2, theme=str(n))) for n in range(21)], lambda verdict: None)
 
-    bench.work(many, concurrency=3)
-    assert 1 < bench.habits.most_at_once <= 3
+    bench.habits.together = threading.Barrier(3)
+    bench.work(many, concurrency=3, probe=False)
+    assert bench.habits.most_at_once == 3
 
 
 def test_the_key_comes_from_the_environment_and_goes_nowhere_else(

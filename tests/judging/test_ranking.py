@@ -170,7 +170,7 @@ def _anchored(habits: Habits, folder: Path, worth: float, themes: int = 12, repo
         anchors.setdefault(entry.theme, []).append(dataclasses.replace(entry, adapter=ANCHOR))
     blocks = anchored_blocks(_entries({"ours": worth}, themes), anchors, seed=0)
     more = {} if report is None else {"report": report}
-    return _work(habits, folder, lambda judges: win_rate(judges[0], blocks, at_once=4, **more))[0]
+    return _work(habits, folder, lambda judges: win_rate(judges, blocks, at_once=4, **more))[0]
 
 
 def test_the_share_of_anchors_beaten_follows_what_texts_are_worth(tmp_path: Path) -> None:

@@ -9,15 +9,15 @@ import pytest
 
 from harness.config.axes import read_space
 from harness.config.overrides import prepare
-from harness.config.schema import Config, JudgeCommand
+from harness.config.schema import Config, JudgeCommand, TrackingConfig
 from harness.errors import HarnessError
 from harness.material import Bench
 from harness.progress import Display
 from harness.run import FinishedRun, train_run
 from harness.sampling.samples import Sample, write_in_order
 from harness.standings import measure_and_judge
-from harness.texts import UNSCORED
-from harness.tracking.overview import get, newest, table_of, trials
+from harness.table import print_sweep
+from harness.tracking.overview import UNSCORED, get, newest, table_of, trials
 from harness.tracking.store import Store
 from harness.trials import SweepResult, Worker, run_sweep
 from harness.work import Place
@@ -186,6 +186,20 @@ def test_a_run_is_measured_always_and_judged_when_asked(store: Store, url: str) 
     again = _train(store, *JUDGE, f"judge.base_url={url}")
     assert again.totals["judge/calls"] == 0
     assert again.totals["judge/win_rate"] == judged.totals["judge/win_rate"]
+
+
+def test_a_second_judges_disagreement_is_said_with_the_score(
+    store: Store, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The texts are worth the same: each judge goes by its own luck alone."""
+    with judge_server(Habits(seed="other")) as other:
+        more = ["judge.second_model=n", f"judge.second_base_url={other}", "judge.second_key_env=null"]
+        judged = _train(store, *JUDGE, f"judge.base_url={url}", *more)
+    assert judged.totals["judge/agreement"] < 0.667
+    assert "trust no order" in capsys.readouterr().err
+    assert (get(store, judged.run_id).judged or "").endswith("(judges disagree)")
+    print_sweep(judged.run_id, TrackingConfig(uri=store.uri))
+    assert "(judges disagree)" in capsys.readouterr().out
 
 
 def test_a_run_that_could_not_be_judged_says_so_and_has_no_score(store: Store, url: str, habits: Habits) -> None:
