@@ -51,6 +51,8 @@ bench: env
 	$(BIN)/python -m benchmarks.fits
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.generate
+	$(BIN)/python -m benchmarks.judging
 	$(BIN)/python -m benchmarks.search
 	$(BIN)/python -m benchmarks.studies
 	$(BIN)/python -m benchmarks.step

@@ -14,6 +14,7 @@ import click
 import numpy as np
 from scipy.stats import kendalltau
 
+from harness.judging.anchors import ANCHOR, win_rate
 from harness.judging.blocks import Block, Entry, slots
 from harness.judging.contest import hold
 from harness.judging.verdicts import Verdict
@@ -50,7 +51,7 @@ class World:
         return int(np.clip(round(3.6 + 0.5 * (worth + self.rng.normal(0, 1.2))), 1, 5))
 
     async def rank(self, block: Block, kind: str = "ranking") -> Verdict:
-        """As harness.judging.verdicts.Judge, for `hold`."""
+        """As harness.judging.verdicts.Judge, for `hold` and `win_rate`."""
         order = self.order([self.worths[self.place(entry)] for entry in block.entries])
         adapters, lengths = [e.adapter for e in block.entries], [e.length for e in block.entries]
         ids = [entry.id for entry in block.entries]
@@ -150,6 +151,42 @@ def main(worlds: int) -> None:
         taus = [np.array([tau for _, tau in found[tires]]) for tires in (False, True)]
         said = [f"{tau.mean():.2f} ± {tau.std(ddof=1) / np.sqrt(worlds):.2f}" for tau in taus]
         print(f"{name:54} {calls:6.0f} {said[0]:>12} {said[1]:>14}", flush=True)
+    print_errors()
+
+
+def print_errors(runs: int = 200) -> None:
+    """The score of a search: what it says of its error, and how far it is off when the texts are drawn again."""
+    print(f"\n{'anchored score':20} {'calls':>6} {'its standard error':>20} {'spread over new texts':>24}")
+    for texts in (30, 60, 150):
+        rates = []
+        for seed in range(runs):
+            rng = np.random.default_rng(seed)
+            judge = Anchored(np.random.default_rng(7).normal(0, 1, (texts, 3)), rng.normal(0.3, 1, texts), rng)
+            blocks = [Block(str(t), judge.block(t)) for t in range(texts)]
+            rates.append(asyncio.run(win_rate([judge], blocks, at_once=8)).rate)  # type: ignore[list-item]
+        said = np.mean([rate.stderr for rate in rates])
+        print(f"{texts:3} themes, 3 anchors {texts:6} {said:20.3f} {np.std([rate.value for rate in rates]):24.3f}")
+
+
+@dataclass
+class Anchored:
+    """Frozen anchors [theme, 3], new texts [theme], a judge with noise."""
+
+    anchors: np.ndarray
+    texts: np.ndarray
+    rng: np.random.Generator
+    name: str = "j"
+
+    def block(self, theme: int) -> list[Entry]:
+        entries = [Entry(f"{theme}-{n}", ANCHOR, str(theme), str(n), "", 40) for n in range(3)]
+        return [Entry(str(theme), "ours", str(theme), "0", "", 40), *entries]
+
+    async def rank(self, block: Block, kind: str = "ranking") -> Verdict:
+        theme = int(block.theme)
+        worths = np.array([self.texts[theme], *self.anchors[theme]]) + self.rng.normal(0, 1, 4)
+        adapters, ids = [e.adapter for e in block.entries], [e.id for e in block.entries]
+        order = np.argsort(-worths).tolist()
+        return Verdict("j", kind, block.theme, ids, adapters, [40] * 4, order, "", None, "", "", False, 0.0)
 
 
 def _one(design: Callable[[World], np.ndarray], seed: int, tires: bool) -> tuple[int, float]:

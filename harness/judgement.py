@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from harness.config.paths import MLRUNS
-from harness.config.schema import JudgeConfig
+from harness.config.schema import JudgeConfig, ModelConfig
 from harness.errors import HarnessError
 from harness.files import write_text
 from harness.judging.agreement import Agreement, between_judges, with_people
@@ -30,6 +30,7 @@ from harness.llm.cache import ReplyCache
 from harness.llm.chat import Chat, Endpoint
 from harness.llm.serve import SERVED, served
 from harness.llm.spending import Limits, Spending
+from harness.models.base import open_base
 from harness.progress import Display
 from harness.sampling.samples import Origin, Sample
 from harness.tracking.traces import Call
@@ -229,7 +230,11 @@ def endpoints(judge: JudgeConfig) -> Iterator[list[Endpoint]]:
     if not judge.serve:
         yield [_endpoint(judge, judge.model, judge.base_url, judge.key_env), *others]
         return
-    with served(_folder(judge.model)) as url:
+    try:
+        folder = open_base(ModelConfig(path=judge.model, revision=None)).folder
+    except HarnessError as error:
+        raise HarnessError(str(error).replace("model.path", "judge.model", 1)) from error
+    with served(str(folder)) as url:
         local = _endpoint(judge, SERVED, url, None)
         yield [dataclasses.replace(local, name=f"{judge.model} (served here)"), *others]
 
@@ -246,14 +251,6 @@ def _endpoint(judge: JudgeConfig, model: str, base_url: str | None, key_env: str
         temperature=judge.temperature,
         max_tokens=judge.reply_tokens,
     )
-
-
-def _folder(model: str) -> str:
-    """The folder of builtin:tiny; any other name is mlx_lm's to find."""
-    from harness.config.schema import ModelConfig
-    from harness.models.base import BUILTIN_TINY, open_base
-
-    return str(open_base(ModelConfig(path=model, revision=None)).folder) if model == BUILTIN_TINY else model
 
 
 @asynccontextmanager

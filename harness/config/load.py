@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -30,6 +31,9 @@ def from_hydra(composed: DictConfig, command: type[Command]) -> Command:
     """
     try:
         values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        name = str(error.full_key)
+        raise HarnessError(f"{name} must be given; say {name}=…, --help shows what it is") from error
     except Exception as error:  # OmegaConf's many errors share no base class
         raise HarnessError(" ".join(str(error).split())) from error
     return from_values(values, command)

@@ -96,7 +96,7 @@ class Chat:
         reply = await self.ask([{"role": "user", "content": "Say hello."}], schema)
         if reply.failure is not None and reply.failure.startswith(_BROKEN):
             raise HarnessError(
-                f"the judge {self.endpoint.name} at {self.endpoint.host} cannot be asked: {reply.failure}; "
+                f"the judge {self.endpoint.name} cannot be asked: {reply.failure}; "
                 "see judge.base_url, judge.model and judge.key_env"
             )
         try:
@@ -105,7 +105,7 @@ class Chat:
             self.schema_heeded = False
         if self.schema_heeded:
             return None
-        return f"{self.endpoint.name} at {self.endpoint.host} ignores the schema of replies: it is told in words alone"
+        return f"{self.endpoint.name} ignores the schema of replies: it is told in words alone"
 
     async def ask(self, messages: Sequence[Message], schema: Schema) -> Reply:
         """One reply. What was asked before, of the same model with the same settings, is not asked again.

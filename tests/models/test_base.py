@@ -1,8 +1,11 @@
 """A base that is not there, or not whole, is refused with the next step."""
 
+import gc
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
+import mlx.core as mx
 import pytest
 from huggingface_hub.errors import GatedRepoError
 
@@ -60,3 +63,13 @@ def test_a_revision_of_a_local_model_is_refused_rather_than_ignored(base: Base) 
 def test_the_base_is_frozen_and_evaluates(base: Base) -> None:
     assert base.model.trainable_parameters() == {} or not list(base.model.trainable_parameters().get("leaves", []))
     assert base.model.training is False
+
+
+def test_a_model_that_was_let_go_of_is_gone_and_comes_back_the_same() -> None:
+    base = open_base(ModelConfig(path="builtin:tiny", revision=None))
+    logits = base.model(mx.array([[5, 6, 7]]))
+    model = weakref.ref(base.model)
+    base.let_go()
+    gc.collect()
+    assert model() is None
+    assert mx.array_equal(base.model(mx.array([[5, 6, 7]])), logits)

@@ -234,6 +234,8 @@ def test_help_and_cfg_import_nothing_heavy(door: str, command: str, tmp_path: Pa
         (["harness.generate", "adapters=x", "theme=a", "out=no/s.jsonl"], "must be in a folder that exists"),
         (["harness.generate", "model=tiny", "theme=河", "variants=bse"], "error: variants=bse must be all, or of base"),
         (["harness.generate", "adapters=sweeps:/x", "theme=河"], "error: run x is not in"),
+        (["harness.judge"], "error: samples must be given; say samples=…"),
+        (["harness.judge", "samples=no.jsonl"], "error: samples=no.jsonl is not there"),
         (["harness.compare", "model=tiny", "theme=河"], "error: compare needs two adapters or scales"),
         (["harness.compare", "model=tiny", "theme=河", "out=x.txt"], "error: out=x.txt must be an .html file"),
         (["harness.prepare", "source.path=nowhere.json"], "error: source.path=nowhere.json is not there"),

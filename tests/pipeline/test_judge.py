@@ -25,6 +25,7 @@ from tests.conftest import QUICK, compose_config
 from tests.judge_server import Habits, judge_server
 
 THEMES = ["河", "灯", "雨", "山", "夜", "门"]
+SERVED = ["judge=poetry", "judge.model=builtin:tiny", "judge.serve=true", "judge.reply_tokens=12"]
 JUDGE = ["judge=poetry", "judge.model=m", "judge.key_env=null", "judge.timeout_seconds=20"]
 
 
@@ -151,6 +152,11 @@ def test_a_judge_that_says_nothing_readable_leaves_no_ranking(
     assert "no ranking" in capsys.readouterr().err
 
 
+def test_a_local_judge_that_is_not_there_is_said_by_its_name(samples: Path, store: Store) -> None:
+    with pytest.raises(HarnessError, match=r"judge.model=./none must be builtin:tiny, a folder or a hub name"):
+        _judge(store, samples, "judge=poetry", "judge.model=./none", "judge.serve=true")
+
+
 @pytest.mark.parametrize(
     ("overrides", "complaint"),
     [
@@ -212,6 +218,22 @@ def test_a_run_that_could_not_be_judged_says_so_and_has_no_score(store: Store, u
         assert found.status == "FINISHED" and "judge/win_rate" not in found.metrics
     assert get(store, silent.run_id).tags[UNSCORED].startswith("6 of 6 texts")
     assert "cannot be asked: no reply" in get(store, gone.run_id).tags[UNSCORED]
+
+
+def test_the_tuned_model_is_let_go_of_before_a_local_judge_begins(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[bool] = []
+    bench = Bench(store, Display())
+    config = compose_config(*QUICK, "name=judged", f"tracking.uri={store.uri}", *SERVED)
+
+    def ask(*arguments: Any, **values: Any) -> Any:
+        held.append("model" in vars(bench.base(config.model)))
+        raise HarnessError("enough")
+
+    monkeypatch.setattr("harness.texts.judge_against_anchors", ask)
+    run = train_run(config, bench, Place())
+    assert held == [False] and get(store, run.run_id).tags[UNSCORED] == "enough"
 
 
 def test_frozen_anchors_may_come_from_a_file(samples: Path, store: Store, url: str, habits: Habits) -> None:
@@ -294,8 +316,7 @@ def test_a_judged_sweep_against_stock_mlx_lm_server_ends_in_order(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The tiny model's replies are gibberish: every text is unscored, and so is every trial."""
-    words = ["judge=poetry", "judge.model=builtin:tiny", "judge.serve=true", "judge.reply_tokens=12"]
-    swept = _sweep(store, "lora.rank=2,4", "name=served", "sweep.metric=judge/win_rate", *words)
+    swept = _sweep(store, "lora.rank=2,4", "name=served", "sweep.metric=judge/win_rate", *SERVED)
     assert len(swept.results) == 2
     assert all("it has no judge/win_rate: the judge left it unscored" in (r.failure or "") for r in swept.results)
     for run in trials(store, get(store, swept.sweep_id)):
