@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from harness.data.dataset import describe
 from harness.files import write_json
 from harness.models.adapter import WEIGHTS_FILE, AdapterFiles, loaded, read_adapter
-from harness.models.device import device, memory_use, versions
+from harness.models.device import device, versions
 from harness.record import draw_losses, git_state
 from harness.room import MemoryPlan
 from harness.sampling.samples import Sample
@@ -69,7 +69,6 @@ def log_end(
         totals |= {"test/loss": test.loss, "test/perplexity": test.perplexity}
     if samples:
         totals["generate/seconds_per_sample"] = sum(entry.seconds for entry in samples) / len(samples)
-        totals["memory/sampling_peak_gb"] = memory_use().peak
     totals |= {f"memory/{name}_predicted_gb": need.total / 1e9 for name, need in plan.phases.items()}
     work.run.metrics(outcome.updates, totals)
     draw_losses(work.folder / "loss.png", watcher.windows, watcher.scores, work.name)

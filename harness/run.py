@@ -38,7 +38,7 @@ from harness.record import EventLog, git_state
 from harness.results import best_adapter, log_end, score_test
 from harness.resume import PARTS_FILE, STATE_FILE, Unfinished, clean, find_unfinished
 from harness.room import MemoryPlan, check_disk, check_memory, plan_memory, shortage_said
-from harness.texts import base_texts, judge_texts, measure_texts, write_samples
+from harness.texts import base_texts, measure_texts, write_samples
 from harness.tracking.overview import PRUNED, STATE
 from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
@@ -197,9 +197,13 @@ def _phases(
     beside = base_texts(work) if samples else []
     measured = measure_texts(work, samples, beside)
     begin_phase()
-    judged = judge_texts(work, samples, beside)
-    outcome = dataclasses.replace(outcome, pruned=judged.pruned)
-    return outcome, log_end(work, outcome, test, watcher, samples, measured | judged.metrics, plan)
+    if work.config.judge.wanted and samples:
+        from harness.judged import judge_texts  # what judging needs takes half a second to import
+
+        judged = judge_texts(work, samples, beside)
+        outcome = dataclasses.replace(outcome, pruned=judged.pruned)
+        measured |= judged.metrics
+    return outcome, log_end(work, outcome, test, watcher, samples, measured, plan)
 
 
 def _train(work: Work, watcher: RunWatcher, former: Unfinished | None) -> tuple[Outcome, MemoryPlan]:

@@ -15,6 +15,7 @@ from harness.data.authored import by_theme
 from harness.data.lines import read_lines
 from harness.errors import HarnessError, reason
 from harness.files import write_json
+from harness.judged import CALLS_FILE, RUBRIC_FILE, VERDICTS_TABLE
 from harness.judgement import (
     Judgement,
     agreement_with_people,
@@ -31,7 +32,7 @@ from harness.measuring import Measured, adapter_names, measure_samples, read_aut
 from harness.progress import Display
 from harness.record import git_state
 from harness.sampling.samples import Origin, Sample, marked, read_samples
-from harness.texts import CALLS_FILE, RUBRIC_FILE, SAMPLES_TABLE, VERDICTS_TABLE
+from harness.texts import SAMPLES_TABLE
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import open_writable_store
 

@@ -1,38 +1,20 @@
-"""What a run writes in the end, and what is found of it: measures that cost nothing, and a judge's."""
+"""What a run writes in the end, and measures of it that cost nothing."""
 
-from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
-from pathlib import Path
 
 from harness.config.paths import MLRUNS
 from harness.config.schema import Config
-from harness.errors import HarnessError, reason
 from harness.files import make_folder, one_at_a_time
-from harness.judgement import (
-    anchor_entries,
-    calls_of,
-    entries_of,
-    judge_against_anchors,
-    rubric_of,
-    verdict_rows,
-    write_rubric,
-)
-from harness.judging.agreement import between_judges
-from harness.judging.anchors import Measured as Judged
-from harness.judging.blocks import Entry
-from harness.llm.spending import Spending
 from harness.measuring import adapter_names, measure_samples, read_authors
 from harness.models.adapter import AdapterFiles, loaded
+from harness.models.device import memory_use
 from harness.models.tokenizer import Tokenizer
 from harness.sampling.prompts import Prompt, variants
-from harness.sampling.samples import Origin, Planned, Sample, marked, read_samples, write_in_order
+from harness.sampling.samples import Origin, Planned, Sample, read_samples, write_in_order
 from harness.sampling.write import plan, write
-from harness.tracking.overview import DISAGREEMENT, UNSCORED, WIN_RATE, WIN_RATE_ERROR
 from harness.work import Work
 
-SAMPLES_TABLE, VERDICTS_TABLE = "samples.json", "verdicts.json"
-RUBRIC_FILE, CALLS_FILE = "rubric.yaml", "judge_calls.json"
+SAMPLES_TABLE = "samples.json"
 
 
 def plan_samples(config: Config, tokenizer: Tokenizer, origin: Origin, n: int = 1) -> list[tuple[Planned, Prompt]]:
@@ -65,6 +47,7 @@ def write_samples(work: Work, adapter: AdapterFiles | None, iteration: int) -> l
         for entry in write(base.model, base.tokenizer, planned, settings):
             written[entry.id] = entry
             work.display.say(f"  {entry.theme}: {' / '.join(entry.text.split())[:60]}")
+    work.totals["memory/sampling_peak_gb"] = memory_use().peak
     samples = [written[each.id] for each, _ in planned]  # in the prompts' order, which is not that of finishing
     write_in_order(file, samples)
     work.run.artifact(file.name)
@@ -103,84 +86,3 @@ def measure_texts(work: Work, samples: list[Sample], beside: list[Sample]) -> di
     authors = read_authors(work.config.data)
     first = [entry for entry in beside if entry.index == 0]
     return measure_samples(samples, authors, first, names).metrics(next(iter(names.values())))
-
-
-@dataclass(frozen=True)
-class Found:
-    """`metrics` by name; `pruned`: others were better on the same themes."""
-
-    metrics: dict[str, float]
-    pruned: bool = False
-
-
-def judge_texts(work: Work, samples: list[Sample], beside: list[Sample]) -> Found:
-    """The share of frozen anchors that the texts beat. A run that could not be judged says so and has no score."""
-    judge = work.config.judge
-    if not judge.wanted or not samples:
-        return Found({})
-    entries = entries_of(marked(samples), adapter_names(samples))
-    anchors = _anchors(work, beside)
-    if judge.serve:
-        work.material.base.let_go()  # the judge needs the memory
-    try:
-        judged, spending = judge_against_anchors(judge, entries, anchors, work.display, report=work.contact.judged)
-    except HarnessError as error:
-        work.display.say(f"warning: not judged: {error}")
-        work.run.tags({UNSCORED: reason(error)[:500]})
-        return Found({})
-    _keep(work, judged)
-    return Found(_scored(work, judged, spending), judged.pruned)
-
-
-def _anchors(work: Work, beside: list[Sample]) -> Mapping[str, list[Entry]]:
-    judge = work.config.judge
-    frozen = beside if judge.anchors is None else read_samples(Path(judge.anchors).expanduser())
-    anchors = anchor_entries(frozen, judge.anchors_per_theme)
-    without = [theme for theme in work.config.generate.prompts if theme not in anchors]
-    if len(without) == len(work.config.generate.prompts):
-        raise HarnessError(f"judge.anchors={judge.anchors} has no text on any of generate.prompts; write some on them")
-    if without:
-        work.display.say(f"warning: no anchors on {', '.join(without)}: not judged there")
-    return anchors
-
-
-def _keep(work: Work, judged: Judged) -> None:
-    """The rubric, each verdict and each call, in the run's folder and in MLflow."""
-    rubric = rubric_of(work.config.judge)
-    write_rubric(work.folder / RUBRIC_FILE, rubric)
-    work.run.artifact(RUBRIC_FILE)
-    work.run.tags({"rubric": rubric.digest})
-    if judged.verdicts:
-        work.run.table(verdict_rows(judged.verdicts), VERDICTS_TABLE)
-    if calls := calls_of(judged.verdicts):
-        work.run.traces(calls, CALLS_FILE)
-
-
-def _scored(work: Work, judged: Judged, spending: Spending) -> dict[str, float]:
-    rate = judged.rate
-    found = {
-        "judge/unscored": float(rate.unscored),
-        "judge/calls": float(spending.calls),
-        "judge/calls_cached": float(spending.cached),
-        "judge/tokens": float(spending.tokens_in + spending.tokens_out),
-        "judge/cost": spending.cost,
-    }
-    why = judged.ended or "the judge's replies could not be read"
-    if rate.value is None:
-        work.display.say(f"warning: not judged: {rate.unscored} of {rate.texts} texts are unscored ({why})")
-        work.run.tags({UNSCORED: f"{rate.unscored} of {rate.texts} texts: {why}"})
-        return found
-    found[WIN_RATE] = rate.value
-    error = ""
-    if rate.stderr is not None:
-        found[WIN_RATE_ERROR] = rate.stderr
-        error = f" ± {rate.stderr:.2f}"
-    agreement = between_judges(judged.verdicts)
-    if agreement is not None:
-        found["judge/agreement"] = agreement.value
-        work.display.say(agreement.said)
-        if agreement.low:
-            work.run.tags({DISAGREEMENT: agreement.said})
-    left = f"; {rate.unscored} of {rate.texts} texts unscored ({why})" if rate.unscored else ""
-    work.display.say(f"judge/win_rate {rate.value:.2f}{error} over {len(rate.by_theme)} themes{left}")
-    return found

@@ -231,7 +231,7 @@ def test_the_tuned_model_is_let_go_of_before_a_local_judge_begins(
         held.append("model" in vars(bench.base(config.model)))
         raise HarnessError("enough")
 
-    monkeypatch.setattr("harness.texts.judge_against_anchors", ask)
+    monkeypatch.setattr("harness.judged.judge_against_anchors", ask)
     run = train_run(config, bench, Place())
     assert held == [False] and get(store, run.run_id).tags[UNSCORED] == "enough"
 

@@ -9,7 +9,7 @@ import mlx.core as mx
 import pytest
 from mlx.utils import tree_flatten
 
-import harness.results
+import harness.texts
 from harness.config.schema import Config, TrackingConfig
 from harness.errors import HarnessError
 from harness.material import Bench
@@ -63,18 +63,18 @@ def test_texts_are_written_without_what_training_needed(
     bench.base(quick_config().model).materialize()
     at_rest = sum(value.nbytes for _, value in tree_flatten(model.parameters()))
     held: list[int] = []
-    sample = harness.results.sample
+    write = harness.texts.write
 
     def watched(*args: Any, **kwargs: Any) -> Iterator[Any]:
         held.append(mx.get_active_memory())
-        return sample(*args, **kwargs)
+        return write(*args, **kwargs)
 
     if resumed:
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(RunWatcher, "on_update", _interrupt_at_5)
             train_run(quick_config(*overrides), bench, Place())
         overrides.append("train.resume=auto")
-    monkeypatch.setattr(harness.results, "sample", watched)
+    monkeypatch.setattr(harness.texts, "write", watched)
     done = train_run(quick_config(*overrides), bench, Place())
     adapter = (done.folder / "adapters" / "adapters.safetensors").stat().st_size
     assert adapter > at_rest

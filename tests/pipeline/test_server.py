@@ -29,8 +29,8 @@ def test_train_promote_and_generate_through_a_server(server: str, tmp_path: Path
     promoted = run("harness.promote", "--name", "served", "--tracking-uri", server, cwd=tmp_path)
     assert "models:/served@champion is now version 1" in promoted
     shared = ["theme=河", "generate.max_tokens=4", f"tracking.uri={server}"]
-    served = run("harness.generate", "adapter=models:/served@champion", *shared, cwd=tmp_path)
-    assert served == run("harness.generate", f"adapter={adapters}", *shared, cwd=tmp_path)
+    served = run("harness.generate", "adapters=models:/served@champion", *shared, cwd=tmp_path)
+    assert served == run("harness.generate", f"adapters={adapters}", *shared, cwd=tmp_path)
     fetched = resolve(open_store(TrackingConfig(uri=server)), "models:/served@champion")
     assert (fetched / "adapters.safetensors").read_bytes() == (adapters / "adapters.safetensors").read_bytes()
     assert server in run("harness.runs", "--tracking-uri", server, cwd=tmp_path)

@@ -1,0 +1,105 @@
+"""A run's texts before the judge: the share of frozen anchors that they beat, kept with all that it rests on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import HarnessError, reason
+from harness.judgement import (
+    anchor_entries,
+    calls_of,
+    entries_of,
+    judge_against_anchors,
+    rubric_of,
+    verdict_rows,
+    write_rubric,
+)
+from harness.judging.agreement import between_judges
+from harness.judging.anchors import Measured as Judged
+from harness.judging.blocks import Entry
+from harness.llm.spending import Spending
+from harness.measuring import adapter_names
+from harness.sampling.samples import Sample, marked, read_samples
+from harness.tracking.overview import DISAGREEMENT, UNSCORED, WIN_RATE, WIN_RATE_ERROR
+from harness.work import Work
+
+VERDICTS_TABLE, RUBRIC_FILE, CALLS_FILE = "verdicts.json", "rubric.yaml", "judge_calls.json"
+
+
+@dataclass(frozen=True)
+class Found:
+    """`metrics` by name; `pruned`: others were better on the same themes."""
+
+    metrics: dict[str, float]
+    pruned: bool = False
+
+
+def judge_texts(work: Work, samples: list[Sample], beside: list[Sample]) -> Found:
+    """The share of frozen anchors that the texts beat. A run that could not be judged says so and has no score."""
+    judge = work.config.judge
+    entries = entries_of(marked(samples), adapter_names(samples))
+    anchors = _anchors(work, beside)
+    if judge.serve:
+        work.material.base.let_go()  # the judge needs the memory
+    try:
+        judged, spending = judge_against_anchors(judge, entries, anchors, work.display, report=work.contact.judged)
+    except HarnessError as error:
+        work.display.say(f"warning: not judged: {error}")
+        work.run.tags({UNSCORED: reason(error)[:500]})
+        return Found({})
+    _keep(work, judged)
+    return Found(_scored(work, judged, spending), judged.pruned)
+
+
+def _anchors(work: Work, beside: list[Sample]) -> Mapping[str, list[Entry]]:
+    judge = work.config.judge
+    frozen = beside if judge.anchors is None else read_samples(Path(judge.anchors).expanduser())
+    anchors = anchor_entries(frozen, judge.anchors_per_theme)
+    without = [theme for theme in work.config.generate.prompts if theme not in anchors]
+    if len(without) == len(work.config.generate.prompts):
+        raise HarnessError(f"judge.anchors={judge.anchors} has no text on any of generate.prompts; write some on them")
+    if without:
+        work.display.say(f"warning: no anchors on {', '.join(without)}: not judged there")
+    return anchors
+
+
+def _keep(work: Work, judged: Judged) -> None:
+    """The rubric, each verdict and each call, in the run's folder and in MLflow."""
+    rubric = rubric_of(work.config.judge)
+    write_rubric(work.folder / RUBRIC_FILE, rubric)
+    work.run.artifact(RUBRIC_FILE)
+    work.run.tags({"rubric": rubric.digest})
+    if judged.verdicts:
+        work.run.table(verdict_rows(judged.verdicts), VERDICTS_TABLE)
+    if calls := calls_of(judged.verdicts):
+        work.run.traces(calls, CALLS_FILE)
+
+
+def _scored(work: Work, judged: Judged, spending: Spending) -> dict[str, float]:
+    rate = judged.rate
+    found = {
+        "judge/unscored": float(rate.unscored),
+        "judge/calls": float(spending.calls),
+        "judge/calls_cached": float(spending.cached),
+        "judge/tokens": float(spending.tokens_in + spending.tokens_out),
+        "judge/cost": spending.cost,
+    }
+    why = judged.ended or "the judge's replies could not be read"
+    if rate.value is None:
+        work.display.say(f"warning: not judged: {rate.unscored} of {rate.texts} texts are unscored ({why})")
+        work.run.tags({UNSCORED: f"{rate.unscored} of {rate.texts} texts: {why}"})
+        return found
+    found[WIN_RATE] = rate.value
+    error = ""
+    if rate.stderr is not None:
+        found[WIN_RATE_ERROR] = rate.stderr
+        error = f" ± {rate.stderr:.2f}"
+    agreement = between_judges(judged.verdicts)
+    if agreement is not None:
+        found["judge/agreement"] = agreement.value
+        work.display.say(agreement.said)
+        if agreement.low:
+            work.run.tags({DISAGREEMENT: agreement.said})
+    left = f"; {rate.unscored} of {rate.texts} texts unscored ({why})" if rate.unscored else ""
+    work.display.say(f"judge/win_rate {rate.value:.2f}{error} over {len(rate.by_theme)} themes{left}")
+    return found
