@@ -54,6 +54,11 @@ class Configurations:
             read_requirement(text)
         if first.sweep.metric == JUDGED and not first.judge.wanted:
             raise HarnessError("sweep.metric=judge/win_rate needs a judge; set judge=poetry judge.model=…")
+        for name in lowest:
+            if first.judge.wanted and name.split(".")[0] in _WHAT_ANCHORS_REST_ON and name != "generate.scale":
+                raise HarnessError(
+                    f"{name} must be the same for all trials that a judge is to compare; give it one value"
+                )
         if first.sweep.metric.startswith("text/") and not first.generate.prompts:
             raise HarnessError(f"sweep.metric={first.sweep.metric} needs texts; give generate.prompts some themes")
         if first.sweep.metric == "test/loss" and not first.train.test:
@@ -79,6 +84,9 @@ class Configurations:
                 if monotonic() > started + _SILENT_SECONDS:
                     shown(done, len(tried))
         return first
+
+
+_WHAT_ANCHORS_REST_ON = ("generate", "prompt", "judge")
 
 
 def _checked(config: Config) -> Config:

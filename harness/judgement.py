@@ -42,7 +42,7 @@ _ABOVE = 450  # tokens of rubric and orders around the texts
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a judging came to. `trust`: what the controls and agreements say, in lines."""
+    """What a judging came to. `scores`: marks by the text's id."""
 
     contest: Contest
     controls: Controls | None

@@ -4,21 +4,18 @@ The same command goes on with a sweep that was interrupted, joins one that other
 that is done.
 """
 
-import hashlib
 import itertools
 import json
 import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from harness.board import Row, Teller
 from harness.budget import Budget, TrialLimit, drop_losers
 from harness.config.axes import Space, as_combination
 from harness.config.checks import total_updates
-from harness.config.conditions import read_requirement
 from harness.config.load import flat
 from harness.config.metrics import JUDGED, MORE_IS_BETTER, label, minimized
 from harness.config.schema import Config
@@ -29,8 +26,8 @@ from harness.inherit import length_is_free
 from harness.material import Bench
 from harness.noise import REPEATED, Repeats
 from harness.progress import Display, duration
-from harness.references import find_adapter
 from harness.run import train_run
+from harness.same_sweep import beginning, study_name
 from harness.sweeping.death import Siblings
 from harness.sweeping.storage import open_studies
 from harness.sweeping.study import Pace, Result, Study, Trial, Verdict, best_results
@@ -40,8 +37,8 @@ from harness.tracking.reconcile import reconcile
 from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, open_writable_store
-from harness.tuning.loop import ENGINE
 from harness.work import Contact, Place
+from harness.worth import worth
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ class _Sweep:
         self._configs, self._first, self._bench, self._worker = configs, first, bench, worker
         self._space, self._store, self._display = configs.space, bench.store, bench.display
         self._studies = open_studies(first.sweep.storage, self._store.studies)
-        self._beginning = _beginning(first, bench)
+        self._beginning = beginning(first, bench)
         rows = len(bench.split(first, "train").rows)
         each, updates = math.gcd(first.train.steps_per_eval, first.train.save_every), total_updates(first.train, rows)
         self._pace = Pace(min(each, max(updates, 1)), updates)
@@ -213,14 +210,14 @@ class _Sweep:
             run = train_run(config, self._bench, place, Contact(trial.run, judged, report, leave))
         if run.outcome.pruned:
             return Verdict(run.outcome.best.loss, pruned=True)
-        return Verdict(_worth(config, run.totals))
+        return Verdict(worth(config, run.totals))
 
     def _value(self, trial: Trial) -> float | None:
         """The value of a trial whose run has finished, if it has."""
         folder = None if trial.begun_as is None else self._store.runs / trial.begun_as
         if folder is None or not (folder / "report.json").exists() or Journal(folder).ended != "FINISHED":
             return None
-        return _worth(self._first, json.loads((folder / "report.json").read_text("utf-8"))["totals"])
+        return worth(self._first, json.loads((folder / "report.json").read_text("utf-8"))["totals"])
 
     def _is_done(self) -> bool:
         if len(self._study.results()) < self._study.total:
@@ -272,7 +269,7 @@ class _Sweep:
         A new one if its run was deleted in MLflow, or if all its trials failed.
         """
         for again in itertools.count():
-            study = self._open(_study_name(self._first, self._space, [again, *self._beginning]), self._space)
+            study = self._open(study_name(self._first, self._space, [again, *self._beginning]), self._space)
             results = study.results()
             failed = len(results) >= study.total and all(result.failure is not None for result in results)
             if study.parent is None or not (failed or was_deleted(self._store, study.parent)):
@@ -383,76 +380,6 @@ class _Sweep:
 class _Repeated:
     repeats: Repeats
     study: Study
-
-
-def _beginning(first: Config, bench: Bench) -> list[str]:
-    """What the names of the base and of the adapter to start from lead to now."""
-    init = first.train.init_adapter
-    start = None if init is None else find_adapter(init, lambda: bench.store).weights
-    revision = bench.base(first.model).revision
-    return [revision] if start is None else [revision, hashlib.sha256(start.read_bytes()).hexdigest()]
-
-
-# more trials go on with the same study, and so does what does not change what a trial is worth
-_ASIDE = {
-    "trials",
-    "retries",
-    "workers",
-    "storage",
-    "hours",
-    "trial_minutes",
-    "disk_gb",
-    "keep",
-    "repeats",
-    "reuse",
-    "report",
-}
-# of the judge's what it may cost, not what it says
-_ASIDE_OF_JUDGE = {
-    "max_calls",
-    "max_tokens",
-    "max_cost",
-    "price_in",
-    "price_out",
-    "concurrency",
-    "timeout_seconds",
-    "retries",
-    "key_env",
-}
-
-
-def _worth(config: Config, totals: Mapping[str, float]) -> float:
-    """What a trial's run comes to for the search.
-
-    Raises:
-        HarnessError: when it has no score, or breaks what is required.
-    """
-    metric = config.sweep.metric
-    if metric not in totals:
-        raise HarnessError(f"it has no {metric}: {_WHY_NOT[metric == JUDGED]}")
-    measured = {name.replace("/", "."): value for name, value in totals.items()}
-    for text in config.sweep.require:
-        condition = read_requirement(text)
-        if missing := [name for name in condition.names if name not in measured]:
-            raise HarnessError(f"it cannot be told whether it meets {text}: it has no {', '.join(missing)}")
-        if not condition.holds(measured):
-            values = ", ".join(f"{name} is {measured[name]:.4g}" for name in condition.names)
-            raise HarnessError(f"it breaks sweep.require={text}: {values}")
-    return minimized(metric, totals)
-
-
-_WHY_NOT = {True: "the judge left it unscored, its run says why", False: "set what it is measured with"}
-
-
-def _study_name(first: Config, space: Space, more: list[object]) -> str:
-    varied = {axis.name for axis in space.axes}
-    aside = varied | {f"sweep.{name}" for name in _ASIDE} | {f"judge.{name}" for name in _ASIDE_OF_JUDGE}
-    fixed = {key: value for key, value in flat(first).items() if key not in aside and not key.startswith("tracking.")}
-    data = Path(first.data.path).expanduser()
-    fixed.pop("data.path", None)  # its lines count, not where they lie: other machines have other folders
-    files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(data.glob("*.jsonl"))}
-    parts = [ENGINE, *more, [axis.said for axis in space.axes], fixed, files]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _done(study: Study, results: Sequence[Result]) -> str:

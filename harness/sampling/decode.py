@@ -21,6 +21,7 @@ from harness.sampling.choose import Choice, Chooser
 
 _PREFILL_TOKENS = 1024  # of a prompt at a time
 _JOINING = 8  # at most so many rows are prefilled together
+_CACHE_STEP = 256  # tokens that mlx-lm makes room for at a time
 _FREE_SHARE = 0.5  # of free memory, for the keys and values of all rows
 
 Cache = list[Any]
@@ -150,11 +151,14 @@ class Decoder:
         length, cache = start
         if not all(hasattr(part, "merge") for part in cache):  # a kind of cache that mlx-lm cannot batch
             return 1
-        held = sum(part.nbytes for part in cache)
-        if not held or not requests:
-            return self._batch_size
+        if len(requests) < 2:
+            return 1
+        if not length:
+            cache, length = make_prompt_cache(self._model), len(requests[0].ids)
+            self._feed(mx.array([requests[0].ids]), cache)
         longest = max(len(request.ids) for request in requests) + self._max_tokens
-        return max(1, min(self._batch_size, int(_FREE_SHARE * free_memory() * length / (held * longest))))
+        row = sum(part.nbytes for part in cache) * _room(longest) / _room(length)
+        return max(1, min(self._batch_size, int(_FREE_SHARE * free_memory() / row)))
 
     def _prefilled(self, rows: Sequence[_Row], start: tuple[int, Cache]) -> Cache:
         """Keys and values of the rows' prompts but for their last token."""
@@ -181,6 +185,11 @@ class Decoder:
         for begin in range(0, tokens.shape[1], _PREFILL_TOKENS):
             self._model(tokens[:, begin : begin + _PREFILL_TOKENS], cache=cache)
             mx.eval([part.state for part in cache])
+
+
+def _room(tokens: int) -> int:
+    """How many tokens mlx-lm makes room for."""
+    return -(-tokens // _CACHE_STEP) * _CACHE_STEP
 
 
 def _common(prompts: Sequence[list[int]]) -> int:

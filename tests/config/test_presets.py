@@ -69,6 +69,7 @@ SEARCHES = {
     "ranks": [],
     "smoke": [],
     "poetry": ["poetry-7b"],
+    "judged": ["poetry-7b"],
     "persona": ["persona-14b"],
     "conversation": ["conversation-7b"],
 }

@@ -303,6 +303,7 @@ def test_a_trial_that_breaks_what_is_required_has_failed(store: Store) -> None:
     [
         (["sweep.metric=judge/win_rate"], "sweep.metric=judge/win_rate needs a judge"),
         (["sweep.metric=text/own_words", "generate.prompts=[]"], "needs texts"),
+        ([*JUDGE, "generate.temperature=0.5,0.9"], "generate.temperature must be the same for all trials"),
         (["sweep.require=[lora.rank < 3]"], "names nothing that a run measures"),
     ],
 )

@@ -97,6 +97,28 @@ def test_memory_does_not_grow_with_the_number_of_prompts(base: Base) -> None:
     assert peak(8) < 1.1 * few
 
 
+@pytest.mark.parametrize("requests", [REQUESTS, [Request(request.ids[6:] * 2, request.seed) for request in REQUESTS]])
+def test_fewer_are_written_at_a_time_where_memory_is_short(
+    requests: list[Request], base: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With and without a common beginning; the texts are the same."""
+    rows: list[int] = []
+
+    class Counting(_Rough):
+        def __call__(self, tokens: mx.array, cache: Any = None) -> mx.array:
+            rows.append(tokens.shape[0])
+            return self.inner(tokens, cache=cache)
+
+    model = Counting(base.model)
+    plenty = _texts(model, GREEDY, requests, batch_size=8)
+    assert max(rows) == 8
+    rows.clear()
+    a_row = 8 * 2 * 2 * 16 * 4 * 256  # blocks, keys and values, heads, their width, bytes, tokens
+    monkeypatch.setattr("harness.sampling.decode.free_memory", lambda: 2 * 3.5 * a_row)
+    assert _texts(model, GREEDY, requests, batch_size=8) == plenty
+    assert max(rows) == 3
+
+
 def test_a_text_ends_at_the_end_marker_or_at_the_limit(base: Base) -> None:
     texts = _texts(base.model, Chooser(2.0, 1.0), max_tokens=200)
     assert {reason for _, reason in texts.values()} == {"stop", "length"} or {"stop"} == {r for _, r in texts.values()}
