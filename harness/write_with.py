@@ -112,6 +112,7 @@ def write_into(out: Path, grid: Grid, command: Command, display: Display) -> Non
         done = {entry.id: entry for entry in there}
         left = dataclasses.replace(grid, parts=[part.without(set(done)) for part in grid.parts])
         if there:
+            write_in_order(out, there)  # whole lines, to be appended to
             display.say(f"{out} has {len(grid.planned) - len(left.planned)} of {len(grid.planned)} texts already")
         for sample in write_all(left, command, display):
             append_sample(out, sample)

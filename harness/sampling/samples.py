@@ -17,7 +17,7 @@ from typing import Any
 from rapidfuzz import fuzz
 
 from harness.errors import HarnessError
-from harness.files import append_json, read_appended, write_text
+from harness.files import append_json, write_text
 
 _NEARLY_THE_SAME = 90.0  # of 100, by rapidfuzz's ratio of edits
 
@@ -93,7 +93,7 @@ def append_sample(path: Path, entry: Sample) -> None:
 
 
 def read_samples(path: Path) -> list[Sample]:
-    """All samples of a file; a last line that was cut off by a crash is not one.
+    """All samples of a file; a last line that was cut off by a crash is not one. The file stays as it is.
 
     Raises:
         HarnessError: naming the line that is no sample.
@@ -101,14 +101,21 @@ def read_samples(path: Path) -> list[Sample]:
     if not path.is_file():
         raise HarnessError(f"samples={path} is not there; write some with harness.generate out={path}")
     known = {field.name for field in dataclasses.fields(Sample)}
-    samples = []
+    samples: list[Sample] = []
     try:
-        records = read_appended(path)
+        lines = path.read_text("utf-8").split("\n")
     except (ValueError, OSError) as error:
         raise HarnessError(f"{path} must be JSON lines, as harness.generate writes them: {error}") from error
-    for number, record in enumerate(records, start=1):
+    for number, line in enumerate(lines, start=1):
         try:
-            samples.append(Sample(**{key: value for key, value in record.items() if key in known}))
+            record = json.loads(line) if line.strip() else None
+        except ValueError as error:
+            if samples and number == len(lines):
+                break  # half a line
+            raise HarnessError(f"{path}:{number} is no sample of harness.generate: {error}") from error
+        try:
+            if record is not None:
+                samples.append(Sample(**{key: value for key, value in record.items() if key in known}))
         except (TypeError, AttributeError) as error:
             raise HarnessError(f"{path}:{number} is no sample of harness.generate: {error}") from error
     return samples

@@ -96,6 +96,22 @@ def test_known_preferences_are_within_the_intervals_and_so_are_position_and_leng
         assert abs(np.mean(off)) < 1 and np.abs(off).max() < 4
 
 
+def test_who_wins_a_few_times_of_a_few_is_not_told_apart_for_certain() -> None:
+    """No sample of five wins has a loss in it: the spread of samples alone would be certain."""
+    won = [Ranked(f"t{n}", ["a", "b", "c"], [5, 5, 5], [0, 1, 2] if n % 2 else [0, 2, 1]) for n in range(5)]
+    rotated = [Ranked(r.theme, r.adapters[n % 3 :] + r.adapters[: n % 3], r.lengths, []) for n, r in enumerate(won)]
+    verdicts = [
+        dataclasses.replace(turned, order=[turned.adapters.index(was.adapters[place]) for place in was.order])
+        for turned, was in zip(rotated, won, strict=True)
+    ]
+    few = rank(verdicts, ["a", "b", "c"], seed=0)
+    assert few.ratings[0].adapter == "a" and few.open == {"a", "b", "c"}
+    many = rank(
+        [dataclasses.replace(v, theme=f"{v.theme}{n}") for n in range(8) for v in verdicts], list("abc"), seed=0
+    )
+    assert many.open == {"b", "c"}
+
+
 def test_a_judge_behind_an_endpoint_is_recovered_through_the_whole_contest(tmp_path: Path) -> None:
     worth = {"a": 1.5, "b": 0.75, "c": 0.0, "d": -0.75, "e": -1.5}
     contest, _ = _hold(Habits(first_place=1.0), tmp_path, _entries(worth, 30), adaptive=False)
@@ -116,13 +132,13 @@ def test_equal_adapters_tie_and_different_ones_do_not(tmp_path: Path) -> None:
 
 
 def test_further_calls_go_only_to_those_that_are_undecided(tmp_path: Path) -> None:
-    entries = _entries({"a": 4.0, "b": 0.05, "c": 0.0, "d": -4.0}, 12, variants=3)
+    entries = _entries({"a": 3.0, "b": 0.05, "c": 0.0, "d": -3.0}, 30, variants=2)
     contest, _ = _hold(Habits(), tmp_path, entries, block=4)
     later = [verdict for verdict in contest.verdicts if not verdict.ids[0].endswith("-0")]
     assert later and {adapter for verdict in later for adapter in verdict.adapters} == {"b", "c"}
-    assert len(contest.verdicts) == 36 == planned_calls(entries, 4, 1)[1]
-    decided, _ = _hold(Habits(noise=0.1), tmp_path, _entries({"a": 4.0, "b": -4.0}, 6, variants=5))
-    assert decided.ended == "the order is decided" and len(decided.verdicts) == 6
+    assert len(contest.verdicts) == 60 == planned_calls(entries, 4, 1)[1]
+    decided, _ = _hold(Habits(noise=0.1), tmp_path, _entries({"a": 4.0, "b": -4.0}, 16, variants=3))
+    assert decided.ended == "the order is decided" and len(decided.verdicts) == 16
 
 
 def test_a_spent_budget_leaves_a_ranking_of_what_was_judged(tmp_path: Path) -> None:

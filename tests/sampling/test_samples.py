@@ -131,9 +131,19 @@ def test_a_line_that_is_no_sample_is_named(tmp_path: Path) -> None:
     (tmp_path / "s.jsonl").write_text('{"theme": "河"}\n', encoding="utf-8")
     with pytest.raises(HarnessError, match=r"s.jsonl:1 is no sample"):
         read_samples(tmp_path / "s.jsonl")
-    (tmp_path / "s.jsonl").write_text("x\n", encoding="utf-8")
-    with pytest.raises(HarnessError, match=r"must be JSON lines"):
+    (tmp_path / "s.jsonl").write_text("my notes\nwithout an end", encoding="utf-8")
+    with pytest.raises(HarnessError, match=r"s.jsonl:1 is no sample"):
         read_samples(tmp_path / "s.jsonl")
+    assert (tmp_path / "s.jsonl").read_text("utf-8") == "my notes\nwithout an end"
+
+
+def test_a_last_line_counts_when_it_is_whole_and_not_when_it_is_half(base: Base, tmp_path: Path) -> None:
+    (written,) = _write(base, ["河"])
+    line = json.dumps(written.to_json())
+    (tmp_path / "s.jsonl").write_text(f"{line}\n\n{line}", encoding="utf-8")
+    assert read_samples(tmp_path / "s.jsonl") == [written, written]
+    (tmp_path / "s.jsonl").write_text(f"{line}\n{line[:40]}", encoding="utf-8")
+    assert read_samples(tmp_path / "s.jsonl") == [written]
 
 
 def test_exact_and_near_duplicates_on_a_theme_are_marked(base: Base, tmp_path: Path) -> None:
