@@ -1,10 +1,11 @@
 """A file of samples measured and judged: in the terminal, as JSON, and as a run in MLflow."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
@@ -34,7 +35,8 @@ from harness.record import git_state
 from harness.sampling.samples import Origin, Sample, marked, read_samples
 from harness.texts import SAMPLES_TABLE
 from harness.tracking.runs import TrackedRun
-from harness.tracking.store import open_writable_store
+from harness.tracking.store import open_store, open_writable_store
+from harness.watch import RUN_CONFIG
 
 RANKING_FILE = "ranking.json"
 _MEASURES = (
@@ -62,7 +64,9 @@ def measure_and_judge(command: JudgeCommand, out: Path | None, display: Display)
     names = adapter_names(samples)
     base = [entry for entry in samples if entry.adapter is None]
     measured = measure_samples(samples, read_authors(command.data), base, names)
-    _show_measures(measured)
+    _show_measures(measured, command.data.path)
+    for line in _trained_on_others(command, samples):
+        display.say(f"warning: {line}")
     found: dict[str, Any] = {"measures": measured.to_json()}
     if command.judge.wanted:
         found |= _judged(command, samples, names, decisions, display)
@@ -258,7 +262,19 @@ def _show_standings(judgement: Judgement, display: Display) -> None:
     print(f"{spending.calls} calls and {tokens} tokens paid{cost}, {spending.cached} from the cache; {contest.ended}")
 
 
-def _show_measures(measured: Measured) -> None:
+def _trained_on_others(command: JudgeCommand, samples: Sequence[Sample]) -> Iterator[str]:
+    """Where a run of this store was trained on other lines than the texts are measured against."""
+    runs = open_store(command.tracking).runs
+    here = Path(command.data.path).expanduser().resolve()
+    for run in dict.fromkeys(entry.run for entry in samples if entry.run is not None):
+        config = runs / run / RUN_CONFIG
+        if config.exists():
+            there = str(yaml.safe_load(config.read_text("utf-8"))["data"]["path"])
+            if Path(there).expanduser().resolve() != here:
+                yield f"run {run} was trained on {there}, but texts are measured against {here}; say data.path={there}"
+
+
+def _show_measures(measured: Measured, path: str) -> None:
     shown = Table(title="measures", title_justify="left", box=SIMPLE)
     shown.add_column("", no_wrap=True)
     for _, head, _ in _MEASURES:
@@ -268,5 +284,7 @@ def _show_measures(measured: Measured) -> None:
         shown.add_row(name, *(form.format(values[key]) if key in values else "–" for key, _, form in _MEASURES))
     Console(highlight=False, markup=False).print(shown)
     print(
-        "units are characters of Chinese, words of other languages; memory: longest run taken from the training texts"
+        "units: characters of Chinese, words of other languages; line: units a line; rhythm: variation of the lengths "
+        "of sentences; own: words that are the author's; novel: not in the prompt; memory: longest run taken from the "
+        f"training texts in {path}"
     )

@@ -2,10 +2,11 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.config.schema import CompareCommand, GenerateCommand
+from harness.config.schema import GenerateCommand
 from harness.data.themes import read_themes
 from harness.errors import HarnessError
 from harness.files import only_process
@@ -26,8 +27,6 @@ from harness.sampling.samples import (
 )
 from harness.sampling.write import plan, write
 from harness.tracking.store import open_store
-
-Command = GenerateCommand | CompareCommand
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Grid:
         return [planned for part in self.parts for planned, _ in part.planned]
 
 
-def lay_out(command: Command, scales: Sequence[float]) -> Grid:
+def lay_out(command: GenerateCommand, scales: Sequence[float]) -> Grid:
     """Find adapters, base and prompts; no weight is read.
 
     Raises:
@@ -84,7 +83,7 @@ def lay_out(command: Command, scales: Sequence[float]) -> Grid:
     return Grid(base, parts)
 
 
-def write_all(grid: Grid, command: Command, display: Display) -> Iterator[Sample]:
+def write_all(grid: Grid, command: GenerateCommand, display: Display) -> Iterator[Sample]:
     """The texts as they are finished, adapter after adapter on one resident base."""
     if not grid.planned:
         return
@@ -99,14 +98,15 @@ def write_all(grid: Grid, command: Command, display: Display) -> Iterator[Sample
                     yield sample
 
 
-def write_into(out: Path, grid: Grid, command: Command, display: Display) -> None:
+def write_into(out: Path, grid: Grid, command: GenerateCommand, display: Display) -> None:
     """Write what `out` does not have yet, appending; then put it in order, with duplicates marked.
 
     Raises:
         HarnessError: when the file is none of samples, or holds texts that were sampled otherwise.
     """
     lock = out.with_name(f".{out.name}.lock")
-    with only_process(lock, f"out={out}"):
+    with only_process(lock, f"out={out}"), ExitStack() as after:
+        after.callback(lock.unlink)
         there = read_samples(out) if out.exists() else []
         _check_settings(out, there, command)
         done = {entry.id: entry for entry in there}
@@ -121,13 +121,12 @@ def write_into(out: Path, grid: Grid, command: Command, display: Display) -> Non
         others = [entry.id for entry in there if entry.id not in set(wanted)]
         every = marked([done[each] for each in dict.fromkeys([*others, *wanted])])
         write_in_order(out, every)
-        lock.unlink()
     doubles = [entry for entry in every if entry.duplicate_of is not None]
     exact = sum(entry.likeness == 1 for entry in doubles)
     display.say(f"{out} has {len(every)} texts; {exact} are the same as another, {len(doubles) - exact} nearly")
 
 
-def _check_settings(out: Path, there: Sequence[Sample], command: Command) -> None:
+def _check_settings(out: Path, there: Sequence[Sample], command: GenerateCommand) -> None:
     for entry in there:
         for name in ("temperature", "top_p", "max_tokens"):
             before, now = getattr(entry, name), getattr(command.generate, name)
@@ -138,7 +137,7 @@ def _check_settings(out: Path, there: Sequence[Sample], command: Command) -> Non
                 )
 
 
-def _themes(command: Command) -> list[str]:
+def _themes(command: GenerateCommand) -> list[str]:
     if command.theme is not None and command.themes is not None:
         raise HarnessError(f"give theme or themes, not both, but got {command.theme} and {command.themes}")
     if command.theme is not None:
@@ -154,7 +153,7 @@ def _origin(base: Base, adapter: AdapterFiles | None, scale: float) -> Origin:
     return Origin(base.path, adapter.source, read_metadata(adapter.weights).get("run"), adapter.iteration, scale)
 
 
-def _base(command: Command, adapters: Sequence[AdapterFiles]) -> Base:
+def _base(command: GenerateCommand, adapters: Sequence[AdapterFiles]) -> Base:
     """The base asked for, or else the one that the adapters name; they must not differ."""
     model = command.model
     if not adapters and model.path is None:

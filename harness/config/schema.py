@@ -246,24 +246,10 @@ class GenerateCommand:
 
 
 @dataclass(frozen=True, config=_strict)
-class CompareCommand:
-    """As GenerateCommand; `scales`: each adapter at each of these times its scale; `out`: an HTML page."""
+class CompareCommand(GenerateCommand):
+    """`scales`: each adapter at each of these times its scale; null: at generate.scale. `out`: an HTML page."""
 
-    adapters: list[Text | None] | Text | None
-    from_iteration: Annotated[int, Field(ge=0)] | None
-    first: Count | None
-    top: Count
     scales: Annotated[list[Annotated[float, Field(ge=0, le=4)]], Field(min_length=1)] | None
-    theme: str | int | float | None
-    themes: Text | None
-    variants: list[Text] | Text
-    n: Count
-    out: Text | None
-    model: ModelConfig
-    data: DataConfig
-    generate: GenerateConfig
-    prompt: PromptConfig
-    tracking: TrackingConfig
 
 
 @dataclass(frozen=True, config=_strict)

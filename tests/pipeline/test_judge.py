@@ -1,6 +1,7 @@
 """Texts measured and judged: a file of samples, a run, a sweep, and a judge that cannot judge."""
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,18 @@ def test_without_a_judge_texts_are_measured_and_nobody_is_asked(
     assert set(found["measures"]["references"]) == {"training", "held out", "base"}
     assert "memorised" not in found["measures"]["references"]["training"]
     assert "goodgood@6" in capsys.readouterr().out
+
+
+def test_texts_measured_against_what_their_run_was_not_trained_on_are_said(
+    store: Store, tmp_path: Path, poems: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = _train(store)
+    found = _judge(store, run.folder / "samples.jsonl")
+    assert set(found["measures"]["references"]) == {"training", "held out"}
+    assert "was trained on" not in capsys.readouterr().err
+    shutil.copytree(poems, tmp_path / "other")
+    _judge(store, run.folder / "samples.jsonl", f"data.path={tmp_path / 'other'}")
+    assert f"run {run.run_id} was trained on {poems}, but texts are measured against" in capsys.readouterr().err
 
 
 def test_adapters_are_ranked_and_all_of_it_is_in_mlflow(
