@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+from harness.config.schema import Config
 from harness.errors import HarnessError, reason
 from harness.judgement import (
     anchor_entries,
     calls_of,
     entries_of,
     judge_against_anchors,
+    read_anchors,
     rubric_of,
+    try_judges,
     verdict_rows,
     write_rubric,
 )
@@ -19,7 +21,8 @@ from harness.judging.anchors import Measured as Judged
 from harness.judging.blocks import Entry
 from harness.llm.spending import Spending
 from harness.measuring import adapter_names
-from harness.sampling.samples import Sample, marked, read_samples
+from harness.progress import Display
+from harness.sampling.samples import Sample, marked
 from harness.tracking.overview import DISAGREEMENT, UNSCORED, WIN_RATE, WIN_RATE_ERROR
 from harness.work import Work
 
@@ -32,6 +35,34 @@ class Found:
 
     metrics: dict[str, float]
     pruned: bool = False
+
+
+def check_ready(config: Config, display: Display) -> None:
+    """Whether the judge can be asked and there is something to judge against, before hours of training.
+
+    A local judge is looked for, not started.
+
+    Raises:
+        HarnessError: for what is missing, or an endpoint that does not answer.
+    """
+    judge = config.judge
+    if judge.anchors is not None:
+        _frozen(config)
+    try_judges(judge, display)
+
+
+def _frozen(config: Config) -> dict[str, list[Entry]]:
+    """The anchors of judge.anchors by theme.
+
+    Raises:
+        HarnessError: when the file is none of samples, or has no text on any of the run's themes.
+    """
+    anchors = anchor_entries(read_anchors(config.judge), config.judge.anchors_per_theme)
+    if not set(anchors) & set(config.generate.prompts):
+        raise HarnessError(
+            f"judge.anchors={config.judge.anchors} has no text on any of generate.prompts; write some on them"
+        )
+    return anchors
 
 
 def judge_texts(work: Work, samples: list[Sample], beside: list[Sample]) -> Found:
@@ -53,11 +84,8 @@ def judge_texts(work: Work, samples: list[Sample], beside: list[Sample]) -> Foun
 
 def _anchors(work: Work, beside: list[Sample]) -> Mapping[str, list[Entry]]:
     judge = work.config.judge
-    frozen = beside if judge.anchors is None else read_samples(Path(judge.anchors).expanduser())
-    anchors = anchor_entries(frozen, judge.anchors_per_theme)
+    anchors = anchor_entries(beside, judge.anchors_per_theme) if judge.anchors is None else _frozen(work.config)
     without = [theme for theme in work.config.generate.prompts if theme not in anchors]
-    if len(without) == len(work.config.generate.prompts):
-        raise HarnessError(f"judge.anchors={judge.anchors} has no text on any of generate.prompts; write some on them")
     if without:
         work.display.say(f"warning: no anchors on {', '.join(without)}: not judged there")
     return anchors
@@ -85,6 +113,9 @@ def _scored(work: Work, judged: Judged, spending: Spending) -> dict[str, float]:
         "judge/cost": spending.cost,
     }
     why = judged.ended or "the judge's replies could not be read"
+    if judged.pruned:  # on other themes than those of whole runs
+        work.run.tags({UNSCORED: f"ended after {len(rate.by_theme)} themes: {why}"})
+        return found
     if rate.value is None:
         work.display.say(f"warning: not judged: {rate.unscored} of {rate.texts} texts are unscored ({why})")
         work.run.tags({UNSCORED: f"{rate.unscored} of {rate.texts} texts: {why}"})

@@ -32,7 +32,7 @@ from harness.llm.serve import SERVED, served
 from harness.llm.spending import Limits, Spending
 from harness.models.base import open_base
 from harness.progress import Display
-from harness.sampling.samples import Origin, Sample
+from harness.sampling.samples import Origin, Sample, read_samples
 from harness.tracking.traces import Call
 
 _REPLY_TOKENS = 120  # of a reply as it usually is, for the estimate
@@ -168,6 +168,36 @@ def anchor_entries(samples: Sequence[Sample], per_theme: int) -> dict[str, list[
     return found
 
 
+def read_anchors(judge: JudgeConfig) -> list[Sample]:
+    """The frozen texts of judge.anchors.
+
+    Raises:
+        HarnessError: when the file is none of samples.
+    """
+    assert judge.anchors is not None, "only then is there a file"
+    try:
+        return read_samples(Path(judge.anchors).expanduser())
+    except HarnessError as error:
+        raise HarnessError(str(error).replace("samples=", "judge.anchors=", 1)) from error
+
+
+def try_judges(judge: JudgeConfig, display: Display) -> None:
+    """Ask each judge once; a local one is only looked for.
+
+    Raises:
+        HarnessError: when one cannot be asked.
+    """
+    if judge.serve:
+        local_folder(judge)
+        return
+
+    async def ask() -> None:
+        async with _judges(judge, spending_of(judge), display):
+            pass
+
+    asyncio.run(ask())
+
+
 def trust(judgement: Judgement) -> Iterator[str]:
     """What is known of the judge, in lines."""
     standings, controls = judgement.contest.standings, judgement.controls
@@ -230,13 +260,21 @@ def endpoints(judge: JudgeConfig) -> Iterator[list[Endpoint]]:
     if not judge.serve:
         yield [_endpoint(judge, judge.model, judge.base_url, judge.key_env), *others]
         return
-    try:
-        folder = open_base(ModelConfig(path=judge.model, revision=None)).folder
-    except HarnessError as error:
-        raise HarnessError(str(error).replace("model.path", "judge.model", 1)) from error
-    with served(str(folder)) as url:
+    with served(local_folder(judge)) as url:
         local = _endpoint(judge, SERVED, url, None)
         yield [dataclasses.replace(local, name=f"{judge.model} (served here)"), *others]
+
+
+def local_folder(judge: JudgeConfig) -> str:
+    """Of the judge that is to be served; fetched if it is a hub name that is not here yet.
+
+    Raises:
+        HarnessError: when there is no such model.
+    """
+    try:
+        return str(open_base(ModelConfig(path=judge.model, revision=None)).folder)
+    except HarnessError as error:
+        raise HarnessError(str(error).replace("model.path", "judge.model", 1)) from error
 
 
 def _endpoint(judge: JudgeConfig, model: str, base_url: str | None, key_env: str | None) -> Endpoint:

@@ -72,6 +72,10 @@ def train_run(config: Config, bench: Bench, place: Place, contact: Contact = Con
 
     try:
         material = gather(config, bench)
+        if config.judge.wanted:
+            from harness.judged import check_ready  # what judging needs takes half a second to import
+
+            check_ready(config, bench.display)
     except HarnessError as error:
         if place.sweep is not None:  # a trial that cannot begin is to be seen among the others
             with start({}) as run:
@@ -198,7 +202,7 @@ def _phases(
     measured = measure_texts(work, samples, beside)
     begin_phase()
     if work.config.judge.wanted and samples:
-        from harness.judged import judge_texts  # what judging needs takes half a second to import
+        from harness.judged import judge_texts
 
         judged = judge_texts(work, samples, beside)
         outcome = dataclasses.replace(outcome, pruned=judged.pruned)

@@ -18,6 +18,7 @@ from harness.run import FinishedRun, train_run
 from harness.sampling.samples import Sample, write_in_order
 from harness.standings import measure_and_judge
 from harness.table import print_sweep
+from harness.texts import measure_texts
 from harness.tracking.overview import UNSCORED, get, newest, table_of, trials
 from harness.tracking.store import Store
 from harness.trials import SweepResult, Worker, run_sweep
@@ -198,7 +199,7 @@ def test_a_run_is_measured_always_and_judged_when_asked(store: Store, url: str) 
     assert not any(name.startswith("judge/") for name in plain.totals)
     judged = _train(store, *JUDGE, f"judge.base_url={url}")
     assert 0 <= judged.totals["judge/win_rate"] <= 1 and judged.totals["judge/win_rate_stderr"] > 0
-    assert judged.totals["judge/calls"] == 7  # the probe and a block on each theme
+    assert judged.totals["judge/calls"] == 6  # a block on each theme; the judge was tried before the training
     run = get(store, judged.run_id)
     assert run.metrics["judge/win_rate"] == judged.totals["judge/win_rate"]
     assert len(table_of(store, judged.run_id, "verdicts.json")) == 6
@@ -225,12 +226,48 @@ def test_a_run_that_could_not_be_judged_says_so_and_has_no_score(store: Store, u
     habits.always = "prose"
     silent = _train(store, *JUDGE, f"judge.base_url={url}")
     assert "judge/win_rate" not in silent.totals and silent.totals["judge/unscored"] == 6
-    gone = _train(store, *JUDGE, "judge.base_url=http://127.0.0.1:9/v1", "judge.retries=0")
-    for run in (silent, gone):
-        found = get(store, run.run_id)
-        assert found.status == "FINISHED" and "judge/win_rate" not in found.metrics
-    assert get(store, silent.run_id).tags[UNSCORED].startswith("6 of 6 texts")
-    assert "cannot be asked: no reply" in get(store, gone.run_id).tags[UNSCORED]
+    found = get(store, silent.run_id)
+    assert found.status == "FINISHED" and "judge/win_rate" not in found.metrics
+    assert found.tags[UNSCORED].startswith("6 of 6 texts")
+
+
+def test_a_judge_that_dies_while_a_run_trains_leaves_it_unscored(
+    store: Store, url: str, habits: Habits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*arguments: Any) -> Any:
+        habits.always = "fail"
+        return measure_texts(*arguments)
+
+    monkeypatch.setattr("harness.run.measure_texts", die)
+    run = _train(store, *JUDGE, f"judge.base_url={url}", "judge.retries=0", "train.seed=77")
+    found = get(store, run.run_id)
+    assert found.status == "FINISHED" and found.judged == "unscored"
+    rows = table_of(store, run.run_id, "verdicts.json")
+    assert len(rows) == 6 and all("no reply: status 500" in row["unscored"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        (["judge.base_url=http://127.0.0.1:9/v1", "judge.retries=0"], "the judge m at http://127.0.0.1:9/v1 cannot be"),
+        (["judge.key_env=NO_SUCH_KEY"], "api.openai.com needs a key in the environment variable NO_SUCH_KEY"),
+        (["judge.anchors=none.jsonl"], "judge.anchors=none.jsonl is not there"),
+        (["judge.serve=true", "judge.model=./none"], "judge.model=./none must be builtin:tiny, a folder"),
+    ],
+)
+def test_a_judge_that_cannot_judge_is_said_before_training(
+    overrides: list[str], complaint: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.run.train", lambda *arguments, **values: pytest.fail("it trained"))
+    with pytest.raises(HarnessError) as caught:
+        _train(store, *JUDGE, *overrides)
+    assert complaint in str(caught.value)
+
+
+def test_anchors_on_other_themes_are_said_before_training(store: Store, samples: Path, url: str) -> None:
+    more = [f"judge.base_url={url}", f"judge.anchors={samples}", "generate.prompts=[moon]"]
+    with pytest.raises(HarnessError, match=r"has no text on any of generate.prompts"):
+        _train(store, *JUDGE, *more)
 
 
 def test_the_tuned_model_is_let_go_of_before_a_local_judge_begins(
