@@ -58,9 +58,9 @@ def page(store: Store, studies: Studies, listed: Listed) -> str:
     floor = _noise(best, repeats(store, parent), metric)
     parts = [
         f"<h1>{escape(parent.name)}</h1>",
-        paragraphs(_summary(listed, entries, best, floor)),
+        paragraphs(_summary(listed, entries, best, floor, label(metric))),
         "<h2>The best</h2>",
-        table(_HEADS, [_row(entry, best, floor) for entry in best[:_BEST_ROWS]]),
+        table(["trial", "", label(metric), *_HEADS], [_row(entry, best, floor) for entry in best[:_BEST_ROWS]]),
         *_settings(best[:1]),
         *_sampled(store, best[:_SAMPLED]),
         *_plots(draw(studies, listed, costs, label(metric))),
@@ -96,14 +96,16 @@ def _said(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _summary(listed: Listed, entries: Sequence[Entry], best: Sequence[Entry], floor: float | None) -> list[str]:
+def _summary(
+    listed: Listed, entries: Sequence[Entry], best: Sequence[Entry], floor: float | None, metric: str
+) -> list[str]:
     counts = listed.counts
     said = [
         f"{listed.ended} of {listed.total} trials: {counts['done']} to their end, {counts['pruned']} pruned, "
         f"{counts['failed']} failed. It is {listed.state}."
     ]
     if best:
-        said.append(f"Best: {best[0].name} with {best[0].told.value:.4f} (run {best[0].told.run_id}).")
+        said.append(f"Best: {best[0].name} with {metric} {best[0].told.value:.4f} (run {best[0].told.run_id}).")
     if floor is not None:
         said.append(
             f"Noise, from the best trained again with other seeds: two runs that differ by less than {floor:.4f} may "
@@ -141,7 +143,7 @@ def _saved(entries: Sequence[Entry]) -> list[str]:
     ]
 
 
-_HEADS = ["trial", "", "value", "at update", "test/loss", "anchors beaten", "seconds", "peak GB", "adapter MB", "run"]
+_HEADS = ["at update", "test/loss", "anchors beaten", "seconds", "peak GB", "adapter MB", "run"]
 
 
 def _row(entry: Entry, best: Sequence[Entry], floor: float | None) -> list[str]:

@@ -31,7 +31,8 @@ class Chooser:
 
     def __call__(self, logits: mx.array, luck: mx.array) -> Choice:
         """logits [batch, vocabulary]; luck uint32 [batch, 2], a key for each row."""
-        scores = logits.astype(mx.float32)
+        # normalized in the model's own precision, as mlx-lm does: what is equal there is a tie
+        scores = (logits - mx.logsumexp(logits, axis=-1, keepdims=True)).astype(mx.float32)
         rounding = _ROUNDING * mx.std(scores, axis=-1)
         if self.temperature == 0:
             tokens, margin = _first_and_margin(scores)

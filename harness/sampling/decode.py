@@ -170,6 +170,8 @@ class Decoder:
         rest = [list(row.request.ids[length:-1]) for row in rows]
         width = max(map(len, rest))
         if width:
+            if min(map(len, rest)) < width:
+                width = max(width, 2)  # mlx-lm's rotating cache takes one token for decoding, which has no padding
             padding = [width - len(ids) for ids in rest]
             if any(padding):
                 for part in cache:
@@ -182,9 +184,14 @@ class Decoder:
 
     def _feed(self, tokens: mx.array, cache: Cache) -> None:
         """tokens [batch, seq] into the cache."""
-        for begin in range(0, tokens.shape[1], _PREFILL_TOKENS):
-            self._model(tokens[:, begin : begin + _PREFILL_TOKENS], cache=cache)
+        begin, width = 0, tokens.shape[1]
+        while begin < width:
+            end = begin + _PREFILL_TOKENS
+            if end == width - 1:
+                end -= 1  # nor is the last part to be of one token
+            self._model(tokens[:, begin:end], cache=cache)
             mx.eval([part.state for part in cache])
+            begin = end
 
 
 def _room(tokens: int) -> int:

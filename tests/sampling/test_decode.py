@@ -6,11 +6,13 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
+from mlx_lm.generate import generate_step
 
 from harness.models.base import Base
 from harness.models.randomness import seeded
 from harness.sampling.choose import Chooser
 from harness.sampling.decode import Decoder, Request
+from tests.tuning.architectures import ARCHITECTURES, make_model
 
 PREFIX = [7, 8, 9, 10, 11, 12]
 _lengths = np.random.default_rng(3)
@@ -37,6 +39,23 @@ def test_a_text_does_not_depend_on_batch_size_or_order(chooser: Chooser, base: B
     assert _texts(base.model, chooser, batch_size=4) == alone
     assert _texts(base.model, chooser, batch_size=16) == alone
     assert _texts(base.model, chooser, REQUESTS[::-1], batch_size=5) == alone
+
+
+@pytest.mark.parametrize("kind", ["float32", "4-bit"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_writes_in_batches_what_it_writes_alone(name: str, kind: str) -> None:
+    """Sliding windows, experts, positions by layer: the caches are mlx-lm's own."""
+    if name in ("qwen3_moe", "mixtral") and kind == "4-bit":
+        pytest.skip("MLX's CPU backend has no experts in bfloat16")
+    model = make_model(name, kind)
+    requests = [Request([token % 250 for token in request.ids], request.seed) for request in REQUESTS[:7]]
+    alone = _texts(model, DRAWN, requests, batch_size=1)
+    assert _texts(model, DRAWN, requests, batch_size=4) == alone
+    greedy = _texts(model, GREEDY, requests, batch_size=4, max_tokens=8)
+    for request in requests[:2]:
+        stock = [int(token) for token, _ in generate_step(mx.array(request.ids), model, max_tokens=8)]
+        ended = next((place for place, token in enumerate(stock) if token in (17, 40)), 8)
+        assert greedy[request.seed][0] == stock[:ended]
 
 
 def test_writing_ahead_of_reading_gives_the_same_texts(base: Base) -> None:
