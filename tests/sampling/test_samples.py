@@ -2,17 +2,18 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import mlx.core as mx
 import pytest
 from mlx_lm import generate
 
-from harness.config.schema import GenerateConfig, PromptConfig
+from harness.config.schema import GenerateConfig, ModelConfig, PromptConfig
 from harness.data.lines import read_lines
 from harness.data.themes import read_themes
 from harness.errors import HarnessError
-from harness.models.base import Base
+from harness.models.base import Base, open_base
 from harness.sampling.prompts import prompt_for, variants
 from harness.sampling.samples import Origin, Sample, append_sample, marked, read_samples, write_in_order
 from harness.sampling.write import plan, write
@@ -101,6 +102,19 @@ def test_a_persona_prompt_takes_role_instruction_and_input(base: Base) -> None:
     prompt = compose_config("prompt=persona", "prompt.fields.role=You are Ada.").prompt
     text = prompt_for(base.tokenizer, variants(prompt, "base")[0], "a machine", system=None, fields=prompt.fields).text
     assert text.startswith("### Role:\nYou are Ada.") and "### Input:\na machine\n" in text
+
+
+def test_a_base_without_a_chat_template_writes_too(base: Base, tmp_path: Path) -> None:
+    shutil.copytree(base.folder, tmp_path / "bare", ignore=shutil.ignore_patterns("chat_template*"))
+    settings = json.loads((tmp_path / "bare" / "tokenizer_config.json").read_text("utf-8"))
+    settings.pop("chat_template", None)
+    (tmp_path / "bare" / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    bare = open_base(ModelConfig(path=str(tmp_path / "bare"), revision=None))
+    assert not bare.tokenizer.has_template
+    (chatted,) = _write(bare, ["a machine"])
+    assert chatted.prompt == "a machine\n" and chatted.tokens > 0
+    persona = compose_config("prompt=persona").prompt
+    assert all(entry.tokens > 0 for entry in _write(bare, ["a machine"], prompt=persona, wanted="all"))
 
 
 def test_a_place_that_nothing_fills_is_refused(base: Base) -> None:
