@@ -40,8 +40,11 @@ class Corpus:
         first = np.searchsorted(self._sorted, grams, "left")
         last = np.searchsorted(self._sorted, grams, "right")
         known = np.array([(ids[at : at + GRAM] >= 0).all() for at in range(len(grams))]) & (last > first)
-        longest = 0
-        for at in np.flatnonzero(known):
+        # a run from here on is at most as long as GRAMs follow that are somewhere: most places need no look
+        longest, reach = 0, _following(known) + GRAM - 1
+        for at in sorted(np.flatnonzero(known), key=lambda at: -int(reach[at])):
+            if reach[at] <= longest:
+                break
             for place in self._order[first[at] : last[at]]:
                 longest = max(longest, _shared(ids, int(at), self._ids, int(place)))
         return longest, float(known.mean())
@@ -58,6 +61,16 @@ class Corpus:
                 value = value * np.uint64(0x9E3779B97F4A7C15) + ids[offset : offset + count].astype(np.uint64)
                 value ^= value >> np.uint64(29)
         return value
+
+
+def _following(known: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """At each place how many in a row are true, from it on."""
+    counts = np.zeros(len(known), np.int64)
+    count = 0
+    for at in range(len(known) - 1, -1, -1):
+        count = count + 1 if known[at] else 0
+        counts[at] = count
+    return counts
 
 
 def _shared(one: NDArray[np.int64], at: int, other: NDArray[np.int64], place: int) -> int:

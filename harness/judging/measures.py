@@ -66,10 +66,11 @@ class Written:
     text: str
 
 
-def measure(written: Written, corpus: Corpus) -> Measures:
+def measure(written: Written, corpus: Corpus, *, memory: bool = True) -> Measures:
+    """`memory`: whether to look for the text in the corpus; it makes no sense for one of the corpus itself."""
     found = units(written.text)
     prompt = Corpus([written.theme])
-    run, memorised = corpus.taken(written.text)
+    run, memorised = corpus.taken(written.text) if memory else (0, 0.0)
     copied_run, _ = prompt.taken(written.text)
     line_length, line_variation = _spread([len(units(line)) for line in lines(written.text)])
     sentence_length, sentence_variation = _spread([len(units(part)) for part in sentences(written.text)])
