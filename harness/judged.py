@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.config.schema import Config
+from harness.data.authored import by_theme
+from harness.data.lines import read_lines
 from harness.errors import HarnessError, reason
 from harness.judgement import (
     anchor_entries,
     calls_of,
+    control_metrics,
     entries_of,
     judge_against_anchors,
     read_anchors,
@@ -19,6 +23,7 @@ from harness.judgement import (
 from harness.judging.agreement import between_judges
 from harness.judging.anchors import Measured as Judged
 from harness.judging.blocks import Entry
+from harness.judging.verdicts import Verdict
 from harness.llm.spending import Spending
 from harness.measuring import adapter_names
 from harness.progress import Display
@@ -72,14 +77,18 @@ def judge_texts(work: Work, samples: list[Sample], beside: list[Sample]) -> Foun
     anchors = _anchors(work, beside)
     if judge.serve:
         work.material.base.let_go()  # the judge needs the memory
+    data = work.config.data
+    training = by_theme(read_lines(Path(data.path).expanduser() / "train.jsonl", data.labels))
+    report = work.contact.judged
     try:
-        judged, spending = judge_against_anchors(judge, entries, anchors, work.display, report=work.contact.judged)
+        scored = judge_against_anchors(judge, entries, anchors, training, work.display, report=report)
     except HarnessError as error:
         work.display.say(f"warning: not judged: {error}")
         work.run.tags({UNSCORED: reason(error)[:500]})
         return Found({})
-    _keep(work, judged)
-    return Found(_scored(work, judged, spending), judged.pruned)
+    _keep(work, [*scored.measured.verdicts, *scored.asked])
+    found = _win_rate(work, scored.measured, scored.spending)
+    return Found(found | control_metrics(scored.controls), scored.measured.pruned)
 
 
 def _anchors(work: Work, beside: list[Sample]) -> Mapping[str, list[Entry]]:
@@ -91,19 +100,19 @@ def _anchors(work: Work, beside: list[Sample]) -> Mapping[str, list[Entry]]:
     return anchors
 
 
-def _keep(work: Work, judged: Judged) -> None:
+def _keep(work: Work, verdicts: list[Verdict]) -> None:
     """The rubric, each verdict and each call, in the run's folder and in MLflow."""
     rubric = rubric_of(work.config.judge)
     write_rubric(work.folder / RUBRIC_FILE, rubric)
     work.run.artifact(RUBRIC_FILE)
     work.run.tags({"rubric": rubric.digest})
-    if judged.verdicts:
-        work.run.table(verdict_rows(judged.verdicts), VERDICTS_TABLE)
-    if calls := calls_of(judged.verdicts):
+    if verdicts:
+        work.run.table(verdict_rows(verdicts), VERDICTS_TABLE)
+    if calls := calls_of(verdicts):
         work.run.traces(calls, CALLS_FILE)
 
 
-def _scored(work: Work, judged: Judged, spending: Spending) -> dict[str, float]:
+def _win_rate(work: Work, judged: Judged, spending: Spending) -> dict[str, float]:
     rate = judged.rate
     found = {
         "judge/unscored": float(rate.unscored),

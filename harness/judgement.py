@@ -52,6 +52,16 @@ class Judgement:
     spending: Spending
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What a run's judging came to; `asked`: the verdicts on control pairs."""
+
+    measured: Measured
+    controls: Controls | None
+    asked: list[Verdict]
+    spending: Spending
+
+
 def rubric_of(judge: JudgeConfig) -> Rubric:
     return Rubric(judge.task, judge.criteria)
 
@@ -134,24 +144,38 @@ def judge_against_anchors(
     judge: JudgeConfig,
     entries: Sequence[Entry],
     anchors: Mapping[str, Sequence[Entry]],
+    training: Mapping[str, str],
     display: Display,
     *,
     report: Callable[[int, float], bool] = lambda number, lost: False,
-) -> tuple[Measured, Spending]:
-    """The share of anchors that the texts beat, theme by theme.
+) -> Scored:
+    """The share of anchors that the texts beat, theme by theme; and controls.
+
+    These are made of the anchors, the same for every run: the first of a sweep pays for them.
 
     Raises:
         HarnessError: when the judge cannot be asked at all.
     """
     blocks = anchored_blocks(entries, anchors, judge.seed)
+    frozen = [entry for of_theme in anchors.values() for entry in of_theme]
+    pairs = control_blocks(frozen, training, pairs=judge.controls, seed=judge.seed)
     spending = spending_of(judge)
 
-    async def work(tell: Callable[[Verdict], object]) -> Measured:
+    async def work(tell: Callable[[Verdict], object]) -> Scored:
         async with _judges(judge, spending, display) as judges:
-            return await win_rate(judges, blocks, at_once=judge.concurrency, report=report, tell=tell)
+            measured = await win_rate(judges, blocks, at_once=judge.concurrency, report=report, tell=tell)
+            controls, asked = (await check(judges[0], pairs, tell)) if pairs else (None, [])
+            return Scored(measured, controls, asked, spending)
 
-    with display.texts(len(blocks) * (1 + (judge.second_model is not None)), "judging", "calls") as counted:
-        return asyncio.run(work(lambda verdict: counted(0))), spending
+    total = len(blocks) * (1 + (judge.second_model is not None)) + len(pairs)
+    with display.texts(total, "judging", "calls") as counted:
+        return asyncio.run(work(lambda verdict: counted(0)))
+
+
+def control_metrics(controls: Controls | None) -> dict[str, float]:
+    """By name; what could not be scored has none."""
+    shares = {} if controls is None else dataclasses.asdict(controls)
+    return {f"judge/control_{name}": float(value) for name, value in shares.items() if value is not None}
 
 
 def anchor_entries(samples: Sequence[Sample], per_theme: int) -> dict[str, list[Entry]]:

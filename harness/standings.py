@@ -21,6 +21,7 @@ from harness.judgement import (
     Judgement,
     agreement_with_people,
     calls_of,
+    control_metrics,
     entries_of,
     judge_contest,
     read_decisions,
@@ -224,9 +225,7 @@ def _metrics(judgement: Judgement) -> dict[str, float]:
             found |= {f"judge/rating {name}": rating.value, f"judge/rating_stderr {name}": rating.stderr}
         for name, effect in (("position", standings.first_place), ("length", standings.length)):
             found |= {f"judge/{name}": effect.value, f"judge/{name}_stderr": effect.stderr}
-    if judgement.controls is not None:
-        shares = dataclasses.asdict(judgement.controls)
-        found |= {f"judge/control_{name}": float(value) for name, value in shares.items() if value is not None}
+    found |= control_metrics(judgement.controls)
     for number, agreement in enumerate(judgement.agreements):
         found["judge/agreement" + (f"_{number + 1}" if number else "")] = agreement.value
     return found

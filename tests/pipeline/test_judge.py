@@ -190,6 +190,7 @@ def test_what_a_judge_lacks_is_said_before_anything_is_read(overrides: list[str]
 
 def _train(store: Store, *overrides: str) -> FinishedRun:
     words = [*QUICK, "name=judged", f"generate.prompts=[{','.join(THEMES)}]", f"tracking.uri={store.uri}"]
+    words.append("judge.controls=0")
     return train_run(compose_config(*words, *overrides), Bench(store, Display()), Place())
 
 
@@ -206,6 +207,17 @@ def test_a_run_is_measured_always_and_judged_when_asked(store: Store, url: str) 
     again = _train(store, *JUDGE, f"judge.base_url={url}")
     assert again.totals["judge/calls"] == 0
     assert again.totals["judge/win_rate"] == judged.totals["judge/win_rate"]
+
+
+def test_controls_are_made_of_the_anchors_and_paid_for_by_the_first_run(store: Store, url: str) -> None:
+    judge = [*JUDGE, f"judge.base_url={url}", "judge.controls=2", "generate.max_tokens=16"]
+    first, second = _train(store, *judge), _train(store, *judge, "train.seed=5")
+    assert first.totals["judge/calls"] - 6 >= 10  # a pair of twins and two in both orders, of each of two
+    assert second.totals["judge/calls"] <= 6
+    shares = {name: value for name, value in first.totals.items() if name.startswith("judge/control_")}
+    assert "judge/control_injection" in shares and shares["judge/control_false_differences"] == 0
+    assert shares == {name: second.totals[name] for name in shares}
+    assert "control: identical" in {row["kind"] for row in table_of(store, first.run_id, "verdicts.json")}
 
 
 def test_a_second_judges_disagreement_is_said_with_the_score(
@@ -298,6 +310,7 @@ def test_frozen_anchors_may_come_from_a_file(samples: Path, store: Store, url: s
 def _sweep(store: Store, *arguments: str) -> SweepResult:
     def compose(overrides: Sequence[str]) -> Config:
         words = [*QUICK, f"generate.prompts=[{','.join(THEMES[:4])}]", f"tracking.uri={store.uri}", "sweep.workers=0"]
+        words.append("judge.controls=0")
         return compose_config(*words, *overrides)
 
     words = prepare(["-m", *arguments], Config)[1:]
