@@ -4,8 +4,6 @@ The models are built from their configurations alone, lazily: no weight is read,
 the one that a run makes (harness/tuning/memory.py; how near it comes: benchmarks/prediction.py).
 """
 
-import harness.models  # noqa: F401, I001  (loads OpenBLAS before anything imports mlx)
-
 from dataclasses import replace
 from typing import Any
 

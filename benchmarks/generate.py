@@ -5,8 +5,6 @@ python -m benchmarks.generate
 counted for all; the other two write the whole grid, in turn.
 """
 
-import harness.models  # noqa: F401, I001  (loads OpenBLAS before anything imports mlx)
-
 import json
 import os
 import platform
@@ -27,13 +25,13 @@ from benchmarks.model import build_model
 from benchmarks.sides import with_blas
 from harness.config.load import from_values
 from harness.config.schema import GenerateCommand
+from harness.console.progress import Display
+from harness.machine.blas import describe
 from harness.models.adapter import AdapterSpec, adapter_weights, attached, checkpoint_name, save_spec, save_weights
 from harness.models.base import Base, open_base
-from harness.models.blas import describe
 from harness.models.randomness import seeded
-from harness.progress import Display
 from harness.sampling.samples import read_samples
-from harness.write_with import Grid, lay_out, write_into
+from harness.writing.grid import Grid, lay_out, write_into
 
 THEMES = ["河", "灯", "秋天", "母亲", "雨", "山", "夜", "车站", "雪", "门"]
 SYSTEM = "用户会给出一个主题，请按照给定的主题，切实准确简洁且情感丰富地写一首现代诗"

@@ -4,8 +4,6 @@ Whole processes with the same model, data and settings, a sixth of the blocks ad
 the process held at most, libraries included; ours phase by phase, texts written by the tuned model among them.
 """
 
-import harness.models  # noqa: F401, I001  (loads OpenBLAS before anything imports mlx)
-
 import os
 import platform
 import tempfile
@@ -15,7 +13,7 @@ import click
 
 from benchmarks.model import build_model, write_conversations
 from benchmarks.sides import Settings, reports, run_harness, run_mlx_lm
-from harness.models.blas import describe
+from harness.machine.blas import describe
 
 
 @click.command()

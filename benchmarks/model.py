@@ -3,8 +3,6 @@
 The tokenizer is that of builtin:tiny; the vocabulary is padded to the size asked for.
 """
 
-import harness.models  # noqa: F401, I001  (loads OpenBLAS before anything imports mlx)
-
 import json
 import shutil
 from collections.abc import Callable

@@ -12,7 +12,7 @@ import click
 
 from benchmarks.model import build_model, write_conversations
 from benchmarks.sides import Settings, forget_trunk, reports, run_harness
-from harness.models.blas import describe
+from harness.machine.blas import describe
 
 
 @click.command()

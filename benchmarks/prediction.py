@@ -4,8 +4,6 @@ Each line is a model, settings and a batch of its own; what is measured is MLX's
 decoder that a run uses.
 """
 
-import harness.models  # noqa: F401, I001  (loads OpenBLAS before anything imports mlx)
-
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,20 +16,20 @@ from benchmarks.model import build_model, write_data
 from harness.config.load import from_hydra
 from harness.config.paths import CONF
 from harness.config.schema import Config, TrackingConfig
-from harness.engines import planned_cut, prepare_engine
-from harness.material import Bench, gather
+from harness.console.progress import Display
+from harness.machine.device import begin_phase, memory_use
 from harness.models.adapter import attached
-from harness.models.device import begin_phase, memory_use
-from harness.progress import Display
-from harness.room import plan_memory
-from harness.texts import plan_samples
+from harness.run.preflight import plan_memory
+from harness.run.samples import plan_samples
+from harness.run.session import Bench, gather
+from harness.run.shortcuts import planned_cut, prepare_engine
 from harness.sampling.samples import Origin
 from harness.sampling.write import write
 from harness.tracking.store import open_store
-from harness.trunks import Trunks
 from harness.tuning.evaluate import Score
 from harness.tuning.loop import Window, train
 from harness.tuning.memory import shape_of
+from harness.tuning.trunk_cache import Trunks
 
 # model: width, blocks, vocabulary, type; overrides
 CASES: list[tuple[tuple[int, int, int, Any], list[str]]] = [

@@ -5,8 +5,6 @@ seeds, which say how much of a difference is noise. `--record` trains them anew 
 to benchmarks/curves.json; without it the file is replayed through the harness's own study, in random orders.
 """
 
-import harness.models  # noqa: F401, I001  (loads OpenBLAS before anything imports mlx)
-
 import dataclasses
 import itertools
 import json
@@ -24,7 +22,7 @@ import yaml
 from harness.config.axes import Axis, Space
 from harness.config.paths import CONF
 from harness.config.schema import SweepConfig
-from harness.noise import noise_floor
+from harness.multirun.repeats import noise_floor
 from harness.sweeping.storage import Studies
 from harness.sweeping.study import Pace, Study, Trial, Verdict
 
@@ -136,11 +134,11 @@ def _record() -> None:
 
     from harness.config.load import from_hydra
     from harness.config.schema import Config, TrackingConfig
-    from harness.material import Bench
-    from harness.progress import Display
-    from harness.run import train_run
+    from harness.console.progress import Display
+    from harness.run.context import Contact, Place
+    from harness.run.pipeline import train_run
+    from harness.run.session import Bench
     from harness.tracking.store import open_store
-    from harness.work import Contact, Place
 
     def configured(rank: int, rate: float, depth: int, seed: int) -> Config:
         words = [f"lora.rank={rank}", f"train.learning_rate={rate}", f"lora.num_layers={depth}", f"train.seed={seed}"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from harness.models import blas
+from harness.machine import blas
 
 
 @dataclass(frozen=True)

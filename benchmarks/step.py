@@ -5,8 +5,6 @@ Beside it the floor of the cost model: two passes through the n adapted blocks a
 learned share c of the positions, 2n + 2ch blocks' forward passes, with blocks and head timed here.
 """
 
-import harness.models  # noqa: F401, I001  (loads OpenBLAS before anything imports mlx)
-
 import contextlib
 import dataclasses
 import statistics
@@ -23,15 +21,15 @@ import mlx.core as mx
 from hydra import compose, initialize_config_dir
 from mlx_lm.tuner import datasets, trainer
 
-from benchmarks.prediction import Silent
 from benchmarks.model import build_model, write_conversations
+from benchmarks.prediction import Silent
 from harness.config.load import from_hydra
 from harness.config.paths import CONF
 from harness.config.schema import Config, TrackingConfig
-from harness.material import Bench, Material, gather
+from harness.console.progress import Display
+from harness.machine.blas import describe
 from harness.models.adapter import attached
-from harness.models.blas import describe
-from harness.progress import Display
+from harness.run.session import Bench, Material, gather
 from harness.tracking.store import open_store
 from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import between

@@ -19,7 +19,7 @@ from harness.config.axes import Axis, Space, read_space
 from harness.config.load import from_hydra
 from harness.config.paths import CONF
 from harness.config.schema import Config, SweepConfig
-from harness.progress import Display
+from harness.console.progress import Display
 from harness.sweeping.storage import Studies, open_studies
 from harness.sweeping.study import Pace, Study, Trial, Verdict
 
@@ -63,7 +63,7 @@ def _run(studies: Studies, trials: int) -> list[float]:
 
 
 def _compose(trials: int) -> float:
-    from harness.configurations import Configurations
+    from harness.multirun.trial_configs import Configurations
 
     def composed(overrides: Sequence[str]) -> Config:
         found = compose("config", [*overrides])

@@ -5,8 +5,6 @@ processes. The adapters of both sides are then scored by our evaluator on the sa
 three seeds, whose range says which difference means something.
 """
 
-import harness.models  # noqa: F401, I001  (loads OpenBLAS before anything imports mlx)
-
 import itertools
 import os
 import platform
@@ -22,9 +20,9 @@ from benchmarks.model import build_model, write_conversations
 from benchmarks.sides import Settings, forget_trunk, reports, run_harness, run_mlx_lm
 from harness.config.schema import ModelConfig
 from harness.data.dataset import load_split
+from harness.machine.blas import describe
 from harness.models.adapter import loaded, read_adapter
 from harness.models.base import Base, open_base
-from harness.models.blas import describe
 from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import Tail
 from harness.tuning.evaluate import Evaluator

@@ -18,12 +18,12 @@ from benchmarks.model import build_model, write_data
 from harness.config.load import from_hydra
 from harness.config.paths import CONF
 from harness.config.schema import Config, TrackingConfig
-from harness.material import Bench
-from harness.progress import Display
-from harness.run import train_run
+from harness.console.progress import Display
+from harness.run.context import Place
+from harness.run.pipeline import train_run
+from harness.run.session import Bench
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import open_store
-from harness.work import Place
 
 CALLS = ("params", "tags", "metrics", "dataset", "artifact", "table", "checkpoint", "drop_checkpoint", "finish")
 

@@ -17,7 +17,7 @@ import click
 
 from benchmarks.model import build_model, write_data
 from benchmarks.sides import Settings, forget_trunk, reports, run_harness, run_mlx_lm
-from harness.models import blas
+from harness.machine import blas
 
 SETTINGS = Settings(iters=120, report=40, evaluate=60)
 

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import click
 
-from harness.door import plainly
+from harness.console.command import plainly
 
 
 @click.command()

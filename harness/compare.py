@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from harness.config.schema import CompareCommand
-from harness.door import hydra_door
+from harness.console.command import hydra_door
 from harness.errors import HarnessError
 
 
@@ -16,11 +16,10 @@ def _compare(command: CompareCommand) -> None:
     if out is not None and (out.suffix != ".html" or not out.absolute().parent.is_dir()):
         raise HarnessError(f"out={out} must be an .html file in a folder that exists; choose another")
 
+    from harness.console.progress import Display
     from harness.files import write_text
-    from harness.models import blas  # noqa: F401  (loads OpenBLAS before anything imports mlx)
-    from harness.progress import Display
-    from harness.side_by_side import as_page, in_terminal
-    from harness.write_with import lay_out, write_all
+    from harness.writing.comparison import as_page, in_terminal
+    from harness.writing.grid import lay_out, write_all
 
     display = Display()
     grid = lay_out(command, command.scales or [command.generate.scale])

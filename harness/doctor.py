@@ -1,7 +1,7 @@
 """python -m harness.doctor: whether this machine is fit for a configuration, and what a run would take."""
 
 from harness.config.schema import Config
-from harness.door import hydra_door
+from harness.console.command import hydra_door
 
 
 def main() -> None:
@@ -9,7 +9,7 @@ def main() -> None:
 
 
 def _check(config: Config) -> None:
-    from harness.checkup import check_up
+    from harness.run.doctor import check_up
 
     check_up(config)
 

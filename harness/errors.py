@@ -1,4 +1,4 @@
-"""The one exception that users are meant to read, and how any is said in a line."""
+"""What users are meant to read: an exception for each kind that somebody tells apart, and how any is said in a line."""
 
 # the exit code that shells give a process that SIGINT ended
 INTERRUPTED = 130
@@ -10,6 +10,10 @@ class HarnessError(Exception):
 
 class WriteError(HarnessError):
     """A file could not be written. What was there before is there still, so the work can be gone on with."""
+
+
+class BusyError(HarnessError):
+    """Another process has it in hand."""
 
 
 def reason(error: BaseException) -> str:

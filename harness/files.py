@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError, WriteError
+from harness.errors import BusyError, WriteError
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -116,14 +116,14 @@ def only_process(lock: Path, what: str) -> Iterator[None]:
     """Hold a lock that ends with the process, however it ends.
 
     Raises:
-        HarnessError: when another process holds it.
+        BusyError: when another process holds it.
     """
     with lock.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            raise HarnessError(
+            raise BusyError(
                 f"{what} is in the hands of process {file.read() or '?'}; wait for it or stop it"
             ) from error
         file.truncate(0)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from harness.config.schema import GenerateCommand
-from harness.door import hydra_door
+from harness.console.command import hydra_door
 from harness.errors import HarnessError
 
 
@@ -16,9 +16,8 @@ def _generate(command: GenerateCommand) -> None:
     if out is not None and not out.absolute().parent.is_dir():
         raise HarnessError(f"out={out} must be in a folder that exists, but {out.parent} does not; make it first")
 
-    from harness.models import blas  # noqa: F401  (loads OpenBLAS before anything imports mlx)
-    from harness.progress import Display
-    from harness.write_with import lay_out, write_all, write_into
+    from harness.console.progress import Display
+    from harness.writing.grid import lay_out, write_all, write_into
 
     display = Display()
     grid = lay_out(command, [command.generate.scale])

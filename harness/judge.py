@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from harness.config.schema import JudgeCommand
-from harness.door import hydra_door
+from harness.console.command import hydra_door
 from harness.errors import HarnessError
 
 
@@ -19,8 +19,8 @@ def _judge(command: JudgeCommand) -> None:
     if out is not None and (out.suffix != ".json" or not out.absolute().parent.is_dir()):
         raise HarnessError(f"out={out} must be a .json file in a folder that exists; choose another")
 
-    from harness.progress import Display
-    from harness.standings import measure_and_judge
+    from harness.console.progress import Display
+    from harness.evaluation.standings import measure_and_judge
 
     measure_and_judge(command, out, Display())
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from harness.config.schema import PrepareCommand
-from harness.door import hydra_door
+from harness.console.command import hydra_door
 
 
 def main() -> None:

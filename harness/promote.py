@@ -3,7 +3,7 @@
 import click
 
 from harness.config.schema import TrackingConfig
-from harness.door import plainly
+from harness.console.command import plainly
 
 
 @click.command()
@@ -39,7 +39,7 @@ def main(
     Roll back to an earlier version (the output of each promotion names it):
       python -m harness.promote --name poems --version 1
     """
-    from harness.promotion import Choice, promote, roll_to
+    from harness.releasing.promotion import Choice, promote, roll_to
 
     tracking = TrackingConfig(uri=tracking_uri)
     choice = Choice(experiment=experiment, sweep=sweep, run=run, metric=metric, maximize=maximize)

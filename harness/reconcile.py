@@ -3,7 +3,7 @@
 import click
 
 from harness.config.schema import TrackingConfig
-from harness.door import plainly
+from harness.console.command import plainly
 
 
 @click.command()
@@ -19,7 +19,7 @@ def main(tracking_uri: str | None) -> None:
 
 def _settle_all(tracking: TrackingConfig) -> None:
     from harness.errors import HarnessError
-    from harness.resume import STATE_FILE
+    from harness.tracking import run_folder
     from harness.tracking.reconcile import close_orphans, reconcile
     from harness.tracking.store import open_store
 
@@ -30,7 +30,7 @@ def _settle_all(tracking: TrackingConfig) -> None:
         print(f"run {settled.run_id} ({settled.name}): entries sent: {settled.sent}")
         if settled.closed:
             print("  its process was gone: now KILLED")
-            if (settled.folder / STATE_FILE).exists():
+            if (settled.folder / run_folder.STATE).exists():
                 words = f"{settled.overrides} train.resume={settled.run_id}".strip()
                 print(f"  go on with: python -m harness.train {words}")
         if settled.left is not None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from harness.config.schema import TrackingConfig
-from harness.door import plainly
+from harness.console.command import plainly
+from harness.tracking import run_folder
 
 
 @click.command()
@@ -22,7 +23,7 @@ def main(sweep: str | None, out: Path | None, tracking_uri: str | None, storage:
 
 
 def _report(sweep: str | None, out: Path | None, tracking_uri: str | None, storage: str | None) -> None:
-    from harness.reporting import REPORT_FILE, write_report
+    from harness.multirun.report import write_report
     from harness.sweeping.listing import find_study
     from harness.sweeping.storage import open_studies
     from harness.tracking.store import open_store
@@ -30,7 +31,7 @@ def _report(sweep: str | None, out: Path | None, tracking_uri: str | None, stora
     store = open_store(TrackingConfig(uri=tracking_uri))
     studies = open_studies(storage, store.studies)
     listed = find_study(studies, sweep)
-    file = out or store.runs / listed.parent / REPORT_FILE
+    file = out or store.runs / listed.parent / run_folder.SWEEP_REPORT
     write_report(store, studies, listed, file)
     print(file)
     print(f"the study itself: optuna-dashboard {studies.uri(listed.name)}")

@@ -3,7 +3,7 @@
 import click
 
 from harness.config.schema import TrackingConfig
-from harness.door import plainly
+from harness.console.command import plainly
 
 
 @click.command()
@@ -11,7 +11,7 @@ from harness.door import plainly
 @click.option("--tracking-uri", help="An MLflow tracking URI.  [default: mlruns/mlflow.db]")
 def main(run_id: str | None, tracking_uri: str | None) -> None:
     """Print a sweep's trials (the best first) or a single run: RUN_ID, or the newest."""
-    from harness.table import print_sweep
+    from harness.multirun.table import print_sweep
 
     plainly(lambda: print_sweep(run_id, TrackingConfig(uri=tracking_uri)))
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.config.schema import TrackingConfig
-from harness.door import plainly
+from harness.console.command import plainly
 
 if TYPE_CHECKING:
     from harness.sweeping.storage import Studies
@@ -56,8 +56,8 @@ def _list(tracking_uri: str | None, storage: str | None) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    from harness.multirun.table import print_wide
     from harness.sweeping.listing import list_studies
-    from harness.table import print_wide
 
     listed = list_studies(_studies(tracking_uri, storage))
     if not listed:

@@ -1,7 +1,7 @@
 """python -m harness.train: one run, or with -m one for each combination of the swept values."""
 
 from harness.config.schema import Config
-from harness.door import hydra_door
+from harness.console.command import hydra_door
 
 
 def main() -> None:
@@ -11,14 +11,13 @@ def main() -> None:
 def _train(config: Config) -> None:
     from hydra.core.hydra_config import HydraConfig
 
-    from harness.material import Bench
-    from harness.models import blas  # noqa: F401  (loads OpenBLAS before anything imports mlx)
-    from harness.progress import Display
-    from harness.run import train_run
-    from harness.table import ui_command
+    from harness.console.progress import Display
+    from harness.multirun.table import ui_command
+    from harness.run.context import Place
+    from harness.run.pipeline import train_run
+    from harness.run.session import Bench
     from harness.tracking.overview import save_view
     from harness.tracking.store import open_writable_store
-    from harness.work import Place
 
     overrides = list(HydraConfig.get().overrides.task)
     display = Display()

@@ -7,7 +7,7 @@ import sys
 import click
 
 from harness.config.schema import TrackingConfig
-from harness.door import plainly
+from harness.console.command import plainly
 from harness.errors import HarnessError
 
 

@@ -1,13 +1,16 @@
 """What the tests share: the tiny base, a small dataset, one tracking store for the session."""
 
-import harness.models  # noqa: F401, I001  (loads OpenBLAS before anything imports mlx)
-
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from harness.machine import blas
+
+blas.load()  # before anything imports mlx
+
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf, open_dict
 

@@ -16,7 +16,7 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.models.cache import make_prompt_cache
 
-from harness.models.device import free_memory
+from harness.machine.device import free_memory
 from harness.sampling.choose import Choice, Chooser
 
 _PREFILL_TOKENS = 1024  # of a prompt at a time

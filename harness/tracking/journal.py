@@ -12,10 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.files import append_json, read_appended, write_json
-
-JOURNAL_FILE = "tracking.jsonl"
-LOCK_FILE = ".lock"  # held by the process that works on the run
-_SENT_FILE = "tracking.sent.json"
+from harness.tracking import run_folder
 
 # kind, time in milliseconds since the epoch, and what the kind needs (see sender.py)
 Entry = dict[str, Any]
@@ -35,19 +32,19 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.entries: list[Entry] = read_appended(folder / JOURNAL_FILE)
-        sent = folder / _SENT_FILE
+        self.entries: list[Entry] = read_appended(folder / run_folder.JOURNAL)
+        sent = folder / run_folder.SENT
         self.sent = Sent(**json.loads(sent.read_text("utf-8"))) if sent.exists() else Sent()
 
     def write(self, kind: str, at: int | None = None, **values: Any) -> None:
         self.add({"kind": kind, "time": now() if at is None else at, **values})
 
     def add(self, entry: Entry) -> None:
-        append_json(self.folder / JOURNAL_FILE, entry)
+        append_json(self.folder / run_folder.JOURNAL, entry)
         self.entries.append(entry)
 
     def mark_sent(self, sent: Sent) -> None:
-        write_json(self.folder / _SENT_FILE, dataclasses.asdict(sent))
+        write_json(self.folder / run_folder.SENT, dataclasses.asdict(sent))
         self.sent = sent
 
     @property

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import HarnessError, reason
+from harness.errors import BusyError, reason
 from harness.files import only_process
-from harness.tracking.journal import JOURNAL_FILE, LOCK_FILE, Journal, now
+from harness.tracking import run_folder
+from harness.tracking.journal import Journal, now
 from harness.tracking.sender import Sender
 from harness.tracking.store import Store
 
@@ -45,9 +46,9 @@ def reconcile(store: Store, sweep_id: str | None = None) -> Iterator[Settled]:
         if journal.ended and not journal.waiting:
             continue
         try:
-            with only_process(folder / LOCK_FILE, f"run {folder.name}"):
+            with only_process(folder / run_folder.LOCK, f"run {folder.name}"):
                 settled = _settle(store, Journal(folder))  # read again: it may have ended meanwhile
-        except HarnessError:  # a process works on it
+        except BusyError:
             continue
         yield settled
 
@@ -79,8 +80,8 @@ def run_folders(store: Store) -> list[Path]:
     """The folders of runs, the oldest first. Links by MLflow's ids lead to folders that are among them."""
     if not store.runs.is_dir():
         return []
-    found = [each for each in store.runs.iterdir() if (each / JOURNAL_FILE).exists() and not each.is_symlink()]
-    return sorted(found, key=lambda folder: (folder / JOURNAL_FILE).stat().st_mtime)
+    found = [each for each in store.runs.iterdir() if (each / run_folder.JOURNAL).exists() and not each.is_symlink()]
+    return sorted(found, key=lambda folder: (folder / run_folder.JOURNAL).stat().st_mtime)
 
 
 def _settle(store: Store, journal: Journal) -> Settled:

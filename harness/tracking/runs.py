@@ -15,7 +15,8 @@ from uuid import uuid4
 
 from harness.errors import HarnessError, reason
 from harness.files import make_folder, only_process, write_json
-from harness.tracking.journal import LOCK_FILE, Entry, Journal, Sent, now
+from harness.tracking import run_folder
+from harness.tracking.journal import Entry, Journal, Sent, now
 from harness.tracking.sender import Sender, create_run
 from harness.tracking.store import Store
 from harness.tracking.traces import Call
@@ -80,7 +81,7 @@ class TrackedRun:
     def _alone(cls, store: Store, folder: Path, first: Entry, sent: Sent | None) -> Iterator["TrackedRun"]:
         """The run of a folder, this process's alone until all requests about it have ended."""
         lock = ExitStack()
-        lock.enter_context(only_process(folder / LOCK_FILE, f"run {folder.name}"))
+        lock.enter_context(only_process(folder / run_folder.LOCK, f"run {folder.name}"))
         run = cls(store, folder)
         run._journal.add(first)
         if sent is not None:

@@ -1,4 +1,4 @@
-"""Hydra's -m, handed to harness.trials. Hydra imports this at every start: nothing heavy at the top."""
+"""Hydra's -m, handed to harness.multirun.sweep. Hydra imports this at every start: nothing heavy at the top."""
 
 import json
 import os
@@ -16,10 +16,11 @@ from harness.config.axes import read_space
 from harness.config.load import from_hydra
 from harness.config.overrides import as_typed, check_names
 from harness.config.schema import Config
-from harness.door import plainly
+from harness.console.command import plainly
 from harness.errors import HarnessError, reason
-from harness.supervise import supervise, worker_command
+from harness.multirun.supervisor import supervise, worker_command
 from harness.sweeping.death import COMMAND, Siblings
+from harness.tracking import run_folder
 
 
 @dataclass
@@ -53,10 +54,12 @@ class HarnessSweeper(Sweeper):
         if workers:
             sys.exit(supervise(worker_command(sys.argv[1:]), workers, sys.argv[1:]))
 
-        from harness.models import blas  # noqa: F401  (loads OpenBLAS before anything imports mlx)
-        from harness.progress import Display
-        from harness.table import print_sweep
-        from harness.trials import Worker, run_sweep
+        from harness.machine import blas
+
+        blas.load()
+        from harness.console.progress import Display
+        from harness.multirun.sweep import Worker, run_sweep
+        from harness.multirun.table import print_sweep
 
         display, siblings = Display(), Siblings(os.environ)
         words = json.loads(os.environ[COMMAND]) if siblings.controller else sys.argv[1:]
@@ -86,7 +89,7 @@ class HarnessSweeper(Sweeper):
 
 def _report(sweep_id: str, config: Config, display: Any) -> None:
     """What goes wrong here costs no trial, so it is only said."""
-    from harness.reporting import REPORT_FILE, write_report
+    from harness.multirun.report import write_report
     from harness.sweeping.listing import find_study
     from harness.sweeping.storage import open_studies
     from harness.tracking.store import open_store
@@ -94,7 +97,7 @@ def _report(sweep_id: str, config: Config, display: Any) -> None:
     try:
         store = open_store(config.tracking)
         studies = open_studies(config.sweep.storage, store.studies)
-        file = store.runs / sweep_id / REPORT_FILE
+        file = store.runs / sweep_id / run_folder.SWEEP_REPORT
         write_report(store, studies, find_study(studies, sweep_id), file)
         display.say(f"report: {file}")
     except Exception as error:

@@ -17,7 +17,7 @@ from tests.conftest import QUICK
 CHILD = """
 import resource, signal, sys
 import harness.models
-from harness.watch import RunWatcher
+from harness.run.watcher import RunWatcher
 fault = sys.argv.pop(1)
 update = RunWatcher.on_update
 def limit():  # no file may grow beyond this

@@ -35,7 +35,7 @@ import harness.models
 import mlx.core as mx
 import pathlib
 from mlflow import MlflowClient
-from harness.record import EventLog
+from harness.run.log import EventLog
 from harness.tracking.journal import Journal
 count = 0
 def counted(function):

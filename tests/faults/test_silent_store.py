@@ -18,19 +18,19 @@ import pytest
 from harness.config.axes import read_space
 from harness.config.paths import MLRUNS
 from harness.config.schema import Config, TrackingConfig
+from harness.console.progress import Display
 from harness.errors import HarnessError
-from harness.material import Bench
-from harness.progress import Display
-from harness.resume import STATE_FILE
-from harness.run import FinishedRun, train_run
+from harness.multirun.sweep import run_sweep
+from harness.run.context import Place
+from harness.run.pipeline import FinishedRun, train_run
+from harness.run.session import Bench
+from harness.run.watcher import RunWatcher
+from harness.tracking import run_folder
 from harness.tracking.overview import BEST, get
 from harness.tracking.reconcile import close_orphans, reconcile
 from harness.tracking.registry import checkpoints, of_run
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, open_store
-from harness.trials import run_sweep
-from harness.watch import RunWatcher
-from harness.work import Place
 from tests.conftest import QUICK, compose_config
 from tests.server import Server
 
@@ -140,7 +140,7 @@ def test_a_process_ends_though_the_server_hangs_and_another_sends_the_rest(serve
     code = f"""
 import os, signal, time
 import harness.models
-from harness.watch import RunWatcher
+from harness.run.watcher import RunWatcher
 update = RunWatcher.on_update
 def hang(self, at, loss):
     if at == 3:
@@ -231,7 +231,7 @@ def test_a_run_whose_process_was_killed_is_closed_and_can_be_gone_on_with(tmp_pa
     code = """
 import os, signal
 import harness.models
-from harness.watch import RunWatcher
+from harness.run.watcher import RunWatcher
 def die(self, at, loss):
     if at == 5:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -251,7 +251,7 @@ main()
     (run_id,) = (folder.name for folder in store.runs.iterdir())
     assert "its process was gone: now KILLED" in said
     assert f"go on with: python -m harness.train {QUICK[0]}" in said and f"train.resume={run_id}" in said
-    assert (store.runs / run_id / STATE_FILE).exists()
+    assert (store.runs / run_id / run_folder.STATE).exists()
     closed = store.client.get_run(run_id)
     assert closed.info.status == "KILLED" and "its process was gone" in closed.data.tags["failure"]
     assert "nothing to do" in command("harness.reconcile", "--tracking-uri", store.uri)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.config.schema import TrackingConfig
-from harness.mac import mac_advice
+from harness.machine.mac import mac_advice
 from harness.tracking.store import open_store
 from tests.conftest import QUICK
 

@@ -15,23 +15,23 @@ import pytest
 from mlx.utils import tree_flatten
 from mlx_lm.models.qwen2 import Model, ModelArgs
 
-import harness.engines
-import harness.trunks
+import harness.run.shortcuts
+import harness.tuning.trunk_cache
 from harness.config.schema import Config, TrackingConfig
+from harness.console.progress import Display
 from harness.data.dataset import Split
 from harness.errors import HarnessError
-from harness.material import Bench
 from harness.models.adapter import equal_weights
 from harness.models.base import Base
-from harness.progress import Display
-from harness.run import FinishedRun, train_run
+from harness.run.context import Place
+from harness.run.pipeline import FinishedRun, train_run
+from harness.run.session import Bench
+from harness.run.watcher import RunWatcher
 from harness.tracking.store import Store, open_store
-from harness.trunks import Trunks
 from harness.tuning import engine, hidden
 from harness.tuning.engine import Engine
 from harness.tuning.hidden import HiddenRows, compute_hidden
-from harness.watch import RunWatcher
-from harness.work import Place
+from harness.tuning.trunk_cache import Trunks
 
 Quick = Callable[..., Config]
 Said = pytest.CaptureFixture[str]
@@ -124,7 +124,7 @@ def test_rows_that_would_take_too_much_disk_are_not_kept(
 ) -> None:
     _run(bench, quick_config(few_rows, "generate.prompts=[]", "train.trunk_cache_gb=1e-6"))
     assert "would take 0.0 GB, beyond train.trunk_cache_gb=1e-06" in capsys.readouterr().err
-    monkeypatch.setattr(harness.engines.shutil, "disk_usage", lambda _: SimpleNamespace(free=1e5))
+    monkeypatch.setattr(harness.run.shortcuts.shutil, "disk_usage", lambda _: SimpleNamespace(free=1e5))
     with pytest.raises(HarnessError, match="make room"):  # nor are checkpoints
         _run(bench, quick_config(few_rows, "generate.prompts=[]"))
 
@@ -136,7 +136,7 @@ def test_a_model_that_does_not_bear_the_cut_is_trained_whole(
     capsys: Said,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(harness.engines, "disagreement", lambda *_: "the loss differs by 1 of 2")
+    monkeypatch.setattr(harness.run.shortcuts, "disagreement", lambda *_: "the loss differs by 1 of 2")
     done = _run(bench, quick_config(few_rows, "generate.prompts=[]"))
     said = capsys.readouterr().err
     assert "all blocks are computed in every step: this model cannot be cut, the loss differs by 1 of 2" in said
@@ -161,8 +161,8 @@ def test_comparing_with_the_whole_model_does_not_hold_all_of_it(
     mx.save_safetensors(str(tmp_path / "model" / "model.safetensors"), weights, {"format": "mlx"})
     block = sum(value.nbytes for _, value in tree_flatten(model.layers[0].parameters()))
     peaks = []
-    for release in (harness.engines._release, lambda *_: None):
-        monkeypatch.setattr(harness.engines, "_release", release)
+    for release in (harness.run.shortcuts._release, lambda *_: None):
+        monkeypatch.setattr(harness.run.shortcuts, "_release", release)
         done = _run(fresh(), quick_config(few_rows, f"model.path={tmp_path / 'model'}", "generate.prompts=[]"))
         totals = json.loads((done.folder / "report.json").read_text("utf-8"))["totals"]
         peaks.append(totals["memory/preparing_peak_gb"] * 1e9)
@@ -183,7 +183,7 @@ def test_what_agrees_alone_but_not_together_is_computed(
     def together(model: object, engine: Engine, *_: object) -> str | None:
         return "the loss differs by 1 of 2" if engine.at and engine.on_targets else None
 
-    monkeypatch.setattr(harness.engines, "disagreement", together)
+    monkeypatch.setattr(harness.run.shortcuts, "disagreement", together)
     _run(bench, quick_config(few_rows, "generate.prompts=[]"))
     assert "all blocks are computed in every step: the loss differs by 1 of 2" in capsys.readouterr().err
 
@@ -210,13 +210,13 @@ def test_runs_of_one_process_share_what_the_frozen_blocks_made_and_end_as_if_alo
     bench: Bench, fresh: Callable[[], Bench], quick_config: Quick, few_rows: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[int] = []
-    compute = harness.trunks.compute_hidden
+    compute = harness.tuning.trunk_cache.compute_hidden
 
     def counted(model: Any, at: int, *args: Any, **kwargs: Any) -> Any:
         computed.append(at)
         return compute(model, at, *args, **kwargs)
 
-    monkeypatch.setattr(harness.trunks, "compute_hidden", counted)
+    monkeypatch.setattr(harness.tuning.trunk_cache, "compute_hidden", counted)
     shared = [
         _run(bench, quick_config(few_rows, f"lora.rank={rank}", f"train.batch_size={rows}"))
         for rank, rows in ((4, 2), (8, 3), (4, 2))

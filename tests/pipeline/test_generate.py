@@ -11,17 +11,17 @@ from mlx.utils import tree_flatten
 from mlx_lm import generate, load
 
 from harness.config.schema import CompareCommand, GenerateCommand
+from harness.console.progress import Display
 from harness.errors import HarnessError
-from harness.material import Bench
 from harness.models.adapter import read_adapter, switching
 from harness.models.base import Base
-from harness.progress import Display
-from harness.run import FinishedRun, train_run
+from harness.run.context import Place
+from harness.run.pipeline import FinishedRun, train_run
+from harness.run.session import Bench
 from harness.sampling.samples import Sample, read_samples
-from harness.side_by_side import as_page, in_terminal
 from harness.tracking.store import Store
-from harness.work import Place
-from harness.write_with import lay_out, write_all, write_into
+from harness.writing.comparison import as_page, in_terminal
+from harness.writing.grid import lay_out, write_all, write_into
 from tests.conftest import QUICK, compose_config
 
 SHORT = ["prompt=poems", "generate.max_tokens=6", "variants=all"]
@@ -87,7 +87,7 @@ def test_an_interrupted_command_goes_on_to_the_same_file(
             yield sample
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("harness.write_with.write_all", interrupted)
+        patched.setattr("harness.writing.grid.write_all", interrupted)
         _into(tmp_path / "s.jsonl", command)
     with (tmp_path / "s.jsonl").open("a") as file:
         file.write('{"half": ')  # as a process leaves it that is killed in the middle of a line

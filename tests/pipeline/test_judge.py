@@ -11,18 +11,18 @@ import pytest
 from harness.config.axes import read_space
 from harness.config.overrides import prepare
 from harness.config.schema import Config, JudgeCommand, TrackingConfig
+from harness.console.progress import Display
 from harness.errors import HarnessError
-from harness.material import Bench
-from harness.progress import Display
-from harness.run import FinishedRun, train_run
+from harness.evaluation.standings import measure_and_judge
+from harness.multirun.sweep import SweepResult, Worker, run_sweep
+from harness.multirun.table import print_sweep
+from harness.run.context import Place
+from harness.run.pipeline import FinishedRun, train_run
+from harness.run.samples import measure_texts
+from harness.run.session import Bench
 from harness.sampling.samples import Sample, write_in_order
-from harness.standings import measure_and_judge
-from harness.table import print_sweep
-from harness.texts import measure_texts
 from harness.tracking.overview import UNSCORED, get, newest, table_of, trials
 from harness.tracking.store import Store
-from harness.trials import SweepResult, Worker, run_sweep
-from harness.work import Place
 from tests.conftest import QUICK, compose_config
 from tests.judge_server import Habits, judge_server
 
@@ -250,7 +250,7 @@ def test_a_judge_that_dies_while_a_run_trains_leaves_it_unscored(
         habits.always = "fail"
         return measure_texts(*arguments)
 
-    monkeypatch.setattr("harness.run.measure_texts", die)
+    monkeypatch.setattr("harness.run.pipeline.measure_texts", die)
     run = _train(store, *JUDGE, f"judge.base_url={url}", "judge.retries=0", "train.seed=77")
     found = get(store, run.run_id)
     assert found.status == "FINISHED" and found.judged == "unscored"
@@ -270,7 +270,7 @@ def test_a_judge_that_dies_while_a_run_trains_leaves_it_unscored(
 def test_a_judge_that_cannot_judge_is_said_before_training(
     overrides: list[str], complaint: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.run.train", lambda *arguments, **values: pytest.fail("it trained"))
+    monkeypatch.setattr("harness.run.pipeline.train", lambda *arguments, **values: pytest.fail("it trained"))
     with pytest.raises(HarnessError) as caught:
         _train(store, *JUDGE, *overrides)
     assert complaint in str(caught.value)
@@ -293,7 +293,7 @@ def test_the_tuned_model_is_let_go_of_before_a_local_judge_begins(
         held.append("model" in vars(bench.base(config.model)))
         raise HarnessError("enough")
 
-    monkeypatch.setattr("harness.judged.judge_against_anchors", ask)
+    monkeypatch.setattr("harness.run.judging.judge_against_anchors", ask)
     run = train_run(config, bench, Place())
     assert held == [False] and get(store, run.run_id).tags[UNSCORED] == "enough"
 
@@ -337,14 +337,14 @@ def test_wilcoxon_ends_a_trial_by_the_themes_that_it_loses(
     def worth(*arguments: Any, **values: Any) -> Any:
         import dataclasses
 
-        from harness.texts import write_samples as real
+        from harness.run.samples import write_samples as real
 
         order[0] += 1
         samples = real(*arguments, **values)
         return [dataclasses.replace(each, text=f"{each.text} worth {9 if order[0] == 1 else -9}") for each in samples]
 
     with monkeypatch.context() as patched:
-        patched.setattr("harness.run.write_samples", worth)
+        patched.setattr("harness.run.pipeline.write_samples", worth)
         words = [*JUDGE, f"judge.base_url={url}", "judge.concurrency=2", "name=wilcoxon", "lora.rank=2,4"]
         words += ["sweep.metric=judge/win_rate", "sweep.pruner=wilcoxon", f"generate.prompts=[{','.join(themes)}]"]
         swept = _sweep(store, *words)

@@ -9,15 +9,15 @@ import mlx.core as mx
 import pytest
 from mlx.utils import tree_flatten
 
-import harness.texts
+import harness.run.samples
 from harness.config.schema import Config, TrackingConfig
+from harness.console.progress import Display
 from harness.errors import HarnessError
-from harness.material import Bench
-from harness.progress import Display
-from harness.run import train_run
+from harness.run.context import Place
+from harness.run.pipeline import train_run
+from harness.run.session import Bench
+from harness.run.watcher import RunWatcher
 from harness.tracking.store import open_store
-from harness.watch import RunWatcher
-from harness.work import Place
 
 Quick = Callable[..., Config]
 
@@ -63,7 +63,7 @@ def test_texts_are_written_without_what_training_needed(
     bench.base(quick_config().model).materialize()
     at_rest = sum(value.nbytes for _, value in tree_flatten(model.parameters()))
     held: list[int] = []
-    write = harness.texts.write
+    write = harness.run.samples.write
 
     def watched(*args: Any, **kwargs: Any) -> Iterator[Any]:
         held.append(mx.get_active_memory())
@@ -74,7 +74,7 @@ def test_texts_are_written_without_what_training_needed(
             patch.setattr(RunWatcher, "on_update", _interrupt_at_5)
             train_run(quick_config(*overrides), bench, Place())
         overrides.append("train.resume=auto")
-    monkeypatch.setattr(harness.texts, "write", watched)
+    monkeypatch.setattr(harness.run.samples, "write", watched)
     done = train_run(quick_config(*overrides), bench, Place())
     adapter = (done.folder / "adapters" / "adapters.safetensors").stat().st_size
     assert adapter > at_rest
@@ -90,7 +90,7 @@ def _interrupt_at_5(self: RunWatcher, at: int, loss: float) -> None:
 def test_too_little_memory_is_warned_of_with_what_to_change(
     bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("harness.room.device_memory", lambda: 5_000_000)
+    monkeypatch.setattr("harness.run.preflight.device_memory", lambda: 5_000_000)
     train_run(quick_config("name=little", "generate.prompts=[]"), bench, Place())
     said = " ".join(capsys.readouterr().err.split())
     assert "warning: the device has 5 MB for this; should it not do, change in this order" in said
@@ -100,7 +100,7 @@ def test_too_little_memory_is_warned_of_with_what_to_change(
 def test_memory_that_other_programs_hold_is_warned_of(
     bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("harness.room.free_memory", lambda: 1_000_000)
+    monkeypatch.setattr("harness.run.preflight.free_memory", lambda: 1_000_000)
     train_run(quick_config("name=shared", "generate.prompts=[]"), bench, Place())
     assert "warning: other programs leave 1 MB of" in capsys.readouterr().err
 
@@ -108,7 +108,7 @@ def test_memory_that_other_programs_hold_is_warned_of(
 def test_a_base_that_the_device_cannot_hold_is_refused(
     bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.room.device_memory", lambda: 1_000)
+    monkeypatch.setattr("harness.run.preflight.device_memory", lambda: 1_000)
     with pytest.raises(HarnessError, match=r"take \d+ MB, but the device has 0 MB; choose a smaller base"):
         train_run(quick_config("name=large-base"), bench, Place())
 

@@ -11,17 +11,17 @@ import mlx.core as mx
 import pytest
 
 from harness.config.schema import Config, TrackingConfig, TrainConfig
+from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.files import only_process
-from harness.identity import differences, identity_of
-from harness.material import Bench, gather
 from harness.models.adapter import read_adapter
-from harness.progress import Display
-from harness.resume import PARTS_FILE, STATE_FILE
-from harness.run import FinishedRun, train_run
+from harness.run.context import Place
+from harness.run.identity import differences, identity_of
+from harness.run.pipeline import FinishedRun, train_run
+from harness.run.session import Bench, gather
+from harness.run.watcher import RunWatcher
+from harness.tracking import run_folder
 from harness.tracking.store import Store, open_store
-from harness.watch import RunWatcher
-from harness.work import Place
 
 Quick = Callable[..., Config]
 
@@ -81,7 +81,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(
     report = json.loads((rest.folder / "report.json").read_text("utf-8"))
     assert [entry["step"] for entry in report["validations"]] == [0, 3, 6]
     assert [entry["step"] for entry in report["training"]] == [2, 4, 6]
-    assert not (rest.folder / STATE_FILE).exists(), "a finished run keeps no state"
+    assert not (rest.folder / run_folder.STATE).exists(), "a finished run keeps no state"
 
 
 def test_auto_goes_on_with_the_same_identity_only(
@@ -172,8 +172,8 @@ def test_a_warm_start_begins_with_the_adapters_weights(bench: Bench, quick_confi
     second = _run(bench, quick_config("name=warm", f"train.init_adapter=runs:/{first.run_id}", "train.seed=3"))
     assert second.outcome.start.loss == first.outcome.best.loss
     assert second.outcome.best.loss < first.outcome.best.loss
-    parts = json.loads((second.folder / PARTS_FILE).read_text("utf-8"))
-    assert parts["start"] and parts != json.loads((first.folder / PARTS_FILE).read_text("utf-8"))
+    parts = json.loads((second.folder / run_folder.PARTS).read_text("utf-8"))
+    assert parts["start"] and parts != json.loads((first.folder / run_folder.PARTS).read_text("utf-8"))
 
 
 @pytest.mark.parametrize(

@@ -16,16 +16,16 @@ import pytest
 
 from harness.config.axes import read_space
 from harness.config.schema import Config, TrackingConfig
+from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.models.adapter import equal_weights
-from harness.progress import Display
-from harness.reporting import page
+from harness.multirun.report import page
+from harness.multirun.sweep import SweepResult, Worker, run_sweep
+from harness.run.watcher import RunWatcher
 from harness.sweeping.listing import find_study
 from harness.sweeping.storage import open_studies
 from harness.tracking.overview import Finished, get, repeats, trials
 from harness.tracking.store import Store, open_store
-from harness.trials import SweepResult, Worker, run_sweep
-from harness.watch import RunWatcher
 from tests.conftest import QUICK, compose_config
 
 Sweep = Callable[..., SweepResult]
@@ -174,7 +174,7 @@ def test_a_trial_that_takes_too_long_fails_and_the_others_go_on(
         former(watcher, step, loss)
         now[0] += 400.0 if watcher._config.lora.rank == 4 else 1.0
 
-    monkeypatch.setattr("harness.budget.monotonic", lambda: now[0])
+    monkeypatch.setattr("harness.multirun.limits.monotonic", lambda: now[0])
     monkeypatch.setattr(RunWatcher, "on_update", slow)
     swept = sweep("lora.rank=4,8", "name=slow", "sweep.trial_minutes=10")
     assert [result.failure is None for result in swept.results] == [False, True]
@@ -252,7 +252,7 @@ def _command(home: Path, *words: str) -> list[str]:
 FAULTY = """
 import os, signal, sys, time
 import harness.models
-from harness.watch import RunWatcher
+from harness.run.watcher import RunWatcher
 former = RunWatcher.on_update
 def fault(self, step, loss):
     former(self, step, loss)

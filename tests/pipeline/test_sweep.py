@@ -15,21 +15,21 @@ import psutil
 import pytest
 from rich.console import Console
 
-from harness.board import Board
 from harness.config.axes import read_space
 from harness.config.schema import Config, TrackingConfig
+from harness.console.progress import Display
 from harness.errors import HarnessError
-from harness.material import Bench
 from harness.models.adapter import equal_weights
-from harness.progress import Display
-from harness.resume import STATE_FILE
-from harness.run import train_run
-from harness.supervise import Crew, supervise
+from harness.multirun.live_table import Board
+from harness.multirun.supervisor import Crew, supervise
+from harness.multirun.sweep import SweepResult, run_sweep
+from harness.run.context import Contact, Place
+from harness.run.pipeline import train_run
+from harness.run.session import Bench
+from harness.run.watcher import RunWatcher
+from harness.tracking import run_folder
 from harness.tracking.overview import get, trials
 from harness.tracking.store import Store, open_store
-from harness.trials import SweepResult, run_sweep
-from harness.watch import RunWatcher
-from harness.work import Contact, Place
 from tests.conftest import QUICK, compose_config
 
 Sweep = Callable[..., SweepResult]
@@ -107,7 +107,7 @@ def test_a_killed_sweep_goes_on_with_every_trial_once(method: str, step: int, tm
     code = f"""
 import os, signal, sys
 import harness.models
-from harness.watch import RunWatcher
+from harness.run.watcher import RunWatcher
 former = RunWatcher.{method}
 def die(self, first, *rest, **more):
     former(self, first, *rest, **more)
@@ -233,7 +233,7 @@ def test_a_pruned_run_ends_at_its_validation_and_can_be_gone_on_with(sweep_store
     assert "pruned after update 3: others were better there" in capsys.readouterr().err
     row = get(sweep_store, pruned.run_id)
     assert row.status == "PRUNED" and pruned.outcome.last.step == 3
-    assert (pruned.folder / STATE_FILE).exists() and not (pruned.folder / "samples.jsonl").exists()
+    assert (pruned.folder / run_folder.STATE).exists() and not (pruned.folder / "samples.jsonl").exists()
     whole = train_run(compose_config(*QUICK, "name=pruned", f"train.resume={pruned.run_id}"), bench, Place())
     assert whole.run_id == pruned.run_id and whole.outcome.updates == 6
     report = json.loads((whole.folder / "report.json").read_text("utf-8"))

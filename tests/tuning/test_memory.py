@@ -9,9 +9,9 @@ import pytest
 
 from harness.config.schema import TrainConfig
 from harness.data.dataset import Split
+from harness.machine.device import begin_phase, memory_use
 from harness.models.adapter import AdapterSpec, attached
 from harness.models.base import Base
-from harness.models.device import begin_phase, memory_use
 from harness.tuning.batches import bucket_width
 from harness.tuning.loop import train
 from harness.tuning.memory import Load, less, sampling_need, shape_of, training_need

@@ -1,0 +1,196 @@
+"""A sweep in processes of its own, each begun again whenever it dies: it costs one trial an attempt.
+
+Each process is the same command with sweep.workers=0. What it had in hand, the study knows (sweeping/study.py).
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from rich.console import Console
+
+from harness.console.progress import DRAWN
+from harness.errors import INTERRUPTED, HarnessError
+from harness.multirun.live_table import PIPE, Board
+from harness.sweeping.death import COMMAND, CONTROLLER, DEATHS, WORKER, WORKERS, Death, write_death
+
+_AT_ONCE_SECONDS = 3.0  # too short to have begun a trial
+_TIMES = 3
+
+# what systems say when a process is killed for what it took
+_LIKELY = {
+    signal.SIGKILL: "perhaps for want of memory",
+    signal.SIGSEGV: "so MLX's CPU backend ends when memory is short",
+    signal.SIGABRT: "so Metal and CUDA end when memory is short",
+    signal.SIGALRM: "it took longer than sweep.trial_minutes",
+}
+
+
+def worker_command(words: Sequence[str]) -> list[str]:
+    """The command of a process that does the work, from the words of the one that watches."""
+    kept = [word for word in words if not word.startswith("sweep.workers=")]
+    return [sys.executable, "-m", "harness.train", *kept, "sweep.workers=0"]
+
+
+def devices() -> list[str]:
+    """What CUDA_VISIBLE_DEVICES may name, one for each NVIDIA GPU; empty where there is none (a Mac has one GPU)."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [part for part in given.split(",") if part]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True)
+    return [str(index) for index, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
+
+
+def supervise(command: Sequence[str], workers: int = 1, typed: Sequence[str] = ()) -> int:
+    """Run so many of it until they end by themselves; returns the exit status of the first.
+
+    `typed`: the words of this process's own command, for them to say how to go on.
+
+    Raises:
+        HarnessError: when one dies again and again before it can have begun.
+    """
+    console = Console(stderr=True, highlight=False)
+    board = Board(console, workers)
+    if not console.is_terminal:
+        return Crew(command, workers, board, typed).run()
+    with tempfile.TemporaryFile("w+") as results:
+        with board.shown():
+            status = Crew(command, workers, board, typed, results).run()
+        results.seek(0)
+        sys.stdout.write(results.read())
+    return status
+
+
+class Crew:
+    """The processes of one command. Each has a thread here that starts it, hears it and starts it again.
+
+    The others begin when the first has told of a trial: what is wrong with a command is said once. With `results` the
+    board is drawn, and what goes to stdout is kept there until it is not.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        workers: int,
+        board: Board,
+        typed: Sequence[str] = (),
+        results: IO[str] | None = None,
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="harness-")
+        self._deaths = Path(self._folder.name) / "deaths"
+        self._environment = os.environ | {
+            CONTROLLER: str(os.getpid()),
+            WORKERS: str(workers),
+            COMMAND: json.dumps(list(typed)),
+            DEATHS: str(self._deaths),
+        }
+        self._command, self._workers, self._board, self._drawn = command, workers, board, results is not None
+        self._devices = devices()
+        self._begun = threading.Event()
+        self._processes: dict[int, subprocess.Popen[str]] = {}
+        self._statuses: dict[int, int] = {}
+        self._trouble: HarnessError | None = None
+        self._interrupts = 0
+        self._results = results
+
+    def run(self) -> int:
+        if self._workers > max(len(self._devices), 1):
+            shared = f"{len(self._devices)} GPUs" if self._devices else "one device"
+            self._board.say(f"{self._workers} workers share {shared}: each needs its own memory")
+        threads = [threading.Thread(target=self._keep, args=(index,)) for index in range(self._workers)]
+        with self._folder:
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads):
+                self._wait()
+        if self._trouble is not None:
+            raise self._trouble
+        return self._statuses.get(0, INTERRUPTED)
+
+    def _wait(self) -> None:
+        """Ctrl-C is passed on, once each time, and the processes waited for: they put things in order."""
+        try:
+            time.sleep(0.1)  # no join: one that Ctrl-C interrupts takes its thread for ended (Python before 3.13)
+        except KeyboardInterrupt:
+            self._interrupts += 1
+            self._begun.set()
+            for process in list(self._processes.values()):
+                process.send_signal(signal.SIGINT)
+
+    def _keep(self, index: int) -> None:
+        """One process, and whatever has to follow it."""
+        if index:
+            self._begun.wait()
+        try:
+            if not self._interrupts:
+                self._statuses[index] = self._run(index)
+        except HarnessError as error:
+            self._trouble = error
+        finally:
+            if index == 0:
+                self._begun.set()
+
+    def _run(self, index: int) -> int:
+        at_once = 0
+        while True:
+            started = time.monotonic()
+            pid, status = self._once(index)
+            if status >= 0:
+                write_death(self._deaths, Death(pid, f"exit code {status}"))
+            if status >= 0 or self._interrupts:
+                return status if status >= 0 else 128 - status
+            died = signal.Signals(-status)
+            why = f"{died.name} ({_LIKELY[died]})" if died in _LIKELY else died.name
+            final = died is signal.SIGALRM
+            write_death(self._deaths, Death(pid, why, final))
+            at_once = at_once + 1 if time.monotonic() - started < _AT_ONCE_SECONDS else 0
+            if at_once == _TIMES:
+                raise HarnessError(f"the process that trains was ended by {died.name} {_TIMES} times as it began")
+            what = "it is not taken up again" if final else "its trial is taken up again"
+            self._board.say(f"the process that trains was ended by {why}; {what}")
+
+    def _once(self, index: int) -> tuple[int, int]:
+        """Its process id and exit status."""
+        environment = self._environment | {WORKER: str(index)}
+        if self._devices:
+            environment["CUDA_VISIBLE_DEVICES"] = self._devices[index % len(self._devices)]
+        heard, told = os.pipe()
+        piped = self._drawn or self._workers > 1
+        if self._drawn:
+            environment |= {DRAWN: "1", "COLUMNS": str(shutil.get_terminal_size().columns)}
+        rows = threading.Thread(target=self._hear, args=(heard,))
+        with subprocess.Popen(
+            self._command,
+            env=environment | {PIPE: str(told)},
+            pass_fds=[told],
+            stdout=self._results,
+            stderr=subprocess.PIPE if piped else None,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            self._processes[index] = process
+            os.close(told)
+            rows.start()
+            for line in process.stderr or ():
+                self._board.say(f"{f'{index + 1}: ' if self._workers > 1 else ''}{line.rstrip()}")
+            status = process.wait()
+        rows.join()
+        return process.pid, status
+
+    def _hear(self, pipe: int) -> None:
+        with open(pipe, encoding="utf-8") as lines:
+            for line in lines:
+                if line.endswith("\n"):  # one that a killed process left half-written is no row
+                    self._board.hear(line)
+                    self._begun.set()

@@ -1,0 +1,80 @@
+"""One run at work: where it belongs, and what its phases need of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.config.schema import Config
+from harness.console.progress import Display
+from harness.run.log import EventLog
+from harness.run.session import Bench, Material
+from harness.tracking.runs import TrackedRun
+from harness.tuning.evaluate import Score
+
+# update and loss of a validation -> whether to end there
+Report = Callable[[int, float], bool]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run belongs: its name, and the sweep whose trial it is.
+
+    `left`: how many trials there are still to do with this one, `at_once` of them at a time; `keep_state`: it may be
+    gone on with though finished; `repeat`: which one of a trial done again with other seeds.
+    """
+
+    name: str | None = None
+    overrides: list[str] = field(default_factory=list)
+    sweep: str | None = None
+    trial: int | None = None
+    left: int = 1
+    at_once: int = 1
+    keep_state: bool = False
+    repeat: int | None = None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        if self.sweep is None:
+            return {"kind": "run"}
+        of = {"sweep": self.sweep, "trial": str(self.trial)}
+        return {"kind": "trial", **of} if self.repeat is None else {"kind": "repeat", **of, "repeat": str(self.repeat)}
+
+
+@dataclass(frozen=True)
+class Contact:
+    """Who is told of a run under way, and may end it.
+
+    `began` gets its id, `report` each validation, saying whether the run is to end there; `judged` each theme that is
+    judged, by its number and the share of anchors not beaten, likewise; `leave` is asked after each
+    update whether to stop for now, to be gone on with.
+    """
+
+    began: Callable[[str], None] = lambda run_id: None
+    judged: Callable[[int, float], bool] = lambda number, lost: False
+    report: Report = lambda step, loss: False
+    leave: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run at work: what its phases need of it. `totals`: what it measured so far, by the metric's name."""
+
+    config: Config
+    material: Material
+    run: TrackedRun
+    log: EventLog
+    name: str
+    bench: Bench
+    contact: Contact
+    totals: dict[str, float] = field(default_factory=dict)
+
+    def stop(self, score: Score) -> bool:
+        return self.contact.report(score.step, score.loss)
+
+    @property
+    def display(self) -> Display:
+        return self.bench.display
+
+    @property
+    def folder(self) -> Path:
+        return self.run.folder

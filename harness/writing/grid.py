@@ -1,0 +1,179 @@
+"""Where the parts of generation meet: adapters, their base, a plan of texts, and the file that they go to."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.config.schema import GenerateCommand
+from harness.console.progress import Display
+from harness.data.themes import read_themes
+from harness.errors import HarnessError
+from harness.files import only_process
+from harness.models.adapter import AdapterFiles, switching
+from harness.models.base import Base, open_base
+from harness.models.weights_file import read_metadata
+from harness.sampling.prompts import Prompt, variants
+from harness.sampling.samples import (
+    Origin,
+    Planned,
+    Sample,
+    append_sample,
+    marked,
+    read_samples,
+    write_in_order,
+)
+from harness.sampling.write import plan, write
+from harness.tracking.references import Selection
+from harness.tracking.store import open_store
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one adapter, at one scale, is to write."""
+
+    adapter: AdapterFiles | None
+    scale: float
+    planned: list[tuple[Planned, Prompt]]
+
+    def without(self, done: set[str]) -> "Part":
+        return dataclasses.replace(self, planned=[each for each in self.planned if each[0].id not in done])
+
+
+@dataclass(frozen=True)
+class Grid:
+    """adapter × theme × variant × sample, on one base."""
+
+    base: Base
+    parts: list[Part]
+
+    @property
+    def planned(self) -> list[Planned]:
+        return [planned for part in self.parts for planned, _ in part.planned]
+
+
+def lay_out(command: GenerateCommand, scales: Sequence[float]) -> Grid:
+    """Find adapters, base and prompts; no weight is read.
+
+    Raises:
+        HarnessError: for an adapter, theme or variant that is not there, or adapters of different bases.
+    """
+    themes = _themes(command)
+    ways = variants(command.prompt, command.variants)
+    selection = Selection(command.adapters, command.from_iteration, command.first, command.top)
+    adapters = selection.find(lambda: open_store(command.tracking))
+    if not any(adapters) and list(scales) != [1]:
+        raise HarnessError(f"scale {scales[0]:g} needs an adapter to scale; give adapters=…")
+    base = _base(command, [adapter for adapter in adapters if adapter is not None])
+    parts = []
+    for adapter in adapters:
+        for scale in scales if adapter is not None else [1.0]:
+            planned = plan(
+                base.tokenizer,
+                _origin(base, adapter, scale),
+                themes,
+                ways,
+                command.generate,
+                n=command.n,
+                system=command.data.system,
+                fields=command.prompt.fields,
+            )
+            parts.append(Part(adapter, scale, planned))
+    return Grid(base, parts)
+
+
+def write_all(grid: Grid, command: GenerateCommand, display: Display) -> Iterator[Sample]:
+    """The texts as they are finished, adapter after adapter on one resident base."""
+    if not grid.planned:
+        return
+    display.say(f"reading the weights of {grid.base.path}")
+    grid.base.materialize()
+    with switching(grid.base.model) as put_on, display.texts(len(grid.planned)) as tell:
+        for part in grid.parts:
+            if part.planned:
+                put_on(part.adapter, part.scale)
+                for sample in write(grid.base.model, grid.base.tokenizer, part.planned, command.generate):
+                    tell(sample.tokens)
+                    yield sample
+
+
+def write_into(out: Path, grid: Grid, command: GenerateCommand, display: Display) -> None:
+    """Write what `out` does not have yet, appending; then put it in order, with duplicates marked.
+
+    Raises:
+        HarnessError: when the file is none of samples, or holds texts that were sampled otherwise.
+    """
+    lock = out.with_name(f".{out.name}.lock")
+    with only_process(lock, f"out={out}"), ExitStack() as after:
+        after.callback(lock.unlink)
+        there = read_samples(out) if out.exists() else []
+        _check_settings(out, there, command)
+        done = {entry.id: entry for entry in there}
+        left = dataclasses.replace(grid, parts=[part.without(set(done)) for part in grid.parts])
+        if there:
+            write_in_order(out, there)  # whole lines, to be appended to
+            display.say(f"{out} has {len(grid.planned) - len(left.planned)} of {len(grid.planned)} texts already")
+        for sample in write_all(left, command, display):
+            append_sample(out, sample)
+            done[sample.id] = sample
+        wanted = [planned.id for planned in grid.planned]
+        others = [entry.id for entry in there if entry.id not in set(wanted)]
+        every = marked([done[each] for each in dict.fromkeys([*others, *wanted])])
+        write_in_order(out, every)
+    doubles = [entry for entry in every if entry.duplicate_of is not None]
+    exact = sum(entry.likeness == 1 for entry in doubles)
+    display.say(f"{out} has {len(every)} texts; {exact} are the same as another, {len(doubles) - exact} nearly")
+
+
+def _check_settings(out: Path, there: Sequence[Sample], command: GenerateCommand) -> None:
+    for entry in there:
+        for name in ("temperature", "top_p", "max_tokens"):
+            before, now = getattr(entry, name), getattr(command.generate, name)
+            if before != now:
+                raise HarnessError(
+                    f"out={out} holds texts with generate.{name}={before:g}, but this command has {now:g}; "
+                    "choose another file, or the same settings"
+                )
+
+
+def _themes(command: GenerateCommand) -> list[str]:
+    if command.theme is not None and command.themes is not None:
+        raise HarnessError(f"give theme or themes, not both, but got {command.theme} and {command.themes}")
+    if command.theme is not None:
+        return [str(command.theme)]
+    if command.themes is not None:
+        return read_themes(Path(command.themes).expanduser())
+    return command.generate.prompts
+
+
+def _origin(base: Base, adapter: AdapterFiles | None, scale: float) -> Origin:
+    if adapter is None:
+        return Origin(base.path, None, None, None, 1.0)
+    return Origin(base.path, adapter.source, read_metadata(adapter.weights).get("run"), adapter.iteration, scale)
+
+
+def _base(command: GenerateCommand, adapters: Sequence[AdapterFiles]) -> Base:
+    """The base asked for, or else the one that the adapters name; they must not differ."""
+    model = command.model
+    if not adapters and model.path is None:
+        raise HarnessError("give adapters=…, or model=… for a base without one")
+    if model.path is None:
+        recorded = {adapter.spec.base: adapter.source for adapter in adapters}
+        if None in recorded:
+            raise HarnessError(f"{recorded[None]} does not say what base it was trained on; give it with model.path=…")
+        if len(recorded) > 1:
+            of = ", ".join(f"{source} of {base}" for base, source in recorded.items())
+            raise HarnessError(f"all adapters must have one base, but got {of}; write with them one after the other")
+        model = dataclasses.replace(model, path=next(iter(recorded)))
+    try:
+        base = open_base(model)
+    except HarnessError as error:
+        raise HarnessError(f"the base of {adapters[0].source}: {error}" if adapters else str(error)) from error
+    for adapter in adapters:
+        if adapter.spec.base_revision not in (None, base.revision):
+            Display().say(
+                f"warning: {adapter.source} was trained on {adapter.spec.base} at {adapter.spec.base_revision}, "
+                f"but {base.path} is at {base.revision}"
+            )
+    return base
