@@ -17,7 +17,7 @@ _SILENT_SECONDS = 1.0  # what takes longer shows how far it is
 Compose = Callable[[Sequence[str]], Config]
 
 
-class Configurations:
+class TrialConfigs:
     """By a trial's overrides. `space`: with its rules, once it is checked."""
 
     def __init__(self, space: Space, compose: Compose) -> None:
