@@ -16,6 +16,14 @@ class BusyError(HarnessError):
     """Another process has it in hand."""
 
 
+class SettingError(HarnessError):
+    """A setting, by its `name`, breaks a rule. The message is the whole line, with the name in it."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 def reason(error: BaseException) -> str:
     """One line that says what a run or a trial died of."""
     said = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
