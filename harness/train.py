@@ -1,7 +1,10 @@
 """python -m harness.train: one run, or with -m one for each combination of the swept values."""
 
+from pathlib import Path
+
 from harness.config.schema import Config
 from harness.console.command import hydra_door
+from harness.data.lines import check_first_lines
 
 
 def main() -> None:
@@ -9,6 +12,8 @@ def main() -> None:
 
 
 def _train(config: Config) -> None:
+    check_first_lines(Path(config.data.path).expanduser())  # before the libraries are loaded
+
     from hydra.core.hydra_config import HydraConfig
 
     from harness.console.progress import Display
