@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from harness.config.schema import Config
-from harness.console.command import hydra_door
+from harness.console.command import hydra_command
 from harness.data.lines import check_first_lines
 
 
 def main() -> None:
-    hydra_door(_train, Config, "config")
+    hydra_command(_train, Config, "config")
 
 
 def _train(config: Config) -> None:

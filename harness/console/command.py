@@ -24,7 +24,7 @@ from harness.machine import blas
 Command = TypeVar("Command")
 
 
-def hydra_door(task: Callable[[Command], None], command: type[Command], config_name: str) -> None:
+def hydra_command(task: Callable[[Command], None], command: type[Command], config_name: str) -> None:
     """Compose `conf/<config_name>.yaml` with the command line, check it, and run `task` on the record."""
     _quiet_libraries()
 
