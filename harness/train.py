@@ -1,14 +1,19 @@
 """python -m harness.train: one run, or with -m one for each combination of the swept values."""
 
+from pathlib import Path
+
 from harness.config.schema import Config
-from harness.console.command import hydra_door
+from harness.console.command import hydra_command
+from harness.data.lines import check_first_lines
 
 
 def main() -> None:
-    hydra_door(_train, Config, "config")
+    hydra_command(_train, Config, "config")
 
 
 def _train(config: Config) -> None:
+    check_first_lines(Path(config.data.path).expanduser())  # before the libraries are loaded
+
     from hydra.core.hydra_config import HydraConfig
 
     from harness.console.progress import Display
