@@ -15,11 +15,11 @@ from harness.console.progress import Display
 from harness.multirun.live_table import Teller
 from harness.multirun.study_key import beginning
 from harness.multirun.trial_configs import TrialConfigs
-from harness.run.session import Bench
+from harness.run.session import Session, open_session
 from harness.sweeping.death import Siblings
 from harness.sweeping.storage import Studies, open_studies
 from harness.sweeping.study import Pace
-from harness.tracking.store import Store, open_writable_store
+from harness.tracking.store import Store
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class SweepContext:
 
     config: Config
     configs: TrialConfigs
-    bench: Bench
+    session: Session
     worker: Worker
     studies: Studies
     pace: Pace
@@ -61,11 +61,11 @@ class SweepContext:
 
     @property
     def store(self) -> Store:
-        return self.bench.store
+        return self.session.store
 
     @property
     def display(self) -> Display:
-        return self.bench.display
+        return self.session.display
 
     @property
     def objective(self) -> Objective:
@@ -82,16 +82,16 @@ def sweep_context(configs: TrialConfigs, display: Display, worker: Worker) -> Sw
         HarnessError: for a combination that cannot work, and for a store or a base that is not there.
     """
     first = configs.check(display)
-    bench = Bench(open_writable_store(first.tracking), display)
-    studies = open_studies(first.sweep.storage, bench.store.studies)
-    started_from = beginning(first, bench)
+    session = open_session(first.tracking, display)
+    studies = open_studies(first.sweep.storage, session.store.studies)
+    started_from = beginning(first, session)
     return SweepContext(
         config=first,
         configs=configs,
-        bench=bench,
+        session=session,
         worker=worker,
         studies=studies,
-        pace=_pace(first, rows=len(bench.split(first, "train").rows)),
+        pace=_pace(first, rows=len(session.split(first, "train").rows)),
         beginning=started_from,
     )
 

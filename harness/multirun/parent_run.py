@@ -41,7 +41,7 @@ class ParentRun:
             close_directly(store, self.sweep_id, status, why, metrics, len(results))
         elif not is_closed(store, self.sweep_id):
             # where another process has it, that one does it
-            with suppress(HarnessError), TrackedRun.go_on(store, folder.resolve()) as left:
+            with suppress(HarnessError), TrackedRun.resume(store, folder.resolve()) as left:
                 self._finish(left, results)
 
     def _finish(self, run: TrackedRun, results: Sequence[Result]) -> None:
@@ -68,7 +68,7 @@ def parent_run(context: SweepContext, study: Study) -> Iterator[ParentRun]:
             for _ in reconcile(store, folder.name):
                 pass
             with suppress(BusyError):  # another process of this machine has it
-                held = stack.enter_context(TrackedRun.go_on(store, folder.resolve()))
+                held = stack.enter_context(TrackedRun.resume(store, folder.resolve()))
         yield ParentRun(context, study, held)
 
 

@@ -11,7 +11,7 @@ from harness.config.axes import Axis, Space
 from harness.multirun.context import SweepContext
 from harness.multirun.find_study import study_of_repeats
 from harness.multirun.trial_run import train_trial
-from harness.run.context import Place
+from harness.run.context import RunPlace
 from harness.sweeping.study import Result, Study, Trial, Verdict, best_results
 
 REPEATED = 3  # how many of the best are trained again
@@ -35,7 +35,7 @@ class Repeats:
         of = next(result.trial for result in self.best if result.trial.number == trial.params["trial"])
         name = f"{context.space.varying(of.params)} seed={seed}"
         context.display.say(f"repeat {trial.place} of {self.study.total}: {name}")
-        place = Place(
+        place = RunPlace(
             name=name,
             overrides=[*context.space.words(of.params), f"train.seed={seed}"],
             sweep=sweep_id,

@@ -13,7 +13,7 @@ from harness.errors import HarnessError
 from harness.multirun.context import SweepContext
 from harness.multirun.limits import TrialLimit
 from harness.multirun.progress_lines import tell_trial
-from harness.run.context import Contact, Place
+from harness.run.context import RunHooks, RunPlace
 from harness.run.pipeline import train_run
 from harness.sweeping.study import Study, Trial, Verdict
 from harness.tracking import run_folder
@@ -29,7 +29,7 @@ def try_trial(context: SweepContext, study: Study, trial: Trial, sweep_id: str) 
     name = context.space.varying(trial.params)
     context.display.say(f"trial {trial.place} of {study.total}: {name}")
     overrides = context.space.words(trial.params)
-    place = Place(
+    place = RunPlace(
         name=name,
         overrides=overrides,
         sweep=sweep_id,
@@ -48,7 +48,7 @@ def try_trial(context: SweepContext, study: Study, trial: Trial, sweep_id: str) 
 def train_trial(
     context: SweepContext,
     trial: Trial,
-    place: Place,
+    place: RunPlace,
     told: Callable[[int, float | None], None] = lambda step, loss: None,
 ) -> Verdict:
     """Train it, if it has not finished already. `told`: update and loss of each validation, from update 0 without.
@@ -76,8 +76,8 @@ def train_trial(
         return trial.stopped() or siblings.controller_is_gone
 
     with TrialLimit(context.config.sweep.trial_minutes, hard=siblings.controller is not None) as limit:
-        contact = Contact(began=trial.run, judged=judged, report=report, leave=leave)
-        run = train_run(config, context.bench, place, contact)
+        hooks = RunHooks(began=trial.run, judged=judged, report=report, leave=leave)
+        run = train_run(config, context.session, place, hooks)
     if run.outcome.pruned:
         return Verdict(run.outcome.best.loss, pruned=True)
     return Verdict(trial_value(config, run.totals))

@@ -31,7 +31,7 @@ def warm_start(context: SweepContext, study: Study) -> None:
 
 def _add_known(context: SweepContext, study: Study, source: str) -> int:
     """Those that fit, and how many they are."""
-    valid = context.bench.split(context.config, "valid")
+    valid = context.session.split(context.config, "valid")
     digest = fixed_subset(valid, context.config.train.valid_rows).digest
     revision, metric = context.beginning[0], context.objective.name
     taken = 0
