@@ -110,6 +110,7 @@ def _check_complete(store: Store, done: FinishedRun) -> None:
     assert (store.runs / run.info.run_id / "report.json").exists(), "found by MLflow's id too"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", ["kill", "hang"])
 def test_a_server_that_goes_away_neither_stops_nor_slows_nor_loses_a_run(
     fault: str,
@@ -136,6 +137,7 @@ def test_a_server_that_goes_away_neither_stops_nor_slows_nor_loses_a_run(
     assert list(reconcile(session.store)) == [], "a second time there is nothing to do"
 
 
+@pytest.mark.alone
 def test_a_process_ends_though_the_server_hangs_and_another_sends_the_rest(server: Server, tmp_path: Path) -> None:
     code = f"""
 import os, signal, time
@@ -211,6 +213,7 @@ def test_trials_begin_without_the_server_and_are_sent_later(
     assert get(store, later.info.run_id).metrics[BEST] > 0
 
 
+@pytest.mark.alone
 def test_a_database_that_another_program_holds_neither_stops_nor_slows_nor_loses_a_run(
     tmp_path: Path, quick_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, waited: list[float]
 ) -> None:
