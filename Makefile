@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 comma := ,
+# as many processes as test at once; tests of one file stay in one, for they share what they build
+TEST_PROCESSES ?= 2
 EXTRAS := dev$(if $(filter Linux,$(shell uname -s)),$(if $(CUDA),$(comma)cuda,$(comma)cpu))
 
 .PHONY: env demo test faults format bench clean
@@ -35,7 +37,7 @@ test: env
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadscope --durations=10
 
 faults: env
 	$(BIN)/pytest -m slow tests/faults
