@@ -16,6 +16,10 @@ class BusyError(HarnessError):
     """Another process has it in hand."""
 
 
+class DeletedError(HarnessError):
+    """A person deleted in MLflow what this is about: stop it, and begin nothing in its place."""
+
+
 def reason(error: BaseException) -> str:
     """One line that says what a run or a trial died of."""
     said = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
