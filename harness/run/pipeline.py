@@ -25,12 +25,8 @@ from harness.errors import HarnessError, WriteError, reason
 from harness.files import write_json, write_text
 from harness.machine.device import begin_phase, device, memory_use
 from harness.machine.provenance import git_state, versions
-from harness.models.adapter import (
-    adapter_weights,
-    attached,
-    load_weights,
-    save_spec,
-)
+from harness.models.adapter import adapter_weights, attached, load_weights
+from harness.models.adapter_files import save_spec
 from harness.run.context import Contact, Place, Work
 from harness.run.finish import best_adapter, log_end, score_test
 from harness.run.identity import identity_of

@@ -13,7 +13,8 @@ from harness.console.progress import Display
 from harness.data.dataset import Split, fixed_subset, load_split
 from harness.errors import HarnessError
 from harness.machine import blas
-from harness.models.adapter import AdapterFiles, AdapterSpec, check_fits, spec_for
+from harness.models.adapter import check_fits, spec_for
+from harness.models.adapter_files import AdapterFiles, AdapterSpec
 from harness.models.base import Base, open_base
 from harness.run.identity import Parts, parts_of
 from harness.tracking.references import find_adapter

@@ -11,7 +11,8 @@ from harness.console.progress import Display, duration
 from harness.data.dataset import Split
 from harness.files import replace_link
 from harness.machine.device import memory_use
-from harness.models.adapter import CONFIG_FILE, WEIGHTS_FILE, checkpoint_name, checkpoint_step, save_weights
+from harness.models.adapter import save_weights
+from harness.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE, checkpoint_name, checkpoint_step
 from harness.run.log import EventLog
 from harness.tracking import run_folder
 from harness.tracking.registry import OBJECTIVE
