@@ -9,7 +9,8 @@ from harness.data.dataset import describe
 from harness.files import write_json
 from harness.machine.device import device
 from harness.machine.provenance import git_state, versions
-from harness.models.adapter import WEIGHTS_FILE, AdapterFiles, loaded, read_adapter
+from harness.models.adapter import loaded
+from harness.models.adapter_files import WEIGHTS_FILE, AdapterFiles, read_adapter
 from harness.run.context import RunContext
 from harness.run.log import draw_losses
 from harness.run.watcher import RunWatcher

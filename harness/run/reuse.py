@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.config.checks import total_updates
 from harness.config.schema import Config, TrainConfig
-from harness.models.adapter import checkpoint_name, checkpoint_step
+from harness.models.adapter_files import checkpoint_name, checkpoint_step
 from harness.run.identity import Parts, identity_of
 from harness.run.inputs import Inputs
 from harness.run.log import EventLog

@@ -13,7 +13,7 @@ from harness.data.dataset import describe
 from harness.files import write_json, write_text
 from harness.machine.device import device
 from harness.machine.provenance import versions
-from harness.models.adapter import save_spec
+from harness.models.adapter_files import save_spec
 from harness.run.context import RunContext
 from harness.run.inputs import Inputs
 from harness.run.resume import Unfinished, clean, find_unfinished

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from harness.console.progress import duration
 from harness.files import replace_link
 from harness.machine.device import memory_use
-from harness.models.adapter import CONFIG_FILE, WEIGHTS_FILE, checkpoint_name, checkpoint_step, save_weights
+from harness.models.adapter import save_weights
+from harness.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE, checkpoint_name, checkpoint_step
 from harness.run.context import RunContext
 from harness.tracking import run_folder
 from harness.tracking.registry import OBJECTIVE

@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from harness.errors import HarnessError
 from harness.tracking.store import Store, was_deleted
 
-__all__ = ['was_deleted']
+__all__ = ["was_deleted"]
 
 # a run's last valid/loss may not be its lowest
 BEST = "valid/best_loss"

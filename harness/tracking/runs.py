@@ -257,7 +257,6 @@ class _Mail:
                 self._failures += 1
                 self._moved.set()
 
-
     def _look(self, sender: Sender) -> None:
         sender.look()
         begun = self._journal.begun
