@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import BusyError
-from harness.models.adapter import WEIGHTS_FILE, checkpoint_name
+from harness.models.adapter_files import WEIGHTS_FILE, checkpoint_name
 from harness.sweeping.study import Result, best_results
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
