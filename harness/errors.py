@@ -1,8 +1,5 @@
 """What users are meant to read: an exception for each kind that somebody tells apart, and how any is said in a line."""
 
-# the exit code that shells give a process that SIGINT ended
-INTERRUPTED = 130
-
 
 class HarnessError(Exception):
     """Something the user can mend. The message is one line: the rule, the value, the next step."""

@@ -18,8 +18,9 @@ from typing import IO
 
 from rich.console import Console
 
+from harness.console.interrupt import interrupted_by, requests_collected
 from harness.console.progress import DRAWN
-from harness.errors import INTERRUPTED, HarnessError
+from harness.errors import HarnessError
 from harness.multirun.live_table import PIPE, Board
 from harness.sweeping.death import COMMAND, CONTROLLER, DEATHS, WORKER, WORKERS, Death, write_death
 
@@ -101,7 +102,7 @@ class Crew:
         self._processes: dict[int, subprocess.Popen[str]] = {}
         self._statuses: dict[int, int] = {}
         self._trouble: HarnessError | None = None
-        self._interrupts = 0
+        self._passed_on: list[int] = []
         self._results = results
 
     def run(self) -> int:
@@ -109,31 +110,30 @@ class Crew:
             shared = f"{len(self._devices)} GPUs" if self._devices else "one device"
             self._board.say(f"{self._workers} workers share {shared}: each needs its own memory")
         threads = [threading.Thread(target=self._keep, args=(index,)) for index in range(self._workers)]
-        with self._folder:
+        with self._folder, requests_collected() as requests:
             for thread in threads:
                 thread.start()
             while any(thread.is_alive() for thread in threads):
-                self._wait()
+                time.sleep(0.1)
+                for number in requests[len(self._passed_on) :]:
+                    self._pass_on(number)
         if self._trouble is not None:
             raise self._trouble
-        return self._statuses.get(0, INTERRUPTED)
+        return self._statuses[0] if 0 in self._statuses else interrupted_by(self._passed_on[0]).exit_code
 
-    def _wait(self) -> None:
-        """Ctrl-C is passed on, once each time, and the processes waited for: they put things in order."""
-        try:
-            time.sleep(0.1)  # no join: one that Ctrl-C interrupts takes its thread for ended (Python before 3.13)
-        except KeyboardInterrupt:
-            self._interrupts += 1
-            self._begun.set()
-            for process in list(self._processes.values()):
-                process.send_signal(signal.SIGINT)
+    def _pass_on(self, number: int) -> None:
+        """A request to end goes to the processes, which are then waited for: they put things in order."""
+        self._passed_on.append(number)
+        self._begun.set()
+        for process in list(self._processes.values()):
+            process.send_signal(number)
 
     def _keep(self, index: int) -> None:
         """One process, and whatever has to follow it."""
         if index:
             self._begun.wait()
         try:
-            if not self._interrupts:
+            if not self._passed_on:
                 self._statuses[index] = self._run(index)
         except HarnessError as error:
             self._trouble = error
@@ -148,7 +148,7 @@ class Crew:
             pid, status = self._once(index)
             if status >= 0:
                 write_death(self._deaths, Death(pid, f"exit code {status}"))
-            if status >= 0 or self._interrupts:
+            if status >= 0 or self._passed_on:
                 return status if status >= 0 else 128 - status
             died = signal.Signals(-status)
             why = f"{died.name} ({_LIKELY[died]})" if died in _LIKELY else died.name

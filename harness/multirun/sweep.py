@@ -17,6 +17,7 @@ from harness.config.checks import total_updates
 from harness.config.load import flat
 from harness.config.objective import WIN_RATE, objective
 from harness.config.schema import Config
+from harness.console.interrupt import told
 from harness.console.progress import Display, duration
 from harness.data.dataset import fixed_subset
 from harness.errors import BusyError, HarnessError, reason
@@ -32,7 +33,7 @@ from harness.run.reuse import length_is_free
 from harness.run.session import Bench
 from harness.sweeping.death import Siblings
 from harness.sweeping.storage import open_studies
-from harness.sweeping.study import Pace, Result, Study, Trial, Verdict, best_results
+from harness.sweeping.study import STOPPED, Pace, Result, Study, Trial, Verdict, best_results
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
 from harness.tracking.overview import close_directly, save_view, scored_runs, was_deleted
@@ -105,15 +106,14 @@ class _Sweep:
             self._say_of_lengths()
             try:
                 left_early = self._work()
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as error:
                 if parent is not None:
-                    why = "stopped by harness.sweep" if study.stopped else "interrupted from the keyboard"
-                    parent.finish("KILLED", why)
+                    parent.finish("KILLED", STOPPED if study.stopped else told(error).why)
                 if not study.stopped:
                     if self._worker.siblings.index == 0:
                         display.say(f"go on with the same command: {self._worker.typed}")
                     raise
-                left_early = "stopped by harness.sweep"
+                left_early = STOPPED
             except BaseException as error:
                 if parent is not None:
                     parent.finish("FAILED", reason(error))
@@ -202,9 +202,11 @@ class _Sweep:
         def judged(number: int, lost: float) -> bool:
             return themes and trial.report(number, lost)
 
-        def leave() -> bool:
+        def leave() -> str | None:
             limit.check()
-            return trial.stopped() or self._worker.siblings.controller_is_gone
+            if trial.stopped():
+                return STOPPED
+            return "who watched over it is gone" if self._worker.siblings.controller_is_gone else None
 
         with TrialLimit(self._first.sweep.trial_minutes, hard=self._worker.siblings.controller is not None) as limit:
             run = train_run(config, self._bench, place, Contact(trial.run, judged, report, leave))

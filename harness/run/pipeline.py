@@ -18,7 +18,7 @@ from harness.config.checks import total_updates
 from harness.config.load import flat
 from harness.config.overrides import as_typed
 from harness.config.schema import Config
-from harness.console.interrupt import gentle_interrupt
+from harness.console.interrupt import gentle_interrupt, told
 from harness.console.progress import duration
 from harness.data.dataset import describe
 from harness.errors import HarnessError, WriteError, reason
@@ -119,8 +119,8 @@ def _status_kept(work: Work, place: Place) -> Iterator[None]:
 
     try:
         yield
-    except KeyboardInterrupt:
-        _end(work, "KILLED", "interrupted from the keyboard")
+    except KeyboardInterrupt as error:
+        _end(work, "KILLED", told(error).why)
         if place.sweep is None:
             work.display.say(_how_to_go_on(work, place))
         raise
@@ -238,7 +238,7 @@ def _train(work: Work, watcher: RunWatcher, former: Unfinished | None) -> tuple[
         with display.updates(updates, work.name), shortage_said(plan):
             # no name for the state: its arrays are to go once they are put back
             state = former.state if former else lambda: None
-            with gentle_interrupt(display.say) as asked:
+            with gentle_interrupt(display.say, work.contact.leave) as asked:
                 outcome = train(
                     model,
                     *splits,
@@ -247,10 +247,8 @@ def _train(work: Work, watcher: RunWatcher, former: Unfinished | None) -> tuple[
                     resume=state(),
                     engine=engine,
                     stop=work.stop,
-                    interrupted=lambda: asked() or work.contact.leave(),
+                    interrupted=asked,
                 )
-            if asked():  # too late for the loop
-                raise KeyboardInterrupt
     if outcome.pruned:
         display.say(f"pruned after update {outcome.updates}: others were better there")
     elif outcome.updates < updates:

@@ -28,6 +28,7 @@ from harness.sweeping.storage import Studies
 LEASE, BEAT, ATTEMPT, FAILURE, RUN, STOP = "lease", "beat", "attempt", "failure", "run", "stop"
 PARENT, COMMAND, FOLDER, TOTAL, SAID = "parent", "command", "folder", "total", "said"
 ASIDE = "aside"  # why a trial counts as none: like another, against a constraint, known from before
+STOPPED = "stopped by harness.sweep"  # why it is left, where somebody asked for that
 _KNOWN = "known from "
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 _PATIENCE = 100  # suggestions of what was tried before or is not allowed, until the search is taken to be over
@@ -210,7 +211,7 @@ class Study:
             self._study.set_user_attr(TOTAL, self.total)
         while True:
             if self.stopped:
-                return "stopped by harness.sweep"
+                return STOPPED
             if (why_not := may_begin()) is not None:
                 return why_not
             with self.alone():
