@@ -8,7 +8,7 @@ from time import monotonic
 from harness.config.schema import SweepConfig
 from harness.errors import BusyError, HarnessError
 from harness.models.adapter import WEIGHTS_FILE, checkpoint_name
-from harness.sweeping.study import Result, best_results
+from harness.sweeping.trial import Result, best_results
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
 from harness.tracking.runs import TrackedRun

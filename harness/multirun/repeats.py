@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from harness.config.axes import Axis, Space
 from harness.config.schema import Config
-from harness.sweeping.study import Result
+from harness.sweeping.trial import Result
 
 REPEATED = 3  # how many of the best are trained again
 

@@ -31,9 +31,11 @@ from harness.run.context import Contact, Place
 from harness.run.pipeline import train_run
 from harness.run.reuse import length_is_free
 from harness.run.session import Bench
-from harness.sweeping.death import Siblings
+from harness.sweeping.siblings import Siblings
+from harness.sweeping.states import STOPPED, TrialStatus
 from harness.sweeping.storage import open_studies
-from harness.sweeping.study import STOPPED, Pace, Result, Study, Trial, Verdict, best_results
+from harness.sweeping.study import Pace, Study, open_study
+from harness.sweeping.trial import Result, Trial, TrialEnd, best_results
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
 from harness.tracking.overview import close_directly, save_view, scored_runs, was_deleted
@@ -159,12 +161,12 @@ class _Sweep:
             left_early = self._repeat(budget)
         return left_early
 
-    def _objective(self, trial: Trial) -> Verdict:
+    def _objective(self, trial: Trial) -> TrialEnd:
         study, name = self._study, self._space.varying(trial.params)
         self._display.say(f"trial {trial.place} of {study.total}: {name}")
         value = self._value(trial)
         if value is not None:  # its process died before it could tell
-            return Verdict(value)
+            return TrialEnd(value)
         overrides = self._space.words(trial.params)
         place = Place(
             name,
@@ -183,8 +185,8 @@ class _Sweep:
         varied = {axis.name for axis in self._space.axes}
         return "train.iters" in varied or self._first.sweep.keep != "all"
 
-    def _train(self, trial: Trial, place: Place, config: Config) -> Verdict:
-        row: Row = {"place": trial.place, "name": place.name, "state": "running"}
+    def _train(self, trial: Trial, place: Place, config: Config) -> TrialEnd:
+        row: Row = {"place": trial.place, "name": place.name, "state": TrialStatus.RUNNING}
 
         def tell(step: int, loss: float | None) -> None:
             if place.repeat is None:
@@ -211,8 +213,8 @@ class _Sweep:
         with TrialLimit(self._first.sweep.trial_minutes, hard=self._worker.siblings.controller is not None) as limit:
             run = train_run(config, self._bench, place, Contact(trial.run, judged, report, leave))
         if run.outcome.pruned:
-            return Verdict(run.outcome.best.loss, pruned=True)
-        return Verdict(worth(config, run.totals))
+            return TrialEnd(run.outcome.best.loss, pruned=True)
+        return TrialEnd(worth(config, run.totals))
 
     def _value(self, trial: Trial) -> float | None:
         """The value of a trial whose run has finished, if it has."""
@@ -242,14 +244,14 @@ class _Sweep:
             return None
         repeats, study = found.repeats, found.study
 
-        def objective(trial: Trial) -> Verdict:
+        def objective(trial: Trial) -> TrialEnd:
             of = next(result.trial for result in repeats.best if result.trial.number == trial.params["trial"])
             seed, number = trial.params["seed"], int(str(trial.params["seed"])) - self._first.train.seed
             name = f"{self._space.varying(of.params)} seed={seed}"
             display.say(f"repeat {trial.place} of {study.total}: {name}")
             value = self._value(trial)
             if value is not None:
-                return Verdict(value)
+                return TrialEnd(value)
             overrides = [*self._space.words(of.params), f"train.seed={seed}"]
             place = Place(name, overrides, self._sweep_id, of.number, repeat=number)
             return self._train(trial, place, self._configs[overrides])
@@ -263,7 +265,7 @@ class _Sweep:
         search = self._first.sweep
         if space is not self._space:  # the repeats: all of them, to their end
             search = replace(search, trials=None, sampler="grid", pruner="none", pruner_args={})
-        return Study(name, self._studies, space, search, self._pace, siblings=self._worker.siblings)
+        return open_study(name, self._studies, space, search, self._pace, siblings=self._worker.siblings)
 
     def _find_study(self) -> Study:
         """The study of this command, found again by all that determines its values.
@@ -372,8 +374,8 @@ class _Sweep:
     def _tell(self, results: Sequence[Result]) -> None:
         rows: list[Row] = []
         for result in results:
-            state = "failed" if result.failure is not None else "pruned" if result.pruned else "done"
-            row: Row = {"place": result.trial.place, "name": self._space.varying(result.trial.params), "state": state}
+            name = self._space.varying(result.trial.params)
+            row: Row = {"place": result.trial.place, "name": name, "state": result.status}
             rows.append(row | {"value": result.value, "seconds": result.seconds})
         self._worker.teller.tell(self._study.total, rows)
 

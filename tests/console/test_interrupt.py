@@ -42,10 +42,10 @@ def test_ctrl_c_again_is_at_once_and_one_closing_told_of_twice_is_not() -> None:
 
 
 def test_another_reason_to_leave_is_the_one_that_is_told() -> None:
-    with pytest.raises(Interrupted, match="stopped by harness.sweep"):
-        with gentle_interrupt(lambda text: None, lambda: "stopped by harness.sweep") as asked:
-            assert asked()
-            raise KeyboardInterrupt
+    stopped = "stopped by harness.sweep"
+    with pytest.raises(Interrupted, match=stopped), gentle_interrupt(lambda text: None, lambda: stopped) as asked:
+        assert asked()
+        raise KeyboardInterrupt
 
 
 def test_what_is_ignored_stays_ignored_and_all_is_as_before_afterwards() -> None:

@@ -87,7 +87,7 @@ def _check_no_trial_was_lost(home: Path, why: str) -> None:
     (name,) = studies.names()
     (trial,) = optuna.load_study(study_name=name, storage=studies.storage(name)).trials
     assert trial.state is optuna.trial.TrialState.RUNNING and trial.user_attrs["lease"] is None
-    assert trial.user_attrs["attempt"] == 0, "its next attempt is its first"
+    assert trial.user_attrs["attempt"] == 1, "it died of nothing"
 
 
 def test_a_sweep_whose_terminal_is_closed_ends_after_the_update(tmp_path: Path) -> None:
