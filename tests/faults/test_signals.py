@@ -16,9 +16,9 @@ import pytest
 from harness.config.schema import Config, TrackingConfig
 from harness.console.interrupt import Interrupted
 from harness.console.progress import Display
-from harness.run.context import Contact, Place
+from harness.run.context import RunHooks, RunPlace
 from harness.run.pipeline import train_run
-from harness.run.session import Bench
+from harness.run.session import open_session
 from harness.sweeping.storage import open_studies
 from harness.tracking import run_folder
 from harness.tracking.store import Store, open_store
@@ -35,16 +35,16 @@ def test_a_run_that_is_asked_to_end_keeps_its_state_and_says_by_what(
             signal.raise_signal(signal.SIGTERM)
         return False
 
-    config, bench = quick_config("name=terminated"), Bench(store, Display())
+    config, session = quick_config("name=terminated"), open_session(store, Display())
     with pytest.raises(Interrupted, match="interrupted by SIGTERM"):
-        train_run(config, bench, Place(), Contact(report=report))
+        train_run(config, session, RunPlace(), RunHooks(report=report))
     said = capsys.readouterr().err
     assert "interrupted by SIGTERM: stopping after this update" in said and "go on with: python -m " in said
     experiment = store.find_experiment("terminated")
     (run,) = store.client.search_runs([str(experiment)])
     assert (run.info.status, run.data.tags["failure"]) == ("KILLED", "interrupted by SIGTERM")
     assert (store.runs / run.info.run_id / run_folder.STATE).exists()
-    resumed = train_run(quick_config("name=terminated", "train.resume=auto"), bench, Place())
+    resumed = train_run(quick_config("name=terminated", "train.resume=auto"), session, RunPlace())
     assert resumed.run_id == run.info.run_id and resumed.outcome.updates == 6
 
 
