@@ -58,6 +58,7 @@ def _list(tracking_uri: str | None, storage: str | None) -> None:
 
     from harness.multirun.table import print_wide
     from harness.sweeping.listing import list_studies
+    from harness.sweeping.states import TrialStatus
 
     listed = list_studies(_studies(tracking_uri, storage))
     if not listed:
@@ -71,8 +72,8 @@ def _list(tracking_uri: str | None, storage: str | None) -> None:
             each.parent,
             each.state,
             f"{each.ended} of {each.total}",
-            str(each.counts["pruned"]),
-            str(each.counts["failed"]),
+            str(each.counts[TrialStatus.PRUNED]),
+            str(each.counts[TrialStatus.FAILED]),
             "–" if each.best is None else f"{each.best:.4f}",
             ", ".join(each.workers) or "–",
             each.said,

@@ -16,7 +16,7 @@ from harness.multirun.live_table import Teller
 from harness.multirun.study_key import beginning
 from harness.multirun.trial_configs import TrialConfigs
 from harness.run.session import Session, open_session
-from harness.sweeping.death import Siblings
+from harness.sweeping.siblings import Siblings
 from harness.sweeping.storage import Studies, open_studies
 from harness.sweeping.study import Pace
 from harness.tracking.store import Store

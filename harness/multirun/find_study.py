@@ -7,7 +7,7 @@ from harness.config.axes import Space
 from harness.config.schema import SweepConfig
 from harness.multirun.context import SweepContext
 from harness.multirun.study_key import study_name
-from harness.sweeping.study import Study
+from harness.sweeping.study import Study, open_study
 from harness.tracking.overview import was_deleted
 
 
@@ -28,7 +28,7 @@ def study_of_repeats(context: SweepContext, name: str, space: Space) -> Study:
 
 
 def _open(context: SweepContext, name: str, space: Space, search: SweepConfig) -> Study:
-    return Study(name, context.studies, space, search, context.pace, siblings=context.worker.siblings)
+    return open_study(name, context.studies, space, search, context.pace, siblings=context.worker.siblings)
 
 
 def _is_lost(study: Study) -> bool:

@@ -19,10 +19,11 @@ from rich.text import Text
 
 from harness.config.objective import Objective
 from harness.console.progress import duration
+from harness.console.worker_environment import BOARD
+from harness.sweeping.states import TrialStatus
 
-PIPE = "HARNESS_BOARD"  # the file descriptor that rows are written to
 _ROWS = 12
-_ORDER = {"running": 0, "done": 1, "pruned": 2, "failed": 3}
+_ORDER = list(TrialStatus)
 
 Row = dict[str, Any]
 
@@ -31,11 +32,11 @@ class Teller:
     """A process of a sweep's side: what changed, to whoever watches, if anybody does."""
 
     def __init__(self) -> None:
-        self._pipe = int(os.environ[PIPE]) if PIPE in os.environ else None
+        self._pipe = int(os.environ[BOARD]) if BOARD in os.environ else None
         self._told: dict[int, Row] = {}
 
     def tell(self, total: int, rows: Sequence[Row], objective: Objective) -> None:
-        """`rows`: place, name, state (running, done, pruned, failed), and what is known of step, value, seconds.
+        """`rows`: place, name, state (a TrialStatus), and what is known of step, value, seconds.
 
         `objective`: what a value is of, and whether more of it is better.
         """
@@ -71,7 +72,7 @@ class Board:
         now = time.monotonic()
         for row in told["rows"]:
             former = self._rows.get(row["place"], {})
-            since = former.get("since", now) if row["state"] == "running" else None
+            since = former.get("since", now) if row["state"] == TrialStatus.RUNNING else None
             self._rows[row["place"]] = {**former, **row, "since": since}  # what it was when last heard of
         if self._live is not None:
             self._live.update(self._drawn())
@@ -99,7 +100,10 @@ class Board:
     def _chosen(self) -> list[Row]:
         """Those at work, then the best; what does not fit is in the summary."""
 
-        return sorted(self._rows.values(), key=lambda row: (_ORDER[row["state"]], self._worth(row)))[:_ROWS]
+        def order(row: Row) -> tuple[int, float]:
+            return _ORDER.index(row["state"]), self._worth(row)
+
+        return sorted(self._rows.values(), key=order)[:_ROWS]
 
     def _worth(self, row: Row) -> float:
         """Less is better; what has no value comes last."""
@@ -110,11 +114,13 @@ class Board:
 
     def _summary(self) -> str:
         rows = list(self._rows.values())
-        ended = [row for row in rows if row["state"] != "running"]
-        counts = {state: sum(row["state"] == state for row in ended) for state in ("pruned", "failed")}
+        ended = [row for row in rows if row["state"] != TrialStatus.RUNNING]
+        counts = {
+            state: sum(row["state"] == state for row in ended) for state in (TrialStatus.PRUNED, TrialStatus.FAILED)
+        }
         said = [f"{len(ended)} of {self._total} trials done"]
         said += [f"{count} {state}" for state, count in counts.items() if count]
-        done = [row for row in ended if row["state"] == "done" and row.get("value") is not None]
+        done = [row for row in ended if row["state"] == TrialStatus.DONE and row.get("value") is not None]
         if done:
             best = min(done, key=self._worth)
             said.append(f"best {best['value']:.4f} by {best['name']}")

@@ -7,7 +7,8 @@ from harness.config.load import flat
 from harness.config.objective import Objective
 from harness.errors import BusyError, HarnessError
 from harness.multirun.context import SweepContext
-from harness.sweeping.study import Result, Study, best_results
+from harness.sweeping.study import Study
+from harness.sweeping.trial import Result, best_results
 from harness.tracking.journal import Journal
 from harness.tracking.overview import close_directly, save_view
 from harness.tracking.reconcile import reconcile

@@ -10,7 +10,9 @@ from harness.console.progress import duration
 from harness.multirun.context import SweepContext
 from harness.multirun.live_table import Row
 from harness.run.reuse import length_is_free
-from harness.sweeping.study import Result, Study, Trial, best_results
+from harness.sweeping.states import TrialStatus
+from harness.sweeping.study import Study
+from harness.sweeping.trial import Result, Trial, best_results
 
 
 def beginning_lines(context: SweepContext, study: Study) -> list[str]:
@@ -52,9 +54,9 @@ def go_on_line(context: SweepContext) -> str:
 
 def tell_trial(context: SweepContext, study: Study, trial: Trial, *, step: int, loss: float | None) -> None:
     """One at work, to the table: the update of its last validation, and the loss where trials are compared by that."""
-    row: Row = {"place": trial.place, "name": context.space.varying(trial.params), "state": "running", "step": step}
-    value = loss if context.objective == VALID_LOSS else None
-    context.worker.teller.tell(study.total, [row | {"value": value}], context.objective)
+    row: Row = {"place": trial.place, "name": context.space.varying(trial.params), "state": TrialStatus.RUNNING}
+    row |= {"step": step, "value": loss if context.objective == VALID_LOSS else None}
+    context.worker.teller.tell(study.total, [row], context.objective)
 
 
 def tell_results(context: SweepContext, study: Study, results: Sequence[Result]) -> None:
@@ -64,9 +66,8 @@ def tell_results(context: SweepContext, study: Study, results: Sequence[Result])
 
 
 def _row(context: SweepContext, result: Result) -> Row:
-    state = "failed" if result.failure is not None else "pruned" if result.pruned else "done"
-    name = context.space.varying(result.trial.params)
+    row: Row = {"place": result.trial.place, "name": context.space.varying(result.trial.params)}
     value = None if result.value is None else context.objective.shown(result.value)
     if result.pruned and context.objective != VALID_LOSS:  # it ended by another measure
         value = None
-    return {"place": result.trial.place, "name": name, "state": state, "value": value, "seconds": result.seconds}
+    return row | {"state": result.status, "value": value, "seconds": result.seconds}

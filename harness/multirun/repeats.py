@@ -12,7 +12,8 @@ from harness.multirun.context import SweepContext
 from harness.multirun.find_study import study_of_repeats
 from harness.multirun.trial_run import train_trial
 from harness.run.context import RunPlace
-from harness.sweeping.study import Result, Study, Trial, Verdict, best_results
+from harness.sweeping.study import Study
+from harness.sweeping.trial import Result, Trial, TrialEnd, best_results
 
 REPEATED = 3  # how many of the best are trained again
 
@@ -29,7 +30,7 @@ class Repeats:
     def are_done(self) -> bool:
         return len(self.study.results()) >= self.study.total
 
-    def try_one(self, trial: Trial, sweep_id: str) -> Verdict:
+    def try_one(self, trial: Trial, sweep_id: str) -> TrialEnd:
         """The objective of their study: one of the best with one of the seeds."""
         context, seed = self.context, int(str(trial.params["seed"]))
         of = next(result.trial for result in self.best if result.trial.number == trial.params["trial"])

@@ -13,6 +13,7 @@ from harness.files import write_text
 from harness.multirun.repeats import noise_floor
 from harness.sweeping.listing import Listed
 from harness.sweeping.plots import Plot, Told, draw, script, told_trials
+from harness.sweeping.states import TrialStatus
 from harness.sweeping.storage import Studies
 from harness.tracking import run_folder
 from harness.tracking.overview import BEST, Finished, repeats, table_of, trials
@@ -52,7 +53,7 @@ def page(store: Store, studies: Studies, listed: Listed) -> str:
         run.run_id: {label: run.metrics[name] for name, label in _COSTS.items() if name in run.metrics}
         for run in runs.values()
     }
-    best = sorted((e for e in entries if e.told.state == "done" and e.told.value is not None), key=_value)
+    best = sorted((e for e in entries if e.told.state is TrialStatus.DONE and e.told.value is not None), key=_value)
     chosen_by = objective(parent.params.get("sweep.metric", BEST))
     floor = _noise(best, repeats(store, parent), chosen_by)
     parts = [
@@ -103,10 +104,11 @@ def _said(value: object) -> str:
 def _summary(
     listed: Listed, entries: Sequence[Entry], best: Sequence[Entry], floor: float | None, chosen_by: Objective
 ) -> list[str]:
-    counts = listed.counts
+    done, pruned = listed.counts[TrialStatus.DONE], listed.counts[TrialStatus.PRUNED]
+    failed = listed.counts[TrialStatus.FAILED]
     said = [
-        f"{listed.ended} of {listed.total} trials: {counts['done']} to their end, {counts['pruned']} pruned, "
-        f"{counts['failed']} failed. It is {listed.state}."
+        f"{listed.ended} of {listed.total} trials: {done} to their end, {pruned} pruned, {failed} failed. "
+        f"It is {listed.state}."
     ]
     if best:
         value = chosen_by.shown(best[0].told.value or 0.0)
@@ -127,13 +129,13 @@ def _summary(
 
 def _saved(entries: Sequence[Entry]) -> list[str]:
     """Updates that did not have to be trained, and the time that they would have taken."""
-    whole = [entry.run for entry in entries if entry.run and entry.told.state == "done"]
+    whole = [entry.run for entry in entries if entry.run and entry.told.state is TrialStatus.DONE]
     seconds = sum(run.metrics.get("train/seconds", 0.0) for run in whole)  # what was taken over is in it
     updates = sum(int(run.params["train.updates"]) for run in whole)
     pruned = sum(
         int(e.run.params["train.updates"]) - (e.told.last_step or 0)
         for e in entries
-        if e.told.state == "pruned" and e.run
+        if e.told.state is TrialStatus.PRUNED and e.run
     )
     taken = sum(int(e.run.tags.get("taken_updates", 0)) for e in entries if e.run)
     if not updates or not (pruned or taken):
@@ -208,5 +210,5 @@ def _plots(plots: Iterable[Plot]) -> Iterable[str]:
 
 
 def _failures(entries: Sequence[Entry]) -> list[str]:
-    rows = [[str(e.told.place), e.name, e.told.failure or "?"] for e in entries if e.told.state == "failed"]
+    rows = [[str(e.told.place), e.name, e.told.failure or "?"] for e in entries if e.told.state is TrialStatus.FAILED]
     return ["<h2>Failed</h2>", table(["trial", "", "why"], rows)] if rows else []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.errors import BusyError
 from harness.models.adapter_files import WEIGHTS_FILE, checkpoint_name
-from harness.sweeping.study import Result, best_results
+from harness.sweeping.trial import Result, best_results
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
 from harness.tracking.registry import promoted_steps

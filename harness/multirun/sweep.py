@@ -7,6 +7,7 @@ that is done. Here is the order of things; each of them has a file beside this o
 from dataclasses import dataclass
 
 from harness.config.axes import Space
+from harness.console.interrupt import told
 from harness.console.progress import Display
 from harness.errors import reason
 from harness.multirun.context import SweepContext, Worker, sweep_context
@@ -19,11 +20,11 @@ from harness.multirun.retention import drop_losers
 from harness.multirun.trial_configs import Compose, TrialConfigs
 from harness.multirun.trial_run import try_trial
 from harness.multirun.warm_start import warm_start
-from harness.sweeping.study import Result, Study
+from harness.sweeping.states import STOPPED
+from harness.sweeping.study import Study
+from harness.sweeping.trial import Result
 from harness.tracking.reconcile import reconcile
 from harness.tracking.store import Store
-
-_STOPPED = "stopped by harness.sweep"
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,10 @@ def _work_settled(context: SweepContext, study: Study, parent: ParentRun) -> str
     """`_work`, and if it does not come to its end the sweep's run says why."""
     try:
         return _work(context, study, parent)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if study.stopped:
-            return _STOPPED
-        parent.leave("interrupted from the keyboard")
+            return STOPPED
+        parent.leave(told(error).why)
         if context.worker.is_first:
             context.display.say(go_on_line(context))
         raise

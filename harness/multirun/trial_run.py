@@ -15,7 +15,9 @@ from harness.multirun.limits import TrialLimit
 from harness.multirun.progress_lines import tell_trial
 from harness.run.context import RunHooks, RunPlace
 from harness.run.pipeline import train_run
-from harness.sweeping.study import Study, Trial, Verdict
+from harness.sweeping.states import STOPPED
+from harness.sweeping.study import Study
+from harness.sweeping.trial import Trial, TrialEnd
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
 from harness.tracking.store import Store
@@ -24,7 +26,7 @@ from harness.tracking.store import Store
 Told = Callable[[int, float | None], None]
 
 
-def try_trial(context: SweepContext, study: Study, trial: Trial, sweep_id: str) -> Verdict:
+def try_trial(context: SweepContext, study: Study, trial: Trial, sweep_id: str) -> TrialEnd:
     """The search's own objective: one combination trained, or what a process that died left of it."""
     name = context.space.varying(trial.params)
     context.display.say(f"trial {trial.place} of {study.total}: {name}")
@@ -50,7 +52,7 @@ def train_trial(
     trial: Trial,
     place: RunPlace,
     told: Callable[[int, float | None], None] = lambda step, loss: None,
-) -> Verdict:
+) -> TrialEnd:
     """Train it, if it has not finished already. `told`: update and loss of each validation, from update 0 without.
 
     Raises:
@@ -58,7 +60,7 @@ def train_trial(
     """
     value = _finished_value(context.store, context.config, trial.begun_as)
     if value is not None:  # its process died before it could tell
-        return Verdict(value)
+        return TrialEnd(value)
     config, siblings = context.configs[place.overrides], context.worker.siblings
     told(0, None)
     # Wilcoxon's test pairs what two trials were judged on the same themes
@@ -71,16 +73,18 @@ def train_trial(
     def judged(number: int, lost: float) -> bool:
         return by_themes and trial.report(number, lost)
 
-    def leave() -> bool:
+    def leave() -> str | None:
         limit.check()
-        return trial.stopped() or siblings.controller_is_gone
+        if trial.stopped():
+            return STOPPED
+        return "who watched over it is gone" if siblings.controller_is_gone else None
 
     with TrialLimit(context.config.sweep.trial_minutes, hard=siblings.controller is not None) as limit:
         hooks = RunHooks(began=trial.run, judged=judged, report=report, leave=leave)
         run = train_run(config, context.session, place, hooks)
     if run.outcome.pruned:
-        return Verdict(run.outcome.best.loss, pruned=True)
-    return Verdict(trial_value(config, run.totals))
+        return TrialEnd(run.outcome.best.loss, pruned=True)
+    return TrialEnd(trial_value(config, run.totals))
 
 
 def trial_value(config: Config, totals: Mapping[str, float]) -> float:

@@ -7,33 +7,22 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import HarnessError
+from harness.sweeping.attributes import ASIDE, COMMAND, FOLDER, LEASE, PARENT, RUN, SAID, STOP, TOTAL
 from harness.sweeping.lease import is_gone, is_here
+from harness.sweeping.states import StudyStatus, TrialStatus
 from harness.sweeping.storage import Studies
-from harness.sweeping.study import (
-    ASIDE,
-    COMMAND,
-    FOLDER,
-    LEASE,
-    PARENT,
-    RUN,
-    SAID,
-    STOP,
-    TOTAL,
-)
+from harness.sweeping.trial import status_of
 
 
 @dataclass(frozen=True)
 class Listed:
-    """`state`: running, stopping, stopped, interrupted, done. `said`: what varies.
-
-    `workers`: host and process id of those at work.
-    """
+    """`said`: what varies; `workers`: host and process id of those at work."""
 
     name: str
     parent: str
-    state: str
+    state: StudyStatus
     total: int
-    counts: dict[str, int]
+    counts: dict[TrialStatus, int]
     best: float | None
     workers: list[str]
     said: str
@@ -42,16 +31,7 @@ class Listed:
 
     @property
     def ended(self) -> int:
-        return sum(self.counts[state] for state in ("done", "pruned", "failed"))
-
-
-_STATES = {
-    TrialState.COMPLETE: "done",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-}
+        return sum(count for status, count in self.counts.items() if status.has_ended)
 
 
 def list_studies(studies: Studies) -> list[Listed]:
@@ -88,9 +68,7 @@ def ask_to_stop(studies: Studies, listed: Listed, place: int | None) -> None:
         return
     trial = trial_at(studies, listed, place)
     if trial.state is not TrialState.RUNNING:
-        raise HarnessError(
-            f"trial {place} of {listed.parent} is {_STATES[trial.state]}; only one that runs can be stopped"
-        )
+        raise HarnessError(f"trial {place} of {listed.parent} is {status_of(trial)}; only one that runs can be stopped")
     study._storage.set_trial_user_attr(trial._trial_id, STOP, time.time())
 
 
@@ -130,27 +108,31 @@ def _listed(studies: Studies, name: str) -> Listed | None:
     attributes, trials = study.user_attrs, counted(study)
     if PARENT not in attributes:
         return None
-    counts = {state: sum(_STATES[trial.state] == state for trial in trials) for state in _STATES.values()}
+    counts = {status: sum(status_of(trial) is status for trial in trials) for status in TrialStatus}
     workers = [who for trial in trials if trial.state is TrialState.RUNNING and (who := _worker(trial, studies.shared))]
     values = [trial.value for trial in trials if trial.state is TrialState.COMPLETE and trial.value is not None]
     total = int(attributes.get(TOTAL, len(trials)))
-    ended = sum(counts[state] for state in ("done", "pruned", "failed"))
-    if workers:
-        state = "stopping" if attributes.get(STOP) else "running"
-    else:
-        state = "done" if ended >= total else "stopped" if attributes.get(STOP) else "interrupted"
+    done = sum(status_of(trial).has_ended for trial in trials) >= total
     return Listed(
-        name,
-        attributes[PARENT],
-        state,
-        total,
-        counts,
-        min(values, default=None),
-        workers,
-        attributes.get(SAID, ""),
-        list(attributes.get(COMMAND, [])),
-        attributes.get(FOLDER),
+        name=name,
+        parent=attributes[PARENT],
+        state=_status(stop_asked=bool(attributes.get(STOP)), at_work=bool(workers), done=done),
+        total=total,
+        counts=counts,
+        best=min(values, default=None),
+        workers=workers,
+        said=attributes.get(SAID, ""),
+        command=list(attributes.get(COMMAND, [])),
+        folder=attributes.get(FOLDER),
     )
+
+
+def _status(*, stop_asked: bool, at_work: bool, done: bool) -> StudyStatus:
+    if at_work:
+        return StudyStatus.STOPPING if stop_asked else StudyStatus.RUNNING
+    if done:
+        return StudyStatus.DONE
+    return StudyStatus.STOPPED if stop_asked else StudyStatus.INTERRUPTED
 
 
 def _worker(trial: FrozenTrial, shared: bool) -> str | None:

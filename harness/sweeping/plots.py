@@ -13,9 +13,11 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from harness.config.objective import Objective
+from harness.sweeping.attributes import FAILURE, RUN
 from harness.sweeping.listing import Listed, counted
+from harness.sweeping.states import TrialStatus
 from harness.sweeping.storage import Studies
-from harness.sweeping.study import RUN
+from harness.sweeping.trial import status_of
 
 _ENOUGH = 10  # trials for each name that varies, for importances to mean something
 
@@ -34,7 +36,7 @@ class Told:
     """One trial as the study has it. `last_step`: of its last report."""
 
     place: int
-    state: str
+    state: TrialStatus
     params: dict[str, Any]
     value: float | None
     last_step: int | None
@@ -44,16 +46,15 @@ class Told:
 
 def told_trials(studies: Studies, listed: Listed) -> list[Told]:
     study = optuna.load_study(study_name=listed.name, storage=studies.storage(listed.name))
-    names = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
     return [
         Told(
-            place,
-            names.get(trial.state, trial.state.name.lower()),
-            dict(trial.params),
-            trial.value,
-            trial.last_step,
-            trial.user_attrs.get(RUN),
-            trial.user_attrs.get("failure"),
+            place=place,
+            state=status_of(trial),
+            params=dict(trial.params),
+            value=trial.value,
+            last_step=trial.last_step,
+            run_id=trial.user_attrs.get(RUN),
+            failure=trial.user_attrs.get(FAILURE),
         )
         for place, trial in enumerate(counted(study), 1)
     ]

@@ -18,10 +18,11 @@ from harness.config.load import from_hydra
 from harness.config.overrides import as_typed, check_names
 from harness.config.schema import Config
 from harness.console.command import plainly
+from harness.console.worker_environment import COMMAND
 from harness.data.lines import check_first_lines
 from harness.errors import HarnessError, reason
 from harness.multirun.supervisor import supervise, worker_command
-from harness.sweeping.death import COMMAND, Siblings
+from harness.sweeping.siblings import Siblings
 from harness.tracking import run_folder
 
 
