@@ -21,14 +21,15 @@ def find_study(context: SweepContext) -> Study:
     raise AssertionError("there is always another name")
 
 
-def study_of_repeats(context: SweepContext, name: str, space: Space) -> Study:
-    """All of them, to their end."""
+def study_of_repeats(context: SweepContext, study: Study, name: str, space: Space) -> Study:
+    """All of them, to their end; `study` is what they repeat the best of, and what they are stopped with."""
     search = replace(context.config.sweep, trials=None, sampler="grid", pruner="none", pruner_args={})
-    return _open(context, name, space, search)
+    return _open(context, f"{study.name}-{name}", space, search, part_of=study)
 
 
-def _open(context: SweepContext, name: str, space: Space, search: SweepConfig) -> Study:
-    return open_study(name, context.studies, space, search, context.pace, siblings=context.worker.siblings)
+def _open(context: SweepContext, name: str, space: Space, search: SweepConfig, part_of: Study | None = None) -> Study:
+    siblings = context.worker.siblings
+    return open_study(name, context.studies, space, search, context.pace, siblings=siblings, part_of=part_of)
 
 
 def _is_lost(study: Study) -> bool:

@@ -66,8 +66,8 @@ def find_repeats(context: SweepContext, study: Study) -> Repeats | None:
         return None
     numbers = [result.trial.number for result in best]
     key = json.dumps([numbers, context.config.sweep.repeats])
-    name = f"{study.name}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
-    again = study_of_repeats(context, name, _space(context, numbers))
+    name = hashlib.sha256(key.encode()).hexdigest()[:8]
+    again = study_of_repeats(context, study, name, _space(context, numbers))
     return Repeats(context=context, best=best, study=again)
 
 
