@@ -21,10 +21,10 @@ _SECRET = 6  # letters and digits; what is shorter is a placeholder, such as loc
 _PLACEHOLDER = 4  # characters; below it a word of a reply would be taken for the key
 _DEPTH = 3  # times that something may be escaped
 
-# one escaped character: %73, \u0073, \u{73}, \x73, 0x73, &#115; &#x73; &amp; =73
+# one escaped character: %73, \u0073, \u{73}, \x73, 0x73, \163, &#115; &#x73; &amp; =73
 _ESCAPED = re.compile(
     r"(?:%|\\+x|\\+u00|0x|=)(?P<hex>[0-9a-f]{2})|\\+u\{0*(?P<braced>[0-9a-f]{1,6})\}"
-    r"|(?P<html>&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});)",
+    r"|\\+(?P<octal>[0-3][0-7]{2})|(?P<html>&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});)",
     re.IGNORECASE,
 )
 
@@ -122,7 +122,12 @@ def _unescaped(told: list[_Told]) -> list[_Told]:
     read: list[_Told] = []
     done = 0
     for match in _ESCAPED.finditer(text):
-        said = html.unescape(match["html"]) if match["html"] else _character(match["hex"] or match["braced"])
+        if match["html"]:
+            said = html.unescape(match["html"])
+        elif match["octal"]:
+            said = chr(int(match["octal"], 8))
+        else:
+            said = _character(match["hex"] or match["braced"])
         read += told[done : match.start()]
         read += [(said[0], told[match.start()][1], told[match.end() - 1][2])] if said else []
         done = match.end()
