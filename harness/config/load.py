@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from harness.config.hints import did_you_mean
 from harness.config.paths import ROOT
-from harness.config.schema import Config, LoraConfig
+from harness.config.schema import Config, JudgeCommand, LoraConfig
 from harness.errors import HarnessError
 
 Command = TypeVar("Command")
@@ -46,9 +46,23 @@ def from_values(values: Any, command: type[Command]) -> Command:
         typed = TypeAdapter(command).validate_json(json.dumps(values))
     except ValidationError as error:
         raise HarnessError(_say(error.errors(include_url=False), key_names(command))) from error
+    if isinstance(typed, (Config, JudgeCommand)):
+        check_name("name", typed.name)
     if isinstance(typed, Config):
         return dataclasses.replace(typed, lora=with_scale_and_alpha(typed.lora))
     return typed
+
+
+def check_name(setting: str, name: str) -> None:
+    """A name is one: files and folders are called by it.
+
+    Raises:
+        HarnessError: for one that could lead elsewhere.
+    """
+    if name.strip() in ("", ".", "..") or any(c in "/\\" or not c.isprintable() for c in name):
+        raise HarnessError(
+            f"{setting} must be a name without / and \\, for files are called by it, but got {name!r}; choose another"
+        )
 
 
 def with_scale_and_alpha(lora: LoraConfig) -> LoraConfig:

@@ -67,7 +67,7 @@ def drop_losers(store: Store, results: Sequence[Result], keep: int) -> None:
 
 
 def _drop(store: Store, folder: Path, status: str, why: str | None) -> None:
-    with TrackedRun.go_on(store, folder) as run:
+    with TrackedRun.resume(store, folder) as run:
         for step in sorted(run.checkpoints):
             file = folder / run_folder.ADAPTERS / checkpoint_name(step)
             run.drop_checkpoint(step, f"adapters/{file.name}")

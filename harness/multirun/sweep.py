@@ -26,10 +26,10 @@ from harness.multirun.repeats import REPEATED, Repeats
 from harness.multirun.study_key import beginning, study_name
 from harness.multirun.trial_configs import Compose, Configurations
 from harness.multirun.worth import worth
-from harness.run.context import Contact, Place
+from harness.run.context import RunHooks, RunPlace
 from harness.run.pipeline import train_run
 from harness.run.reuse import length_is_free
-from harness.run.session import Bench
+from harness.run.session import Session, open_session
 from harness.sweeping.death import Siblings
 from harness.sweeping.storage import open_studies
 from harness.sweeping.study import Pace, Result, Study, Trial, Verdict, best_results
@@ -38,7 +38,7 @@ from harness.tracking.journal import Journal
 from harness.tracking.overview import close_directly, save_view, scored_runs, was_deleted
 from harness.tracking.reconcile import reconcile
 from harness.tracking.runs import TrackedRun
-from harness.tracking.store import Store, open_writable_store
+from harness.tracking.store import Store
 
 
 @dataclass(frozen=True)
@@ -70,20 +70,20 @@ def run_sweep(space: Space, compose: Compose, display: Display, worker: Worker |
     """
     configs = Configurations(space, compose)
     first = configs.check(display)
-    bench = Bench(open_writable_store(first.tracking), display)
-    sweep = _Sweep(configs, first, bench, worker or Worker())
+    session = open_session(first.tracking, display)
+    sweep = _Sweep(configs, first, session, worker or Worker())
     return sweep.run()
 
 
 class _Sweep:
     """One process's part in a sweep."""
 
-    def __init__(self, configs: Configurations, first: Config, bench: Bench, worker: Worker) -> None:
-        self._configs, self._first, self._bench, self._worker = configs, first, bench, worker
-        self._space, self._store, self._display = configs.space, bench.store, bench.display
+    def __init__(self, configs: Configurations, first: Config, session: Session, worker: Worker) -> None:
+        self._configs, self._first, self._session, self._worker = configs, first, session, worker
+        self._space, self._store, self._display = configs.space, session.store, session.display
         self._studies = open_studies(first.sweep.storage, self._store.studies)
-        self._beginning = beginning(first, bench)
-        rows = len(bench.split(first, "train").rows)
+        self._beginning = beginning(first, session)
+        rows = len(session.split(first, "train").rows)
         each, updates = math.gcd(first.train.steps_per_eval, first.train.save_every), total_updates(first.train, rows)
         self._pace = Pace(min(each, max(updates, 1)), updates)
         self._study = self._find_study()
@@ -166,11 +166,11 @@ class _Sweep:
         if value is not None:  # its process died before it could tell
             return Verdict(value)
         overrides = self._space.words(trial.params)
-        place = Place(
-            name,
-            overrides,
-            self._sweep_id,
-            trial.number,
+        place = RunPlace(
+            name=name,
+            overrides=overrides,
+            sweep=self._sweep_id,
+            trial=trial.number,
             left=study.total - len(study.results()),
             at_once=self._worker.siblings.count,
             keep_state=self._keeps_states,
@@ -183,7 +183,7 @@ class _Sweep:
         varied = {axis.name for axis in self._space.axes}
         return "train.iters" in varied or self._first.sweep.keep != "all"
 
-    def _train(self, trial: Trial, place: Place, config: Config) -> Verdict:
+    def _train(self, trial: Trial, place: RunPlace, config: Config) -> Verdict:
         row: Row = {"place": trial.place, "name": place.name, "state": "running"}
 
         def tell(step: int, loss: float | None) -> None:
@@ -207,7 +207,8 @@ class _Sweep:
             return trial.stopped() or self._worker.siblings.controller_is_gone
 
         with TrialLimit(self._first.sweep.trial_minutes, hard=self._worker.siblings.controller is not None) as limit:
-            run = train_run(config, self._bench, place, Contact(trial.run, judged, report, leave))
+            hooks = RunHooks(began=trial.run, judged=judged, report=report, leave=leave)
+            run = train_run(config, self._session, place, hooks)
         if run.outcome.pruned:
             return Verdict(run.outcome.best.loss, pruned=True)
         return Verdict(worth(config, run.totals))
@@ -249,7 +250,7 @@ class _Sweep:
             if value is not None:
                 return Verdict(value)
             overrides = [*self._space.words(of.params), f"train.seed={seed}"]
-            place = Place(name, overrides, self._sweep_id, of.number, repeat=number)
+            place = RunPlace(name=name, overrides=overrides, sweep=self._sweep_id, trial=of.number, repeat=number)
             return self._train(trial, place, self._configs[overrides])
 
         left_early = study.run(objective, may_begin=lambda: budget.spent(self._study.results()))
@@ -289,7 +290,7 @@ class _Sweep:
         with study.alone():
             if study.parent is not None or study.known:
                 return
-            digest = fixed_subset(self._bench.split(self._first, "valid"), self._first.train.valid_rows).digest
+            digest = fixed_subset(self._session.split(self._first, "valid"), self._first.train.valid_rows).digest
             taken = 0
             metric = self._first.sweep.metric
             for run in scored_runs(self._store, source, metric):
@@ -318,7 +319,7 @@ class _Sweep:
                 for _ in reconcile(store, self._sweep_id):  # trials whose process died
                     pass
                 try:
-                    parent = stack.enter_context(TrackedRun.go_on(store, folder.resolve()))
+                    parent = stack.enter_context(TrackedRun.resume(store, folder.resolve()))
                 except BusyError:  # another process of this machine has it
                     parent = None
             yield parent
@@ -346,7 +347,7 @@ class _Sweep:
             close_directly(self._store, self._sweep_id, *_summary(results, self._first.sweep.metric), len(results))
         elif not self._is_closed(self._sweep_id):
             # where another process has it, that one does it
-            with suppress(HarnessError), TrackedRun.go_on(self._store, folder.resolve()) as left:
+            with suppress(HarnessError), TrackedRun.resume(self._store, folder.resolve()) as left:
                 self._finish(left, results)
 
     def _finish(self, parent: TrackedRun, results: Sequence[Result]) -> None:

@@ -1,7 +1,7 @@
 """Where the parts meet: one training run, from a Config to a finished record.
 
 The train door and the sweeper both call `train_run`, and only it. Nothing passes from one run to the
-next but what a Bench holds.
+next but what a Session holds.
 """
 
 import dataclasses
@@ -31,15 +31,16 @@ from harness.models.adapter import (
     load_weights,
     save_spec,
 )
-from harness.run.context import Contact, Place, Work
+from harness.run.context import RunContext, RunHooks, RunPlace
 from harness.run.finish import best_adapter, log_end, score_test
 from harness.run.identity import identity_of
+from harness.run.inputs import gather_inputs
 from harness.run.log import EventLog
 from harness.run.preflight import MemoryPlan, check_disk, check_memory, plan_memory, shortage_said
 from harness.run.resume import Unfinished, clean, find_unfinished
 from harness.run.reuse import Source, find_source, take_over, taken_outcome
 from harness.run.samples import base_texts, measure_texts, write_samples
-from harness.run.session import Bench, gather
+from harness.run.session import Session
 from harness.run.shortcuts import planned_cut, prepare_engine
 from harness.run.watcher import RunWatcher
 from harness.tracking import run_folder
@@ -58,7 +59,7 @@ class FinishedRun:
     totals: dict[str, float]
 
 
-def train_run(config: Config, bench: Bench, place: Place, contact: Contact = Contact()) -> FinishedRun:  # noqa: B008
+def train_run(config: Config, session: Session, place: RunPlace, hooks: RunHooks = RunHooks()) -> FinishedRun:  # noqa: B008
     """Check, train, sample, record; or go on with a run that was interrupted, as train.resume says.
 
     A trial of a sweep takes over what another run has done of it.
@@ -70,37 +71,45 @@ def train_run(config: Config, bench: Bench, place: Place, contact: Contact = Con
 
     def start(more: dict[str, str]) -> AbstractContextManager[TrackedRun]:
         tags = place.tags | git_state() | more
-        return TrackedRun.start(bench.store, config.name, name=name, tags=tags, parent=place.sweep)
+        return TrackedRun.start(session.store, config.name, name=name, tags=tags, parent=place.sweep)
 
     try:
-        material = gather(config, bench)
+        inputs = gather_inputs(config, session)
         if config.judge.wanted:
             from harness.run.judging import check_ready  # what judging needs takes half a second to import
 
-            check_ready(config, bench.display)
+            check_ready(config, session.display)
     except HarnessError as error:
         if place.sweep is not None:  # a trial that cannot begin is to be seen among the others
             with start({}) as run:
                 run.finish("FAILED", reason(error))
         raise
-    former = find_unfinished(config, bench.store, material.parts, place.sweep)
+    former = find_unfinished(config, session.store, inputs.parts, place.sweep)
     source = None
     if former is None and place.sweep is not None:
         anywhere = config.sweep.reuse == "store"
-        source = find_source(config, material, bench.store, sweep=place.sweep, anywhere=anywhere)
-    tags = {"identity": identity_of(material.parts)} | (source.tags if source else {})
-    with TrackedRun.go_on(bench.store, former.folder) if former else start(tags) as run:
-        work = Work(config, material, run, EventLog(run.folder / run_folder.LOG), name, bench, contact)
-        contact.began(run.run_id)
-        with _status_kept(work, place):
-            outcome, totals = _phases(work, place, former, source)
+        source = find_source(config, inputs, session.store, sweep=place.sweep, anywhere=anywhere)
+    tags = {"identity": identity_of(inputs.parts)} | (source.tags if source else {})
+    with TrackedRun.resume(session.store, former.folder) if former else start(tags) as run:
+        context = RunContext(
+            config=config,
+            inputs=inputs,
+            run=run,
+            log=EventLog(run.folder / run_folder.LOG),
+            name=name,
+            session=session,
+            hooks=hooks,
+        )
+        hooks.began(run.run_id)
+        with _status_kept(context, place):
+            outcome, totals = _phases(context, place, former, source)
             if outcome.pruned:
-                _end(work, "KILLED", f"{PRUNED} after update {outcome.updates}")
+                _end(context, "KILLED", f"{PRUNED} after update {outcome.updates}")
             else:
-                _end(work, "FINISHED")
+                _end(context, "FINISHED")
         if not outcome.pruned and not place.keep_state:
             (run.folder / run_folder.STATE).unlink(missing_ok=True)  # finished: nothing is left to go on with
-    bench.display.say(
+    session.display.say(
         f"{name}: {OBJECTIVE} {outcome.start.loss:.4f} → {outcome.best.loss:.4f}, "
         f"perplexity {outcome.best.perplexity:.1f}, after {outcome.best.step} updates; "
         f"{duration(outcome.train_seconds)}, {outcome.peak_gb:.2f} GB; run {run.run_id}"
@@ -114,128 +123,128 @@ def _name(config: Config) -> str:
 
 
 @contextmanager
-def _status_kept(work: Work, place: Place) -> Iterator[None]:
+def _status_kept(context: RunContext, place: RunPlace) -> Iterator[None]:
     """However the work inside ends, the run's status and reason say so."""
 
     try:
         yield
     except KeyboardInterrupt:
-        _end(work, "KILLED", "interrupted from the keyboard")
+        _end(context, "KILLED", "interrupted from the keyboard")
         if place.sweep is None:
-            work.display.say(_how_to_go_on(work, place))
+            context.display.say(_how_to_resume(context, place))
         raise
     except BaseException as error:
         with suppress(WriteError):  # a full disk may not take this either; harness.reconcile closes the run then
             if not isinstance(error, HarnessError):  # a fault of ours: a sweep goes on, so it is kept here
-                work.log.write("traceback", text=traceback.format_exc())
-            _end(work, "FAILED", reason(error))
+                context.log.write("traceback", text=traceback.format_exc())
+            _end(context, "FAILED", reason(error))
         if isinstance(error, WriteError) and place.sweep is None:
-            work.display.say(_how_to_go_on(work, place))
+            context.display.say(_how_to_resume(context, place))
         raise
 
 
 _STATES = {"FINISHED": "COMPLETE", "FAILED": "FAILED", "KILLED": "INTERRUPTED"}
 
 
-def _end(work: Work, status: str, why: str | None = None) -> None:
+def _end(context: RunContext, status: str, why: str | None = None) -> None:
     if why is not None:
-        work.log.write("ended", status=status, reason=why)
+        context.log.write("ended", status=status, reason=why)
     pruned = why is not None and why.startswith(PRUNED)
-    work.run.tags({STATE: "PRUNED" if pruned else _STATES[status]})
-    waiting = work.run.finish(status, why)
+    context.run.tags({STATE: "PRUNED" if pruned else _STATES[status]})
+    waiting = context.run.finish(status, why)
     if waiting:
-        why_not = work.run.trouble or "it does not answer"
-        work.display.say(
-            f"warning: {waiting} entries of run {work.run.run_id} have not reached {work.run.store.uri} ({why_not}); "
-            "they are kept in its folder: send them with python -m harness.reconcile"
+        why_not = context.run.trouble or "it does not answer"
+        context.display.say(
+            f"warning: {waiting} entries of run {context.run.run_id} have not reached {context.run.store.uri} "
+            f"({why_not}); they are kept in its folder: send them with python -m harness.reconcile"
         )
 
 
-def _how_to_go_on(work: Work, place: Place) -> str:
-    if not (work.folder / run_folder.STATE).exists():
-        return f"stopped before the first checkpoint of run {work.run.run_id}: nothing to go on from"
-    command = shlex.join(["python", "-m", "harness.train", *_as_typed(place), f"train.resume={work.run.run_id}"])
+def _how_to_resume(context: RunContext, place: RunPlace) -> str:
+    if not (context.folder / run_folder.STATE).exists():
+        return f"stopped before the first checkpoint of run {context.run.run_id}: nothing to go on from"
+    command = shlex.join(["python", "-m", "harness.train", *_as_typed(place), f"train.resume={context.run.run_id}"])
     return f"go on with: {command}"
 
 
-def _as_typed(place: Place) -> list[str]:
+def _as_typed(place: RunPlace) -> list[str]:
     """What was set on the command line, but for what a resumption sets itself."""
     return [as_typed(word) for word in place.overrides if not word.startswith("train.resume=")]
 
 
 def _phases(
-    work: Work, place: Place, former: Unfinished | None, source: Source | None
+    context: RunContext, place: RunPlace, former: Unfinished | None, source: Source | None
 ) -> tuple[Outcome, dict[str, float]]:
     """The phases of a run; each lets go of what the next does not need. Returns also what it measured, by metric."""
-    material = work.material
+    inputs = context.inputs
     watcher = RunWatcher(
-        work.config,
-        material.train,
-        material.valid,
-        run=work.run,
-        log=work.log,
-        display=work.display,
-        lineage=_lineage(work, place),
+        context.config,
+        inputs.train,
+        inputs.valid,
+        run=context.run,
+        log=context.log,
+        display=context.display,
+        lineage=_lineage(context, place),
         trials=(place.left, place.at_once),
     )
     if former is None:
-        _log_beginning(work, place)
+        _log_beginning(context, place)
     if former is not None:
-        clean(work.folder)
-        watcher.go_on(former.course)
-        work.display.say(f"going on with run {work.run.run_id} after update {former.course.step}")
+        clean(context.folder)
+        watcher.resume(former.course)
+        context.display.say(f"going on with run {context.run.run_id} after update {former.course.step}")
     elif source is not None:
-        work.display.say(source.said)
-        former = Unfinished(work.folder, take_over(source, work.run, work.log))
-        watcher.go_on(former.course)
+        context.display.say(source.said)
+        former = Unfinished(context.folder, take_over(source, context.run, context.log))
+        watcher.resume(former.course)
         for score in watcher.scores:
-            work.stop(score)  # told, not asked: it was paid for elsewhere
+            context.stop(score)  # told, not asked: it was paid for elsewhere
     if former is not None and source is not None and source.whole:
         outcome, plan = taken_outcome(former.course), MemoryPlan({}, [])
     else:
-        outcome, plan = _train(work, watcher, former)
+        outcome, plan = _train(context, watcher, former)
     begin_phase()
-    adapter = best_adapter(work)
-    test = None if outcome.pruned else score_test(work, adapter, outcome)
+    adapter = best_adapter(context)
+    test = None if outcome.pruned else score_test(context, adapter, outcome)
     if outcome.pruned:
-        return outcome, log_end(work, outcome, None, watcher, [], {}, plan)
-    samples = write_samples(work, adapter, outcome.best.step)
-    beside = base_texts(work) if samples else []
-    measured = measure_texts(work, samples, beside)
+        return outcome, log_end(context, outcome, None, watcher, [], {}, plan)
+    samples = write_samples(context, adapter, outcome.best.step)
+    beside = base_texts(context) if samples else []
+    measured = measure_texts(context, samples, beside)
     begin_phase()
-    if work.config.judge.wanted and samples:
+    if context.config.judge.wanted and samples:
         from harness.run.judging import judge_texts
 
-        judged = judge_texts(work, samples, beside)
+        judged = judge_texts(context, samples, beside)
         outcome = dataclasses.replace(outcome, pruned=judged.pruned)
         measured |= judged.metrics
-    return outcome, log_end(work, outcome, test, watcher, samples, measured, plan)
+    return outcome, log_end(context, outcome, test, watcher, samples, measured, plan)
 
 
-def _train(work: Work, watcher: RunWatcher, former: Unfinished | None) -> tuple[Outcome, MemoryPlan]:
-    material, settings, display = work.material, work.config.train, work.display
-    model, updates = material.base.model, total_updates(settings, len(material.train.rows))
+def _train(context: RunContext, watcher: RunWatcher, former: Unfinished | None) -> tuple[Outcome, MemoryPlan]:
+    inputs, settings, display = context.inputs, context.config.train, context.display
+    model, updates = inputs.base.model, total_updates(settings, len(inputs.train.rows))
     begin_phase()
-    with attached(model, material.spec, seed=settings.seed):
-        if material.init is not None:
-            load_weights(model, material.init.weights)
+    with attached(model, inputs.spec, seed=settings.seed):
+        if inputs.init is not None:
+            load_weights(model, inputs.init.weights)
         adapter_bytes = sum(value.nbytes for value in adapter_weights(model).values())
-        check_disk(work.config, material, work.folder, adapter_bytes, display)
-        shape = shape_of(model, material.spec, material.base.settings)
-        cut = planned_cut(work.config, material, shape)
-        plan = plan_memory(work.config, material, shape, cut[0])
-        for line in check_memory(plan, material.base.path):
+        check_disk(context.config, inputs, context.folder, adapter_bytes, display)
+        shape = shape_of(model, inputs.spec, inputs.base.settings)
+        cut = planned_cut(context.config, inputs, shape)
+        plan = plan_memory(context.config, inputs, shape, cut[0])
+        for line in check_memory(plan, inputs.base.path):
             display.say(line)
-        display.say(f"reading the weights of {material.base.path}")
-        before = work.bench.trunks.seconds
+        display.say(f"reading the weights of {inputs.base.path}")
+        before = context.session.trunks.seconds
         with shortage_said(plan):
-            engine = prepare_engine(work.config, material, cut, work.bench)
-            material.base.materialize(engine.at)
-        work.totals["memory/preparing_peak_gb"] = memory_use().peak
-        work.totals["trunk/seconds"] = work.bench.trunks.seconds - before
+            engine = prepare_engine(context.config, inputs, cut, context.session)
+            inputs.base.materialize(engine.at)
+        context.totals["memory/preparing_peak_gb"] = memory_use().peak
+        context.totals["trunk/seconds"] = context.session.trunks.seconds - before
         begin_phase()
-        splits = (material.train, material.valid)
-        with display.updates(updates, work.name), shortage_said(plan):
+        splits = (inputs.train, inputs.valid)
+        with display.updates(updates, context.name), shortage_said(plan):
             # no name for the state: its arrays are to go once they are put back
             state = former.state if former else lambda: None
             with gentle_interrupt(display.say) as asked:
@@ -246,8 +255,8 @@ def _train(work: Work, watcher: RunWatcher, former: Unfinished | None) -> tuple[
                     watcher,
                     resume=state(),
                     engine=engine,
-                    stop=work.stop,
-                    interrupted=lambda: asked() or work.contact.leave(),
+                    stop=context.stop,
+                    interrupted=lambda: asked() or context.hooks.leave(),
                 )
             if asked():  # too late for the loop
                 raise KeyboardInterrupt
@@ -258,41 +267,41 @@ def _train(work: Work, watcher: RunWatcher, former: Unfinished | None) -> tuple[
     return outcome, plan
 
 
-def _log_beginning(work: Work, place: Place) -> None:
-    run, material, config, folder = work.run, work.material, work.config, work.folder
+def _log_beginning(context: RunContext, place: RunPlace) -> None:
+    run, inputs, config, folder = context.run, context.inputs, context.config, context.folder
     resolved = yaml.safe_dump(dataclasses.asdict(config), allow_unicode=True, sort_keys=False)
     write_text(folder / run_folder.CONFIG, resolved)
-    write_json(folder / run_folder.PARTS, material.parts)
-    save_spec(folder / run_folder.ADAPTERS, material.spec)
+    write_json(folder / run_folder.PARTS, inputs.parts)
+    save_spec(folder / run_folder.ADAPTERS, inputs.spec)
     run.artifact(run_folder.CONFIG)
-    updates = total_updates(config.train, len(material.train.rows))
+    updates = total_updates(config.train, len(inputs.train.rows))
     settings = {key: value for key, value in flat(config).items() if not key.startswith("sweep.")}
-    run.params(settings | {"train.updates": updates, "model.resolved_revision": material.base.revision})
+    run.params(settings | {"train.updates": updates, "model.resolved_revision": inputs.base.revision})
     run.tags(
-        {"base": material.base.path, "base_revision": material.base.revision}
+        {"base": inputs.base.path, "base_revision": inputs.base.revision}
         | {"overrides": shlex.join(_as_typed(place))}
         | {f"version.{name}": version for name, version in versions().items()}
         | {f"device.{name}": value for name, value in device().items() if value}
     )
-    for split in material.splits:
+    for split in inputs.splits:
         run.dataset(name=split.name, digest=split.digest, path=split.path, context=split.name)
-    work.log.write("started", run=run.run_id, overrides=place.overrides, data=describe(material.splits))
-    for warning in material.warnings:
-        work.log.write("warning", text=warning)
+    context.log.write("started", run=run.run_id, overrides=place.overrides, data=describe(inputs.splits))
+    for warning in inputs.warnings:
+        context.log.write("warning", text=warning)
 
 
-def _lineage(work: Work, place: Place) -> dict[str, str]:
+def _lineage(context: RunContext, place: RunPlace) -> dict[str, str]:
     """What each checkpoint, and so each registered version, says of where it comes from."""
     sweep = {} if place.sweep is None else {"sweep": place.sweep}
-    start = {} if work.material.init is None else {"init_adapter": work.material.init.source}
+    start = {} if context.inputs.init is None else {"init_adapter": context.inputs.init.source}
     return (
         sweep
         | start
         | {
-            "run": work.run.run_id,
-            "experiment": work.config.name,
-            "base": work.material.base.path,
-            "base_revision": work.material.base.revision,
-            "train_digest": work.material.train.digest,
+            "run": context.run.run_id,
+            "experiment": context.config.name,
+            "base": context.inputs.base.path,
+            "base_revision": context.inputs.base.revision,
+            "train_digest": context.inputs.train.digest,
         }
     )

@@ -51,7 +51,7 @@ class RunWatcher:
         self.windows: list[Window] = []
         self.scores: list[Score] = []
 
-    def go_on(self, course: Course) -> None:
+    def resume(self, course: Course) -> None:
         """Take up what an interrupted process left, up to the step that is gone on from."""
         events = [event for event in self._log.read() if event.get("step", math.inf) <= course.step]
         # by step: what an earlier process had done beyond its last state was done again, to the same numbers

@@ -28,7 +28,7 @@ _LONGEST_PARAMETER = 6000  # characters; MLflow cuts what is longer
 
 
 class TrackedRun:
-    """Writes to one run. Enter it with `start` or `go_on`, end it with `finish`."""
+    """Writes to one run. Enter it with `start` or `resume`, end it with `finish`."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         self.store = store
@@ -67,7 +67,7 @@ class TrackedRun:
 
     @classmethod
     @contextmanager
-    def go_on(cls, store: Store, folder: Path) -> Iterator["TrackedRun"]:
+    def resume(cls, store: Store, folder: Path) -> Iterator["TrackedRun"]:
         """A run that was interrupted: it runs again, and points that were told are not told twice.
 
         Raises:
