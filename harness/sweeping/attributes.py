@@ -18,3 +18,4 @@ PARENT = "parent"  # the run that stands for it
 COMMAND, FOLDER = "command", "folder"  # the words of the last command that worked on it, and where they were typed
 TOTAL = "total"  # how many trials there will be
 SAID = "said"  # what varies
+METRIC = "metric"  # what its values are of, less it where more is better

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import HarnessError
 from harness.sweeping.again import check_again, standing
-from harness.sweeping.attributes import COMMAND, FOLDER, LEASE, PARENT, RUN, SAID, STOP, TOTAL
+from harness.sweeping.attributes import COMMAND, FOLDER, LEASE, METRIC, PARENT, SAID, STOP, TOTAL
 from harness.sweeping.lease import is_gone, is_here
 from harness.sweeping.states import StudyStatus, TrialStatus
 from harness.sweeping.storage import Studies
@@ -18,7 +18,10 @@ from harness.sweeping.trial import status_of
 
 @dataclass(frozen=True)
 class Listed:
-    """`said`: what varies; `workers`: host and process id of those at work."""
+    """`said`: what varies; `best`: its lowest value, of `metric`, or less that where more is better.
+
+    `workers`: host and process id of those at work.
+    """
 
     name: str
     parent: str
@@ -26,6 +29,7 @@ class Listed:
     total: int
     counts: dict[TrialStatus, int]
     best: float | None
+    metric: str | None
     workers: list[str]
     said: str
     command: list[str]
@@ -75,18 +79,6 @@ def ask_to_stop(studies: Studies, listed: Listed, place: int | None) -> None:
     study._storage.set_trial_user_attr(trial._trial_id, STOP, time.time())
 
 
-def run_of(studies: Studies, listed: Listed, place: int) -> str:
-    """The id of the run that a trial became.
-
-    Raises:
-        HarnessError: when it has not begun.
-    """
-    run_id = trial_at(studies, listed, place).user_attrs.get(RUN)
-    if run_id is None:
-        raise HarnessError(f"trial {place} of {listed.parent} has not begun")
-    return str(run_id)
-
-
 def check_can_be_tried_again(studies: Studies, listed: Listed, place: int) -> None:
     """Raises: HarnessError for a trial that is done, that somebody works on, or that there is not."""
     trial = trial_at(studies, listed, place)
@@ -132,6 +124,7 @@ def _listed(studies: Studies, name: str, parts: Sequence[str]) -> Listed | None:
         total=total,
         counts=counts,
         best=min(values, default=None),
+        metric=attributes.get(METRIC),
         workers=workers,
         said=attributes.get(SAID, ""),
         command=list(attributes.get(COMMAND, [])),

@@ -26,6 +26,7 @@ from harness.sweeping.attributes import (
     COMMAND,
     FOLDER,
     KNOWN,
+    METRIC,
     PARENT,
     RUN,
     SAID,
@@ -131,6 +132,7 @@ class Study:
     def set_parent(self, run_id: str) -> None:
         """The run that stands for the study."""
         self._study.set_user_attr(SAID, self._space.said)
+        self._study.set_user_attr(METRIC, self._search.metric)
         self._study.set_user_attr(PARENT, run_id)
 
     def set_command(self, words: Sequence[str]) -> None:
