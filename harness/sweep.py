@@ -1,4 +1,4 @@
-"""python -m harness.sweep list|stop|resume: sweeps that run or were left, from another terminal."""
+"""python -m harness.sweep list|stop|resume|repair: sweeps that run or were left, from another terminal."""
 
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,33 @@ def resume(sweep: str | None, trial: int | None, tracking_uri: str | None, stora
     plainly(lambda: _resume(sweep, trial, tracking_uri, storage))
 
 
+@main.command()
+@click.argument("sweep")
+@_TRACKING
+@_STORAGE
+def repair(sweep: str, tracking_uri: str | None, storage: str | None) -> None:
+    """Rebuild the study of a sweep that is damaged, from what is intact and from its runs.
+
+    SWEEP is the beginning of its id, or of its study's name. What was there is kept beside it.
+    """
+    plainly(lambda: _repair(sweep, tracking_uri, storage))
+
+
+def _repair(sweep: str, tracking_uri: str | None, storage: str | None) -> None:
+    from harness.multirun.repair import repair_sweep
+    from harness.sweeping.storage import open_studies
+    from harness.tracking.store import open_store
+
+    store = open_store(TrackingConfig(uri=tracking_uri))
+    repaired = repair_sweep(store, open_studies(storage, store.studies), sweep)
+    if repaired.aside is not None:
+        print(f"what was damaged is kept as {repaired.aside}")
+    print(f"sweep {repaired.sweep_id}: {repaired.trials} trials put right from their runs; the same command goes on")
+
+
 def _list(tracking_uri: str | None, storage: str | None) -> None:
+    import sys
+
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -60,7 +86,7 @@ def _list(tracking_uri: str | None, storage: str | None) -> None:
     from harness.sweeping.listing import list_studies
     from harness.sweeping.states import TrialStatus
 
-    listed = list_studies(_studies(tracking_uri, storage))
+    listed = list_studies(_studies(tracking_uri, storage), lambda error: print(f"warning: {error}", file=sys.stderr))
     if not listed:
         print("no sweep yet; start one with python -m harness.train -m lora.rank=4,8,16")
         return

@@ -23,6 +23,7 @@ from harness.data.dataset import fixed_subset
 from harness.errors import BusyError, HarnessError, reason
 from harness.multirun.limits import Budget, TrialLimit, drop_losers
 from harness.multirun.live_table import Row, Teller
+from harness.multirun.repair import rebuild_if_gone
 from harness.multirun.repeats import REPEATED, Repeats
 from harness.multirun.study_key import beginning, study_name
 from harness.multirun.trial_configs import Compose, Configurations
@@ -274,7 +275,13 @@ class _Sweep:
         A new one if its run was deleted in MLflow, or if all its trials failed.
         """
         for again in itertools.count():
-            study = self._open(study_name(self._first, self._space, [again, *self._beginning]), self._space)
+            name = study_name(self._first, self._space, [again, *self._beginning])
+            study = self._open(name, self._space)
+            if study.parent is None and (
+                gone := rebuild_if_gone(self._store, self._studies, name, self._space, self._first)
+            ):
+                self._display.say(f"the study of sweep {gone} was gone: it is rebuilt from its runs")
+                study = self._open(name, self._space)
             results = study.results()
             failed = len(results) >= study.total and all(result.failure is not None for result in results)
             if study.parent is None or not (failed or was_deleted(self._store, study.parent)):
