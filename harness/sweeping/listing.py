@@ -58,7 +58,7 @@ def find_study(studies: Studies, sweep_id: str | None) -> Listed:
     damaged: list[DamagedStudyError] = []
     known = list_studies(studies, damaged.append)
     found = [each for each in known if each.parent.startswith(sweep_id or "")]
-    if damaged and (not found or sweep_id is None):
+    if damaged and (not found or (sweep_id is None and damaged[-1].study == studies.names()[-1])):
         raise damaged[-1]
     if not found:
         there = "; python -m harness.sweep list shows those that are" if known else "; there is none yet"
