@@ -5,7 +5,7 @@ Knows nothing of how a study is kept.
 
 import json
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,8 @@ from harness.config.objective import VALID_LOSS
 from harness.config.schema import Config
 from harness.errors import HarnessError, reason
 from harness.files import only_process
-from harness.multirun.worth import worth
+from harness.multirun.context import SweepContext
+from harness.multirun.trial_run import trial_value
 from harness.sweeping.rebuild import Recovered, rebuild_study
 from harness.sweeping.states import TrialStatus
 from harness.sweeping.storage import Studies
@@ -28,9 +29,6 @@ from harness.tracking.journal import Journal
 from harness.tracking.overview import PRUNED, was_deleted
 from harness.tracking.reconcile import run_folders
 from harness.tracking.store import Store
-
-# what a run comes to for the search, by its measures
-Worth = Callable[[Config, dict[str, float]], float]
 
 
 @dataclass(frozen=True)
@@ -59,14 +57,16 @@ def repair_sweep(store: Store, studies: Studies, sweep: str) -> Repaired:
     return Repaired(parent.name, aside, count)
 
 
-def rebuild_if_gone(store: Store, studies: Studies, name: str, space: Space, config: Config) -> str | None:
+def rebuild_if_gone(context: SweepContext, name: str) -> str | None:
     """The id of the sweep whose study was rebuilt; None where no run of this store stands for a study of that name."""
-    found = [folder for folder in run_folders(store) if _stands_for(folder, name)]
-    if not found or was_deleted(store, found[-1].name):
+    store = context.store
+    found = [folder.name for folder in run_folders(store) if _stands_for(folder, name)]
+    if not found or was_deleted(store, found[-1]):
         return None
-    with studies.alone(name):
-        _rebuild(store, studies, name, found[-1].name, space, config, _trials(store, found[-1].name))
-    return found[-1].name
+    trials = _trials(store, found[-1])
+    with context.studies.alone(name):
+        _rebuild(store, context.studies, name, found[-1], context.space, context.config, trials)
+    return found[-1]
 
 
 def _rebuild(
@@ -201,7 +201,7 @@ def _value(folder: Path) -> float:
     config = _config(folder)
     if config is None:
         raise ValueError(folder)
-    return worth(config, totals)
+    return trial_value(config, totals)
 
 
 def _combination(space: Space, overrides: str) -> Combination | None:

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from harness.config.axes import short_names
-from harness.config.objective import objective
+from harness.config.objective import Objective, objective
 from harness.console.html import html_page, paragraphs, table
 from harness.console.progress import duration
 from harness.files import write_text
@@ -54,18 +54,19 @@ def page(store: Store, studies: Studies, listed: Listed) -> str:
         for run in runs.values()
     }
     best = sorted((e for e in entries if e.told.state is TrialStatus.DONE and e.told.value is not None), key=_value)
-    metric = parent.params.get("sweep.metric", BEST)
-    floor = _noise(best, repeats(store, parent), metric)
+    chosen_by = objective(parent.params.get("sweep.metric", BEST))
+    floor = _noise(best, repeats(store, parent), chosen_by)
     parts = [
         f"<h1>{escape(parent.name)}</h1>",
-        paragraphs(_summary(listed, entries, best, floor, objective(metric).label)),
+        paragraphs(_summary(listed, entries, best, floor, chosen_by)),
         "<h2>The best</h2>",
         table(
-            ["trial", "", objective(metric).label, *_HEADS], [_row(entry, best, floor) for entry in best[:_BEST_ROWS]]
+            ["trial", "", chosen_by.label, *_HEADS],
+            [_row(entry, best, floor, chosen_by) for entry in best[:_BEST_ROWS]],
         ),
         *_settings(best[:1]),
         *_sampled(store, best[:_SAMPLED]),
-        *_plots(draw(studies, listed, costs, objective(metric).label)),
+        *_plots(draw(studies, listed, costs, chosen_by)),
         *_failures(entries),
     ]
     return html_page(parent.name, parts, script())
@@ -76,15 +77,15 @@ def _value(entry: Entry) -> tuple[float, int]:
     return entry.told.value, entry.told.place
 
 
-def _noise(best: Sequence[Entry], again: Sequence[Finished], metric: str) -> float | None:
+def _noise(best: Sequence[Entry], again: Sequence[Finished], chosen_by: Objective) -> float | None:
     """What two single runs must differ by; None when nothing was trained again."""
     groups = []
     for entry in best:
         trial = entry.run and entry.run.tags["trial"]
         values = [
-            objective(metric).minimized(run.metrics)
+            chosen_by.minimized(run.metrics)
             for run in again
-            if run.tags["trial"] == trial and metric in run.metrics
+            if run.tags["trial"] == trial and chosen_by.name in run.metrics
         ]
         if values and entry.told.value is not None:
             groups.append([entry.told.value, *values])
@@ -101,7 +102,7 @@ def _said(value: object) -> str:
 
 
 def _summary(
-    listed: Listed, entries: Sequence[Entry], best: Sequence[Entry], floor: float | None, metric: str
+    listed: Listed, entries: Sequence[Entry], best: Sequence[Entry], floor: float | None, chosen_by: Objective
 ) -> list[str]:
     done, pruned = listed.counts[TrialStatus.DONE], listed.counts[TrialStatus.PRUNED]
     failed = listed.counts[TrialStatus.FAILED]
@@ -110,7 +111,8 @@ def _summary(
         f"It is {listed.state}."
     ]
     if best:
-        said.append(f"Best: {best[0].name} with {metric} {best[0].told.value:.4f} (run {best[0].told.run_id}).")
+        value = chosen_by.shown(best[0].told.value or 0.0)
+        said.append(f"Best: {best[0].name} with {chosen_by.label} {value:.4f} (run {best[0].told.run_id}).")
     if floor is not None:
         said.append(
             f"Noise, from the best trained again with other seeds: two runs that differ by less than {floor:.4f} may "
@@ -151,7 +153,7 @@ def _saved(entries: Sequence[Entry]) -> list[str]:
 _HEADS = ["at update", "test/loss", "anchors beaten", "seconds", "peak GB", "adapter MB", "run"]
 
 
-def _row(entry: Entry, best: Sequence[Entry], floor: float | None) -> list[str]:
+def _row(entry: Entry, best: Sequence[Entry], floor: float | None, chosen_by: Objective) -> list[str]:
     def shown(name: str, form: str) -> str:
         value = entry.metric(name)
         return "–" if value is None else format(value, form)
@@ -162,7 +164,7 @@ def _row(entry: Entry, best: Sequence[Entry], floor: float | None) -> list[str]:
     return [
         str(entry.told.place),
         entry.name + taken,
-        f"{value:.4f}{alike}",
+        f"{chosen_by.shown(value):.4f}{alike}",
         shown("valid/best_step", ".0f"),
         shown("test/loss", ".4f"),
         (entry.run and entry.run.judged) or "–",

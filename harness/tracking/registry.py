@@ -155,6 +155,16 @@ def alias_version(store: Store, name: str, alias: str) -> int | None:
         return None
 
 
+def promoted_steps(store: Store, run_id: str) -> set[int] | None:
+    """The updates of a run's checkpoints that are model versions; None when the store does not say."""
+    try:
+        versions = store.client.search_model_versions(f"run_id = '{_identifier(run_id)}'")
+        models = [model_id for version in versions if (model_id := _model_id(version)) is not None]
+        return {int(store.client.get_logged_model(model_id).tags["step"]) for model_id in models}
+    except MlflowException:
+        return None
+
+
 def resolve(store: Store, reference: str) -> Path:
     """The folder that runs:/<id>, models:/name@alias, models:/name/3 or models:/<model id> means.
 
