@@ -35,6 +35,10 @@ class DamagedError(HarnessError):
         self.path, self.why = path, why
 
 
+class BudgetSpentError(HarnessError):
+    """No further call to an endpoint is allowed. What was paid for is still answered."""
+
+
 def reason(error: BaseException) -> str:
     """One line that says what a run or a trial died of."""
     said = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
