@@ -71,8 +71,8 @@ def _repair(sweep: str, tracking_uri: str | None, storage: str | None) -> None:
 
     store = open_store(TrackingConfig(uri=tracking_uri))
     repaired = repair_sweep(store, open_studies(storage, store.studies), sweep)
-    if repaired.aside is not None:
-        print(f"what was damaged is kept as {repaired.aside}")
+    for file in repaired.aside:
+        print(f"what was damaged is kept as {file}")
     print(f"sweep {repaired.sweep_id}: {repaired.trials} trials put right from their runs; the same command goes on")
 
 

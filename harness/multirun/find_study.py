@@ -6,7 +6,7 @@ from dataclasses import replace
 from harness.config.axes import Space
 from harness.config.schema import SweepConfig
 from harness.multirun.context import SweepContext
-from harness.multirun.repair import rebuild_if_gone
+from harness.multirun.repair import rebuild_if_gone, rebuild_repeats_if_gone
 from harness.multirun.study_key import study_name
 from harness.sweeping.study import Study, open_study
 from harness.tracking.overview import was_deleted
@@ -16,17 +16,17 @@ def find_study(context: SweepContext) -> Study:
     """By all that determines its values; a new one if its run was deleted in MLflow, or if all its trials failed."""
     for again in itertools.count():
         name = study_name(context.config, context.space, [again, *context.beginning])
-        study = _open(context, name, context.space, context.config.sweep)
-        if study.parent is None and (sweep_id := rebuild_if_gone(context, name)):
+        if (sweep_id := rebuild_if_gone(context, name)) is not None:
             context.display.say(f"the study of sweep {sweep_id} was gone: it is rebuilt from its runs")
-            study = _open(context, name, context.space, context.config.sweep)
+        study = _open(context, name, context.space, context.config.sweep)
         if study.parent is None or not (_is_lost(study) or was_deleted(context.store, study.parent)):
             return study
     raise AssertionError("there is always another name")
 
 
-def study_of_repeats(context: SweepContext, name: str, space: Space) -> Study:
-    """All of them, to their end."""
+def study_of_repeats(context: SweepContext, name: str, space: Space, sweep_id: str) -> Study:
+    """All of them, to their end. `space`: which of the sweep's trials, by their numbers, with which seed."""
+    rebuild_repeats_if_gone(context, name, space, sweep_id)
     search = replace(context.config.sweep, trials=None, sampler="grid", pruner="none", pruner_args={})
     return _open(context, name, space, search)
 

@@ -21,7 +21,7 @@ from harness.errors import HarnessError, reason
 from harness.files import only_process
 from harness.multirun.context import SweepContext
 from harness.multirun.trial_run import trial_value
-from harness.sweeping.rebuild import Recovered, rebuild_study
+from harness.sweeping.rebuild import Recovered, has_begun, rebuild_study
 from harness.sweeping.states import TrialStatus
 from harness.sweeping.storage import Studies
 from harness.tracking import run_folder
@@ -33,10 +33,10 @@ from harness.tracking.store import Store
 
 @dataclass(frozen=True)
 class Repaired:
-    """`aside`: the damaged file as it was; `trials`: how many were put right."""
+    """`aside`: the damaged files as they were; `trials`: how many were put right."""
 
     sweep_id: str
-    aside: Path | None
+    aside: list[Path]
     trials: int
 
 
@@ -49,8 +49,9 @@ def repair_sweep(store: Store, studies: Studies, sweep: str) -> Repaired:
     parent = _parent(store, sweep)
     name = str(_begun(parent)["tags"]["study"])
     with studies.alone(name), only_process(parent / run_folder.LOCK, f"sweep {parent.name}"):
-        aside = studies.keep_intact_part(name)
-        trials = _trials(store, parent.name)
+        of_sweep = [each for each in studies.names() if each == name or each.startswith(f"{name}-")]  # its repeats too
+        aside = [file for each in of_sweep if (file := studies.keep_intact_part(each)) is not None]
+        trials = _runs_of(store, parent.name, "trial")
         config = next((found for journal in trials if (found := _config(journal.folder)) is not None), None)
         space = _space(Journal(parent), config)
         count = _rebuild(store, studies, name, parent.name, space, config, trials)
@@ -59,14 +60,37 @@ def repair_sweep(store: Store, studies: Studies, sweep: str) -> Repaired:
 
 def rebuild_if_gone(context: SweepContext, name: str) -> str | None:
     """The id of the sweep whose study was rebuilt; None where no run of this store stands for a study of that name."""
-    store = context.store
-    found = [folder.name for folder in run_folders(store) if _stands_for(folder, name)]
-    if not found or was_deleted(store, found[-1]):
-        return None
-    trials = _trials(store, found[-1])
-    with context.studies.alone(name):
-        _rebuild(store, context.studies, name, found[-1], context.space, context.config, trials)
+    store, studies = context.store, context.studies
+    with studies.alone(name):
+        if has_begun(studies, name):
+            return None
+        found = [folder.name for folder in run_folders(store) if _stands_for(folder, name)]
+        if not found or was_deleted(store, found[-1]):
+            return None
+        trials = _runs_of(store, found[-1], "trial")
+        _rebuild(store, studies, name, found[-1], context.space, context.config, trials)
     return found[-1]
+
+
+def rebuild_repeats_if_gone(context: SweepContext, name: str, space: Space, sweep_id: str) -> None:
+    """The study of a sweep's repeats; `space`: which of its trials, by their numbers, with which seed."""
+    store, studies = context.store, context.studies
+    every = list(space.combinations())
+    with studies.alone(name):
+        if has_begun(studies, name):
+            return
+        recovered = {}
+        for journal in _runs_of(store, sweep_id, "repeat"):
+            tags = journal.entries[0]["tags"]
+            params: Combination = {
+                "trial": int(tags["trial"]),
+                "seed": context.config.train.seed + int(tags["repeat"]),
+            }
+            if params in every and not was_deleted(store, journal.run_id):
+                each = _with_end(_begun_trial(journal, every.index(params), params), journal)
+                recovered[each.number] = each
+        if recovered:
+            rebuild_study(studies, name, space, None, list(recovered.values()), grid=True)
 
 
 def _rebuild(
@@ -94,7 +118,9 @@ def _rebuild(
 def _parent(store: Store, sweep: str) -> Path:
     def is_meant(folder: Path) -> bool:
         tags = _begun(folder).get("tags", {})
-        return tags.get("kind") == "sweep" and (folder.name.startswith(sweep) or tags["study"].startswith(sweep))
+        study = str(tags.get("study"))
+        meant = folder.name.startswith(sweep) or study.startswith(sweep) or sweep.startswith(f"{study}-")
+        return tags.get("kind") == "sweep" and meant
 
     found = [folder for folder in run_folders(store) if is_meant(folder)]
     if len(found) != 1:
@@ -118,13 +144,13 @@ def _stands_for(folder: Path, name: str) -> bool:
     return tags.get("kind") == "sweep" and tags.get("study") == name
 
 
-def _trials(store: Store, sweep_id: str) -> list[Journal]:
-    """Of its runs, the oldest first. One that cannot be read costs only itself."""
+def _runs_of(store: Store, sweep_id: str, kind: str) -> list[Journal]:
+    """A sweep's trials or repeats, the oldest first. One that cannot be read costs only itself."""
 
     def found() -> Iterator[Journal]:
         for folder in run_folders(store):
             tags = _begun(folder).get("tags", {})
-            if tags.get("kind") == "trial" and tags.get("sweep") == sweep_id:
+            if tags.get("kind") == kind and tags.get("sweep") == sweep_id:
                 try:
                     yield Journal(folder)
                 except (ValueError, KeyError, HarnessError):
@@ -161,23 +187,25 @@ def _in_hydras_words(said: str) -> str:
 
 def _recovered(journal: Journal, space: Space, every: list[Combination]) -> Recovered | None:
     """A trial as its run has it; None where the run does not say what it tried."""
-    begun = journal.entries[0]
-    number = int(begun["tags"]["trial"])
+    number = int(journal.entries[0]["tags"]["trial"])
     params = _combination(space, journal.tag("overrides"))
     if params is None and number < len(every):
         params = every[number]
     if params is None:
         return None
-    found = Recovered(
+    return _with_end(_begun_trial(journal, number, params), journal)
+
+
+def _begun_trial(journal: Journal, number: int, params: Combination) -> Recovered:
+    return Recovered(
         number=number,
         params=params,
         status=TrialStatus.RUNNING,
         run_id=journal.run_id,
-        started=_moment(begun["time"]),
+        started=_moment(journal.entries[0]["time"]),
         ended=_moment(journal.entries[-1]["time"]),
         reports=_reports(journal),
     )
-    return _with_end(found, journal)
 
 
 def _with_end(found: Recovered, journal: Journal) -> Recovered:

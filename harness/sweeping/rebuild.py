@@ -30,12 +30,23 @@ class Recovered:
     reports: dict[int, float] = field(default_factory=dict)
 
 
+def has_begun(studies: Studies, name: str) -> bool:
+    """Whether a study of that name has a run that stands for it, or a trial."""
+    if name not in studies.names():
+        return False
+    try:
+        study = optuna.load_study(study_name=name, storage=studies.storage(name))
+    except KeyError:  # its file is empty
+        return False
+    return PARENT in study.user_attrs or bool(study.get_trials(deepcopy=False))
+
+
 def rebuild_study(
-    studies: Studies, name: str, space: Space, parent: str, recovered: Sequence[Recovered], *, grid: bool
+    studies: Studies, name: str, space: Space, parent: str | None, recovered: Sequence[Recovered], *, grid: bool
 ) -> int:
     """Bring a study to what its runs say; what it knows itself stays. The caller sees to it that nobody works on it.
 
-    `parent`: the run that stands for it; `grid`: every combination is tried, in their order. Of a trial that neither
+    `parent`: the run that stands for it, if one does; `grid`: every combination is tried, in their order. Of a trial that neither
     has it is tried again there, and counts as none elsewhere. Returns how many trials were put right.
     """
     study = optuna.create_study(
@@ -53,7 +64,7 @@ def rebuild_study(
         elif not status_of(there[each.number]).has_ended:
             _complete(study, there[each.number], space, each)
             count += 1
-    if study.user_attrs.get(PARENT) != parent:  # last: what is killed before is done again
+    if parent is not None and study.user_attrs.get(PARENT) != parent:  # last: what is killed before is done again
         study.set_user_attr(SAID, space.said)
         study.set_user_attr(PARENT, parent)
     return count

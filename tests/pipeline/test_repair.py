@@ -25,7 +25,7 @@ def sweep(store: Store) -> Callable[[str], SweepResult]:
 
     def run(name: str) -> SweepResult:
         def compose(overrides: Sequence[str]) -> Config:
-            words = ["generate.prompts=[]", f"tracking.uri={store.uri}", f"name={name}"]
+            words = ["generate.prompts=[]", "sweep.repeats=1", f"tracking.uri={store.uri}", f"name={name}"]
             return compose_config(*QUICK, *words, *overrides)
 
         return run_sweep(read_space({}, ["lora.rank=4,8"]), compose, Display())
@@ -48,8 +48,11 @@ def test_a_sweep_whose_study_is_gone_or_damaged_is_rebuilt_from_its_runs(
 ) -> None:
     whole = sweep("repaired")
     runs, journal = _runs(store, "repaired"), _journal(store, whole.sweep_id)
-    for gone in (journal.unlink, lambda: journal.write_bytes(b"")):
-        gone()
+    journals = list(journal.parent.glob(f"{journal.stem}*.journal"))
+    assert len(journals) == 2, "its repeats are a study of their own"
+    for gone in (Path.unlink, lambda file: file.write_bytes(b"")):
+        for each in journals:
+            gone(each)
         assert sweep("repaired") == whole
         said = capsys.readouterr().err
         assert f"the study of sweep {whole.sweep_id} was gone: it is rebuilt from its runs" in said
