@@ -46,8 +46,8 @@ def rebuild_study(
 ) -> int:
     """Bring a study to what its runs say; what it knows itself stays. The caller sees to it that nobody works on it.
 
-    `parent`: the run that stands for it, if one does; `grid`: every combination is tried, in their order. Of a trial that neither
-    has it is tried again there, and counts as none elsewhere. Returns how many trials were put right.
+    `parent`: the run that stands for it, if one does; `grid`: every combination is tried, in their order. What neither
+    knows of is tried there, and counts as no trial elsewhere. Returns how many trials were put right.
     """
     study = optuna.create_study(
         study_name=name, storage=studies.storage(name), direction="minimize", load_if_exists=True
