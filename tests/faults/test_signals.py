@@ -112,8 +112,9 @@ def test_a_sweep_that_all_its_processes_are_told_to_end_says_how_to_go_on(tmp_pa
     command = _command(tmp_path, "-m", "lora.rank=4,8")
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as watching:
         _wait_for_checkpoint(tmp_path, lambda: watching.poll() is None)
-        for process in [*psutil.Process(watching.pid).children(), watching]:
+        for process in psutil.Process(watching.pid).children():
             process.send_signal(signal.SIGTERM)
+        watching.send_signal(signal.SIGTERM)
         said = watching.communicate(timeout=60)[1]
     assert watching.returncode == 143
     assert "go on with the same command: python -m harness.train" in said and "keyboard" not in said

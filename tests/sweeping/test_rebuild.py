@@ -15,7 +15,7 @@ from tests.sweeping.small import RANK, RATE, SCALE, make_study
 def _recovered(number: int, status: TrialStatus, **values: Any) -> Recovered:
     moment = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
     params = {"lora.rank": [4, 8][number // 3], "lora.scale": [1.0, 2.0, 3.0][number % 3]}
-    usual = {"params": params, "run_id": f"run{number}", "started": moment, "ended": moment}
+    usual: dict[str, Any] = {"params": params, "run_id": f"run{number}", "started": moment, "ended": moment}
     return Recovered(number=number, status=status, **usual | values)
 
 
