@@ -32,7 +32,6 @@ def _command(home: Path, workers: int, retries: int = 0) -> list[str]:
         *usual,
         *WORDS,
         f"sweep.workers={workers}",
-        f"sweep.retries={retries}",
     ]
 
 
