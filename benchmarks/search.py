@@ -118,7 +118,13 @@ def _in_memory() -> Studies:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = optuna.storages.InMemoryStorage()
-    return Studies(lambda name: name, lambda name: storage, lambda name: nullcontext(), list)
+    return Studies(
+        uri=lambda name: name,
+        storage=lambda name: storage,
+        alone=lambda name: nullcontext(),
+        names=list,
+        keep_intact_part=lambda name: None,
+    )
 
 
 def _axis(name: str, values: Sequence[float]) -> Axis:

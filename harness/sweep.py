@@ -1,4 +1,4 @@
-"""python -m harness.sweep list|stop|resume: sweeps that run or were left, from another terminal."""
+"""python -m harness.sweep list|stop|resume|repair: sweeps that run or were left, from another terminal."""
 
 import click
 
@@ -50,6 +50,20 @@ def resume(sweep: str | None, trial: int | None, tracking_uri: str | None, stora
     from harness.multirun.other_terminal import resume_sweep
 
     plainly(lambda: resume_sweep(sweep, trial, tracking_uri, storage))
+
+
+@main.command()
+@click.argument("sweep")
+@_TRACKING
+@_STORAGE
+def repair(sweep: str, tracking_uri: str | None, storage: str | None) -> None:
+    """Rebuild the study of a sweep that is damaged, from what is intact and from its runs.
+
+    SWEEP is the beginning of its id, or of its study's name. What was there is kept beside it.
+    """
+    from harness.multirun.other_terminal import repair_study
+
+    plainly(lambda: repair_study(sweep, tracking_uri, storage))
 
 
 if __name__ == "__main__":

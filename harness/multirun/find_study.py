@@ -9,6 +9,7 @@ from harness.config.schema import SweepConfig
 from harness.errors import HarnessError
 from harness.multirun.context import SweepContext
 from harness.multirun.deleted import deleted_error, settle_deleted
+from harness.multirun.repair import rebuild_if_gone, rebuild_repeats_if_gone
 from harness.multirun.study_key import study_name
 from harness.sweeping.study import Study, open_study
 from harness.tracking.overview import was_deleted
@@ -51,13 +52,20 @@ def _studies(context: SweepContext) -> Iterator[Study]:
     """Those that the command may mean, the last of them not begun yet."""
     for again in itertools.count():
         name = study_name(context.config, context.space, [again, *context.beginning])
+        if (sweep_id := rebuild_if_gone(context, name)) is not None:
+            context.display.say(f"the study of sweep {sweep_id} was gone: it is rebuilt from its runs")
         yield _open(context, name, context.space, context.config.sweep)
 
 
-def study_of_repeats(context: SweepContext, study: Study, name: str, space: Space) -> Study:
-    """All of them, to their end; `study` is what they repeat the best of, and what they are stopped with."""
+def study_of_repeats(context: SweepContext, study: Study, name: str, space: Space, sweep_id: str) -> Study:
+    """All of them, to their end, of `study`, with which they are stopped.
+
+    `space`: which of the sweep's trials, by their numbers, with which seed.
+    """
+    name = f"{study.name}-{name}"
+    rebuild_repeats_if_gone(context, name, space, sweep_id)
     search = replace(context.config.sweep, trials=None, sampler="grid", pruner="none", pruner_args={})
-    return _open(context, f"{study.name}-{name}", space, search, part_of=study)
+    return _open(context, name, space, search, part_of=study)
 
 
 def _open(context: SweepContext, name: str, space: Space, search: SweepConfig, part_of: Study | None = None) -> Study:

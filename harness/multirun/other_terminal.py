@@ -1,4 +1,4 @@
-"""Sweeps from another terminal: seen, stopped, gone on with by their own command (harness.sweep).
+"""Sweeps from another terminal: seen, stopped, put right, gone on with by their own command (harness.sweep).
 
 Knows nothing of how a sweep goes: it asks its study, and leaves word there.
 """
@@ -15,6 +15,7 @@ from harness.config.objective import objective
 from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
 from harness.multirun.one_trial import OneTrial
+from harness.multirun.repair import repair_sweep
 from harness.multirun.table import print_wide
 from harness.sweeping.attributes import RUN
 from harness.sweeping.listing import Listed, ask_to_stop, check_can_be_tried_again, find_study, list_studies, trial_at
@@ -29,7 +30,7 @@ _LEFT = ("sweep", "state", "what varies")
 def print_sweeps(tracking_uri: str | None, storage: str | None) -> None:
     """A table of those there are, the newest last."""
     _, studies = _opened(tracking_uri, storage)
-    listed = list_studies(studies)
+    listed = list_studies(studies, lambda error: print(f"warning: {error}", file=sys.stderr))
     if not listed:
         print("no sweep yet; start one with python -m harness.train -m lora.rank=4,8,16")
         return
@@ -85,6 +86,15 @@ def resume_sweep(sweep: str | None, place: int | None, tracking_uri: str | None,
     print(" ".join([*said, shlex.join(["python", "-m", "harness.train", *listed.command])]), flush=True)
     words = [sys.executable, "-m", "harness.train", *listed.command]
     os.execve(sys.executable, words, os.environ | environment)
+
+
+def repair_study(sweep: str, tracking_uri: str | None, storage: str | None) -> None:
+    """See repair.py."""
+    store, studies = _opened(tracking_uri, storage)
+    repaired = repair_sweep(store, studies, sweep)
+    for file in repaired.aside:
+        print(f"what was damaged is kept as {file}")
+    print(f"sweep {repaired.sweep_id}: {repaired.trials} trials put right from their runs; the same command goes on")
 
 
 def _check_trial(store: Store, studies: Studies, listed: Listed, place: int) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from harness.config.axes import Axis, Space
 from harness.multirun.context import SweepContext
 from harness.multirun.find_study import study_of_repeats
-from harness.multirun.parent_run import ParentRun
+from harness.multirun.parent_run import ParentRun, parent_of
 from harness.multirun.trial_run import train_trial
 from harness.run.context import RunPlace
 from harness.sweeping.study import Study
@@ -68,7 +68,7 @@ def find_repeats(context: SweepContext, study: Study) -> Repeats | None:
     numbers = [result.trial.number for result in best]
     key = json.dumps([numbers, context.config.sweep.repeats])
     name = hashlib.sha256(key.encode()).hexdigest()[:8]
-    again = study_of_repeats(context, study, name, _space(context, numbers))
+    again = study_of_repeats(context, study, name, _space(context, numbers), parent_of(study))
     return Repeats(context=context, best=best, study=again)
 
 

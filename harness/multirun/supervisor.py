@@ -89,7 +89,7 @@ class Crew:
     ) -> None:
         self._command, self._workers, self._board, self._typed = command, workers, board, list(typed)
         self._drawn = results is not None
-        self._devices = devices()
+        self._devices: list[str] = []
         self._begun = threading.Event()
         self._processes: dict[int, subprocess.Popen[str]] = {}
         self._statuses: dict[int, int] = {}
@@ -98,6 +98,12 @@ class Crew:
         self._results = results
 
     def run(self) -> int:
+        """Until all have ended by themselves; the exit status of the first.
+
+        Raises:
+            HarnessError: when one dies again and again before it can have begun.
+        """
+        self._devices = devices()
         if self._workers > max(len(self._devices), 1):
             shared = f"{len(self._devices)} GPUs" if self._devices else "one device"
             self._board.say(f"{self._workers} workers share {shared}: each needs its own memory")

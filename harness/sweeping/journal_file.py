@@ -22,14 +22,14 @@ _OPERATIONS = range(11)  # of Optuna 5
 
 
 class DamagedStudyError(HarnessError):
-    """`line`: the first, from 1, that is not what was written; what is before it is intact."""
+    """`study`: its name; `line`: the first, from 1, that is not what was written; what is before it is intact."""
 
     def __init__(self, path: Path, line: int, why: str) -> None:
         super().__init__(
             f"{path}, line {line}: {why}; python -m harness.sweep repair {path.stem} keeps what is before it and takes "
             "the rest from the runs"
         )
-        self.line = line
+        self.study, self.line = path.stem, line
 
 
 class StudyJournal(BaseJournalBackend):

@@ -1,7 +1,7 @@
 """What studies there are, and a word to those at work on one. Knows nothing of what is searched."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import optuna
@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from harness.errors import HarnessError
 from harness.sweeping.again import check_again, standing
 from harness.sweeping.attributes import COMMAND, FOLDER, LEASE, METRIC, PARENT, SAID, STOP, TOTAL
+from harness.sweeping.journal_file import DamagedStudyError
 from harness.sweeping.lease import is_gone, is_here
 from harness.sweeping.states import StudyStatus, TrialStatus
 from harness.sweeping.storage import Studies
@@ -40,21 +41,30 @@ class Listed:
         return sum(count for status, count in self.counts.items() if status.has_ended)
 
 
-def list_studies(studies: Studies) -> list[Listed]:
-    """Those with a run that stands for them, the newest last."""
-    names = studies.names()
-    listed = (_listed(studies, name, [other for other in names if other.startswith(f"{name}-")]) for name in names)
-    return [each for each in listed if each is not None]
+def list_studies(studies: Studies, damaged: Callable[[DamagedStudyError], object]) -> list[Listed]:
+    """Those with a run that stands for them, the newest last. One that cannot be read costs only itself."""
+    listed, names = [], studies.names()
+    for name in names:
+        try:
+            each = _listed(studies, name, [other for other in names if other.startswith(f"{name}-")])
+        except DamagedStudyError as error:
+            damaged(error)
+        else:
+            listed += [] if each is None else [each]
+    return listed
 
 
 def find_study(studies: Studies, sweep_id: str | None) -> Listed:
     """By the beginning of the sweep's id; None: the newest.
 
     Raises:
-        HarnessError: when there is none, or more than one.
+        HarnessError: when there is none, or more than one, or it may be one that is damaged.
     """
-    known = list_studies(studies)
+    damaged: list[DamagedStudyError] = []
+    known = list_studies(studies, damaged.append)
     found = [each for each in known if each.parent.startswith(sweep_id or "")]
+    if damaged and (not found or (sweep_id is None and damaged[-1].study == studies.names()[-1])):
+        raise damaged[-1]
     if not found:
         there = "; python -m harness.sweep list shows those that are" if known else "; there is none yet"
         raise HarnessError(f"no sweep {sweep_id or ''} is known here{there}")

@@ -132,11 +132,11 @@ class Study:
     def set_parent(self, run_id: str) -> None:
         """The run that stands for the study."""
         self._study.set_user_attr(SAID, self._space.said)
-        self._study.set_user_attr(METRIC, self._search.metric)
         self._study.set_user_attr(PARENT, run_id)
 
     def set_command(self, words: Sequence[str]) -> None:
         """The words of the last command that worked on it, and where they were typed."""
+        self._study.set_user_attr(METRIC, self._search.metric)
         self._study.set_user_attr(COMMAND, list(words))
         self._study.set_user_attr(FOLDER, str(Path.cwd()))
 

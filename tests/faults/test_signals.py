@@ -18,7 +18,7 @@ from harness.console.interrupt import Interrupted
 from harness.console.progress import Display
 from harness.run.context import RunHooks, RunPlace
 from harness.run.pipeline import train_run
-from harness.run.session import open_session
+from harness.run.session import Session
 from harness.sweeping.storage import open_studies
 from harness.tracking import run_folder
 from harness.tracking.store import Store, open_store
@@ -35,7 +35,7 @@ def test_a_run_that_is_asked_to_end_keeps_its_state_and_says_by_what(
             signal.raise_signal(signal.SIGTERM)
         return False
 
-    config, session = quick_config("name=terminated"), open_session(store, Display())
+    config, session = quick_config("name=terminated"), Session(store, Display())
     with pytest.raises(Interrupted, match="interrupted by SIGTERM"):
         train_run(config, session, RunPlace(), RunHooks(report=report))
     said = capsys.readouterr().err
@@ -112,8 +112,9 @@ def test_a_sweep_that_all_its_processes_are_told_to_end_says_how_to_go_on(tmp_pa
     command = _command(tmp_path, "-m", "lora.rank=4,8")
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as watching:
         _wait_for_checkpoint(tmp_path, lambda: watching.poll() is None)
-        for process in [*psutil.Process(watching.pid).children(), watching]:
+        for process in psutil.Process(watching.pid).children():
             process.send_signal(signal.SIGTERM)
+        watching.send_signal(signal.SIGTERM)
         said = watching.communicate(timeout=60)[1]
     assert watching.returncode == 143
     assert "go on with the same command: python -m harness.train" in said and "keyboard" not in said
