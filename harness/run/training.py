@@ -89,7 +89,7 @@ def _loop(context: RunContext, watcher: RunWatcher, course: Course | None, engin
             resume=None if course is None else load_state(context.folder / run_folder.STATE),
             engine=engine,
             stop=context.stop,
-            interrupted=lambda: asked() or context.hooks.leave(),
+            interrupted=lambda: asked() or context.hooks.leave() or context.run.deleted,
         )
     if asked():  # too late for the loop
         raise KeyboardInterrupt
