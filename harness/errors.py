@@ -18,6 +18,14 @@ class BusyError(HarnessError):
     """Another process has it in hand."""
 
 
+class SettingError(HarnessError):
+    """A setting, by its `name`, breaks a rule. The message is the whole line, with the name in it."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 class DeletedError(HarnessError):
     """A person deleted in MLflow what this is about: stop it, and begin nothing in its place."""
 
@@ -28,6 +36,10 @@ class DamagedError(HarnessError):
     def __init__(self, path: Path, why: str, next_step: str) -> None:
         super().__init__(f"{path} {why}; {next_step}")
         self.path, self.why = path, why
+
+
+class BudgetSpentError(HarnessError):
+    """No further call to an endpoint is allowed. What was paid for is still answered."""
 
 
 def reason(error: BaseException) -> str:
