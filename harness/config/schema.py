@@ -48,6 +48,13 @@ class DataConfig:
     system: Text | None
 
 
+@dataclass(frozen=True, config=ConfigDict(strict=True, extra="ignore"))
+class SystemConfig:
+    """What a command that reads no lines uses of a data group; what else the group's presets hold is left aside."""
+
+    system: Text | None
+
+
 @dataclass(frozen=True, config=_strict)
 class TrainConfig:
     """Counts of `iters`, `steps_per_*` and `save_every` are optimizer updates, not micro-batches."""
@@ -239,7 +246,7 @@ class GenerateCommand:
     n: Count
     out: Text | None
     model: ModelConfig
-    data: DataConfig
+    data: SystemConfig
     generate: GenerateConfig
     prompt: PromptConfig
     tracking: TrackingConfig
@@ -267,4 +274,4 @@ class JudgeCommand:
 @dataclass(frozen=True, config=_strict)
 class PrepareCommand:
     source: SourceConfig
-    data: DataConfig
+    data: SystemConfig

@@ -5,11 +5,13 @@ goes on where a shorter one ended. A run of the same identity holds all of it.
 """
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config.checks import total_updates
 from harness.config.schema import Config, TrainConfig
+from harness.errors import DamagedError
 from harness.models.adapter_files import checkpoint_name, checkpoint_step
 from harness.run.identity import Parts, identity_of
 from harness.run.inputs import Inputs
@@ -29,7 +31,7 @@ from harness.tuning.state import Course, load_state
 _CADENCE = ("steps_per_eval", "save_every", "patience")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """`updates`: how many of another run's are taken over; `whole`: nothing is left to train."""
 
@@ -98,11 +100,12 @@ def _source(folder: Path, run_id: str, updates: int) -> Source | None:
     if updates in _scores(folder) and (folder / run_folder.ADAPTERS / checkpoint_name(updates)).exists():
         best = min((score for step, score in _scores(folder).items() if 0 < step <= updates), key=lambda s: s.loss)
         if (folder / run_folder.ADAPTERS / checkpoint_name(best.step)).exists():
-            return Source(run_id, folder, updates, whole=True)
+            return Source(run_id=run_id, folder=folder, updates=updates, whole=True)
     if (folder / run_folder.STATE).exists():
-        step = load_state(folder / run_folder.STATE).course.step
-        if 0 < step < updates:
-            return Source(run_id, folder, step, whole=False)
+        with suppress(DamagedError):  # nothing is taken over from it
+            step = load_state(folder / run_folder.STATE).course.step
+            if 0 < step < updates:
+                return Source(run_id=run_id, folder=folder, updates=step, whole=False)
     return None
 
 
@@ -138,12 +141,29 @@ def _course(source: Source) -> Course:
     # by step: what was done again after an interruption counts once
     windows = {e["step"]: e["seconds"] for e in events if e["event"] == "trained" and e["step"] <= source.updates}
     seconds = sum(windows.values())
-    return Course(source.updates, scores[0], scores[source.updates], best, stale, seconds, 0.0, 0, 0.0)
+    return Course(
+        step=source.updates,
+        start=scores[0],
+        last=scores[source.updates],
+        best=best,
+        stale=stale,
+        train_seconds=seconds,
+        window_loss=0.0,
+        window_targets=0,
+        window_seconds=0.0,
+    )
 
 
 def taken_outcome(course: Course) -> Outcome:
     """The outcome of a run that had nothing left to train."""
-    return Outcome(course.start, course.last, course.best, course.step, course.train_seconds, peak_gb=0.0)
+    return Outcome(
+        start=course.start,
+        last=course.last,
+        best=course.best,
+        updates=course.step,
+        train_seconds=course.train_seconds,
+        peak_gb=0.0,
+    )
 
 
 def _scores(folder: Path) -> dict[int, Score]:

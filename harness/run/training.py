@@ -77,7 +77,7 @@ def _loop(context: RunContext, watcher: RunWatcher, course: Course | None, engin
     with (
         display.updates(updates, context.name),
         shortage_said(plan),
-        gentle_interrupt(display.say, context.hooks.leave) as asked,
+        gentle_interrupt(display.say, lambda: _why_to_leave(context)) as asked,
     ):
         return train(
             inputs.base.model,
@@ -91,3 +91,7 @@ def _loop(context: RunContext, watcher: RunWatcher, course: Course | None, engin
             stop=context.stop,
             interrupted=asked,
         )
+
+
+def _why_to_leave(context: RunContext) -> str | None:
+    return "deleted in MLflow" if context.run.deleted else context.hooks.leave()

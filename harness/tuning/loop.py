@@ -144,7 +144,12 @@ def train(
                 best = course.best.step == 0 or score.loss < course.best.loss
                 course = meter.scored(course, score, best=best)
                 pruned = stop(score) and step < updates  # else it is whole
-                save = save or best or pruned or _out_of_patience(course, settings)
+                if _out_of_patience(course, settings):
+                    save = True
+                    if meter.unread:  # the last report
+                        watcher.on_window(meter.read(step, norm))
+                        course = meter.at(step, course)
+                save = save or best or pruned
                 watcher.on_score(score, capture(model, optimizer, course) if save else None, best=best)
             if step < updates and not pruned and interrupted():
                 watcher.on_interrupt(capture(model, optimizer, meter.at(step, course)))
@@ -248,6 +253,11 @@ class _Meter:
         self._targets += targets
         self._seconds += seconds
         self._all_seconds += seconds
+
+    @property
+    def unread(self) -> bool:
+        """Whether there were updates since the last report."""
+        return self._targets > 0
 
     def read(self, step: int, grad_norm: float) -> Window:
         rate = float(self._optimizer.learning_rate.item())
