@@ -4,10 +4,11 @@ import click
 
 from harness.config.schema import TrackingConfig
 from harness.console.command import plainly
+from harness.console.options import tracking_option
 
 
 @click.command()
-@click.option("--tracking-uri", help="An MLflow tracking URI.  [default: mlruns/mlflow.db]")
+@tracking_option
 def main(tracking_uri: str | None) -> None:
     """Send what runs on this machine could not tell MLflow, and close those whose process is gone.
 

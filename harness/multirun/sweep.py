@@ -35,10 +35,11 @@ from harness.sweeping.storage import open_studies
 from harness.sweeping.study import Pace, Result, Study, Trial, Verdict, best_results
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
-from harness.tracking.overview import close_directly, save_view, scored_runs, was_deleted
-from harness.tracking.reconcile import reconcile
+from harness.tracking.queries import scored_runs
+from harness.tracking.reconcile import close_directly, reconcile
 from harness.tracking.runs import TrackedRun
-from harness.tracking.store import Store
+from harness.tracking.store import Store, was_deleted
+from harness.tracking.views import save_view
 
 
 @dataclass(frozen=True)
@@ -331,7 +332,11 @@ class _Sweep:
         parent.params(settings | {axis.name: axis.said.partition("=")[2] for axis in self._space.axes})
         view_id = self._store.experiment_id(self._first.name)
         save_view(
-            self._store, view_id, parent.run_id, [axis.name for axis in self._space.axes], [self._first.sweep.metric]
+            self._store,
+            view_id,
+            parent.run_id,
+            [axis.name for axis in self._space.axes],
+            objective(self._first.sweep.metric),
         )
 
     def _is_closed(self, parent: str) -> bool:

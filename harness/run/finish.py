@@ -1,8 +1,10 @@
 """What a run leaves at its end: the best checkpoint's test score and texts, the totals, a report and a picture."""
 
 import dataclasses
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
+from harness.config.objective import OBJECTIVES, TEST_LOSS, VALID_LOSS
 from harness.data.dataset import describe
 from harness.files import write_json
 from harness.machine.device import device
@@ -14,7 +16,6 @@ from harness.run.preflight import MemoryPlan
 from harness.run.watcher import RunWatcher
 from harness.sampling.samples import Sample
 from harness.tracking import run_folder
-from harness.tracking.overview import BEST
 from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import Tail
 from harness.tuning.evaluate import Evaluator, Score
@@ -44,6 +45,17 @@ def score_test(context: RunContext, adapter: AdapterFiles | None, outcome: Outco
     return score
 
 
+def _tell(context: RunContext, outcome: Outcome, totals: Mapping[str, float]) -> None:
+    """What a search can be steered by is of the best checkpoint, and so are all measures of its texts."""
+    of_best = {name for name, each in OBJECTIVES.items() if name == each.checkpoint} & totals.keys()
+    losses = {name: totals[name] for name in of_best if name == TEST_LOSS}
+    if losses and context.inputs.test is not None:
+        digest = context.inputs.test.digest
+        context.run.checkpoint_metrics(outcome.best.step, losses, dataset=(context.inputs.test.name, digest))
+    context.run.checkpoint_metrics(outcome.best.step, {name: totals[name] for name in of_best - losses.keys()})
+    context.run.metrics(outcome.updates, {name: value for name, value in totals.items() if name not in of_best})
+
+
 def log_end(
     context: RunContext,
     outcome: Outcome,
@@ -58,7 +70,7 @@ def log_end(
         context.totals
         | found
         | {
-            BEST: outcome.best.loss,
+            VALID_LOSS.name: outcome.best.loss,
             "valid/best_step": float(outcome.best.step),
             "memory/peak_gb": outcome.peak_gb,
             "train/seconds": outcome.train_seconds,
@@ -72,7 +84,7 @@ def log_end(
     if samples:
         totals["generate/seconds_per_sample"] = sum(entry.seconds for entry in samples) / len(samples)
     totals |= {f"memory/{name}_predicted_gb": need.total / 1e9 for name, need in plan.phases.items()}
-    context.run.metrics(outcome.updates, totals)
+    _tell(context, outcome, totals)
     draw_losses(context.folder / run_folder.LOSSES, watcher.windows, watcher.scores, context.name)
     report = {
         "run": context.run.run_id,

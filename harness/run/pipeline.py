@@ -16,6 +16,7 @@ import yaml
 
 from harness.config.checks import total_updates
 from harness.config.load import flat
+from harness.config.objective import VALID_LOSS
 from harness.config.overrides import as_typed
 from harness.config.schema import Config
 from harness.console.interrupt import gentle_interrupt
@@ -44,8 +45,7 @@ from harness.run.session import Session
 from harness.run.shortcuts import planned_cut, prepare_engine
 from harness.run.watcher import RunWatcher
 from harness.tracking import run_folder
-from harness.tracking.overview import PRUNED, STATE
-from harness.tracking.registry import OBJECTIVE
+from harness.tracking.run_state import STATE, RunState
 from harness.tracking.runs import TrackedRun
 from harness.tuning.loop import Outcome, train
 from harness.tuning.memory import shape_of
@@ -104,13 +104,13 @@ def train_run(config: Config, session: Session, place: RunPlace, hooks: RunHooks
         with _status_kept(context, place):
             outcome, totals = _phases(context, place, former, source)
             if outcome.pruned:
-                _end(context, "KILLED", f"{PRUNED} after update {outcome.updates}")
+                _end(context, RunState.PRUNED, f"pruned after update {outcome.updates}")
             else:
-                _end(context, "FINISHED")
+                _end(context, RunState.FINISHED)
         if not outcome.pruned and not place.keep_state:
             (run.folder / run_folder.STATE).unlink(missing_ok=True)  # finished: nothing is left to go on with
     session.display.say(
-        f"{name}: {OBJECTIVE} {outcome.start.loss:.4f} → {outcome.best.loss:.4f}, "
+        f"{name}: {VALID_LOSS.label} {outcome.start.loss:.4f} → {outcome.best.loss:.4f}, "
         f"perplexity {outcome.best.perplexity:.1f}, after {outcome.best.step} updates; "
         f"{duration(outcome.train_seconds)}, {outcome.peak_gb:.2f} GB; run {run.run_id}"
     )
@@ -129,7 +129,7 @@ def _status_kept(context: RunContext, place: RunPlace) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _end(context, "KILLED", "interrupted from the keyboard")
+        _end(context, RunState.KILLED, "interrupted from the keyboard")
         if place.sweep is None:
             context.display.say(_how_to_resume(context, place))
         raise
@@ -137,21 +137,17 @@ def _status_kept(context: RunContext, place: RunPlace) -> Iterator[None]:
         with suppress(WriteError):  # a full disk may not take this either; harness.reconcile closes the run then
             if not isinstance(error, HarnessError):  # a fault of ours: a sweep goes on, so it is kept here
                 context.log.write("traceback", text=traceback.format_exc())
-            _end(context, "FAILED", reason(error))
+            _end(context, RunState.FAILED, reason(error))
         if isinstance(error, WriteError) and place.sweep is None:
             context.display.say(_how_to_resume(context, place))
         raise
 
 
-_STATES = {"FINISHED": "COMPLETE", "FAILED": "FAILED", "KILLED": "INTERRUPTED"}
-
-
-def _end(context: RunContext, status: str, why: str | None = None) -> None:
+def _end(context: RunContext, state: RunState, why: str | None = None) -> None:
     if why is not None:
-        context.log.write("ended", status=status, reason=why)
-    pruned = why is not None and why.startswith(PRUNED)
-    context.run.tags({STATE: "PRUNED" if pruned else _STATES[status]})
-    waiting = context.run.finish(status, why)
+        context.log.write("ended", status=state.status, reason=why)
+    context.run.tags({STATE: state.tag})
+    waiting = context.run.finish(state.status, why)
     if waiting:
         why_not = context.run.trouble or "it does not answer"
         context.display.say(

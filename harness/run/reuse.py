@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config.checks import total_updates
+from harness.config.objective import VALID_LOSS
 from harness.config.schema import Config, TrainConfig
 from harness.models.adapter import checkpoint_name, checkpoint_step
 from harness.run.identity import Parts, identity_of
@@ -17,11 +18,9 @@ from harness.run.log import EventLog
 from harness.run.resume import read_parts
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
-from harness.tracking.overview import was_deleted
 from harness.tracking.reconcile import run_folders
-from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
-from harness.tracking.store import Store
+from harness.tracking.store import Store, was_deleted
 from harness.tuning.evaluate import Score
 from harness.tuning.loop import Outcome
 from harness.tuning.state import Course, load_state
@@ -118,7 +117,7 @@ def take_over(source: Source, run: TrackedRun, log: EventLog) -> Course:
         if step is not None and step <= source.updates:
             _link(path, run.folder / run_folder.ADAPTERS / path.name)
     for entry in Journal(source.folder).entries:
-        courses = ("train/loss", OBJECTIVE)
+        courses = ("train/loss", VALID_LOSS.checkpoint)
         if (
             entry["kind"] == "metrics"
             and entry["step"] <= source.updates

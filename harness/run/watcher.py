@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from harness.config.objective import VALID_LOSS
 from harness.config.schema import Config
 from harness.console.progress import Display, duration
 from harness.data.dataset import Split
@@ -14,7 +15,6 @@ from harness.machine.device import memory_use
 from harness.models.adapter import CONFIG_FILE, WEIGHTS_FILE, checkpoint_name, checkpoint_step, save_weights
 from harness.run.log import EventLog
 from harness.tracking import run_folder
-from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
 from harness.tuning.evaluate import Score
 from harness.tuning.loop import Window, estimated_seconds
@@ -112,7 +112,9 @@ class RunWatcher:
 
     def _save(self, score: Score, state: LoopState, *, best: bool) -> None:
         path = self._adapters / checkpoint_name(score.step)
-        save_weights(path, state.weights, {"step": str(score.step), OBJECTIVE: repr(score.loss), **self._lineage})
+        save_weights(
+            path, state.weights, {"step": str(score.step), VALID_LOSS.checkpoint: repr(score.loss), **self._lineage}
+        )
         save_state(self._run.folder / run_folder.STATE, state)
         self._tell_mlflow(path, score)
         if best:
@@ -155,7 +157,7 @@ class RunWatcher:
 
 
 def _metrics(score: Score) -> dict[str, float]:
-    return {OBJECTIVE: score.loss, "valid/perplexity": score.perplexity}
+    return {VALID_LOSS.checkpoint: score.loss, "valid/perplexity": score.perplexity}
 
 
 def _record(record: type[Record], event: Mapping[str, Any]) -> Record:

@@ -91,7 +91,7 @@ class Journal:
         """The last step that each metric was written at."""
         known: dict[str, int] = {}
         for entry in self.entries:
-            values = entry.get("values") if entry["kind"] == "metrics" else entry.get("scores")
+            values = entry["values"] if entry["kind"] in ("metrics", "measured") else entry.get("scores")
             for key in values or {}:
                 known[key] = max(entry["step"], known.get(key, -1))
         return known

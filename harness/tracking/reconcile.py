@@ -1,7 +1,7 @@
 """Settles what runs left behind: entries that MLflow has not got, and runs whose process is gone."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -71,6 +71,19 @@ def close_orphans(store: Store) -> list[str]:
         store.client.set_tag(run_id, "failure", "its process was gone, and its folder (harness.reconcile)")
         store.client.set_terminated(run_id, "KILLED")
     return orphans
+
+
+def close_directly(
+    store: Store, run_id: str, status: str, why: str | None, metrics: Mapping[str, float], step: int
+) -> None:
+    """End a run whose folder is on another machine, if that has not done it."""
+    if store.client.get_run(run_id).info.status == status:
+        return
+    for name, value in metrics.items():
+        store.client.log_metric(run_id, name, value, step=step)
+    if why is not None:
+        store.client.set_tag(run_id, "failure", why)
+    store.client.set_terminated(run_id, status)
 
 
 def _belongs(uri: str, store: Store) -> bool:

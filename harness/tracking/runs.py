@@ -123,10 +123,24 @@ class TrackedRun:
         self._journal.write("tags", values=dict(values))
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Points at an update."""
-        new = {key: value for key, value in values.items() if step > self._known.get(key, -1)}
-        if new:
+        """Points at an update, each once: what was told first stands."""
+        if new := self._new(step, values):
             self._journal.write("metrics", step=step, values=new)
+
+    def checkpoint_metrics(
+        self, step: int, values: Mapping[str, float], dataset: tuple[str, str] | None = None
+    ) -> None:
+        """What was measured of the checkpoint of an update: it carries it, and so does the run.
+
+        `dataset`: name and digest of the split that they were measured on, if it was one.
+        """
+        if new := self._new(step, values):
+            self._journal.write("measured", step=step, values=new, dataset=list(dataset or ()))
+
+    def _new(self, step: int, values: Mapping[str, float]) -> dict[str, float]:
+        new = {key: value for key, value in values.items() if step > self._known.get(key, -1)}
+        self._known |= dict.fromkeys(new, step)
+        return new
 
     def dataset(self, *, name: str, digest: str, path: Path, context: str) -> None:
         """An input of the run."""
@@ -257,11 +271,10 @@ class _Mail:
                 self._failures += 1
                 self._moved.set()
 
-
     def _look(self, sender: Sender) -> None:
         sender.look()
         begun = self._journal.begun
-        parent = begun and begun["parent"]
+        parent = None if begun is None else begun["parent"]
         self.deleted = parent is not None and was_deleted(self._store, parent)
         self._looked = time.monotonic()
 

@@ -1,6 +1,7 @@
 """Tells MLflow what a journal holds, in order, each entry so that telling it twice does no harm."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import takewhile
@@ -14,6 +15,7 @@ from harness.errors import DeletedError
 from harness.files import replace_link
 from harness.tracking.checkpoints import drop_checkpoint, find_checkpoint, log_checkpoint
 from harness.tracking.journal import Entry, Journal, Sent
+from harness.tracking.run_state import STATE
 from harness.tracking.store import Store, was_deleted
 from harness.tracking.traces import log_traces
 
@@ -152,6 +154,24 @@ class Sender:
             tags=entry["tags"] | {"run": self._run_id},
         )
 
+    def _measured(self, entry: Entry) -> None:
+        model_id = find_checkpoint(self._store, self._run_id, self._experiment_id, entry["step"])
+        name, digest = entry["dataset"] or (None, None)
+        points = [
+            Metric(
+                key,
+                value,
+                entry["time"],
+                entry["step"],
+                model_id=model_id,  # None: it was dropped, or the run has none
+                dataset_name=name,
+                dataset_digest=digest,
+            )
+            for key, value in entry["values"].items()
+            if math.isfinite(value)  # MLflow would keep a NaN as 0 there
+        ]
+        self._store.client.log_batch(self._run_id, metrics=points)
+
     def _dropped(self, entry: Entry) -> None:
         model_id = find_checkpoint(self._store, self._run_id, self._experiment_id, entry["step"])
         if model_id is not None:
@@ -160,8 +180,9 @@ class Sender:
         (self._journal.folder / entry["file"]).unlink(missing_ok=True)
 
     def _reopened(self, entry: Entry) -> None:
-        if "failure" in self._store.client.get_run(self._run_id).data.tags:
-            self._store.client.delete_tag(self._run_id, "failure")
+        told = self._store.client.get_run(self._run_id).data.tags
+        for tag in {"failure", STATE} & told.keys():
+            self._store.client.delete_tag(self._run_id, tag)
         self._store.client.update_run(self._run_id, status="RUNNING")
 
     def _ended(self, entry: Entry) -> None:
@@ -177,6 +198,7 @@ _KINDS: dict[str, Callable[[Sender, Entry], Any]] = {
     "artifact": Sender._artifact,
     "traces": Sender._traces,
     "checkpoint": Sender._checkpoint,
+    "measured": Sender._measured,
     "dropped": Sender._dropped,
     "reopened": Sender._reopened,
     "ended": Sender._ended,
