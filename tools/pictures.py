@@ -5,6 +5,7 @@ A small sweep on the shipped poems in a store of its own, its report and its tab
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,9 +40,9 @@ def main() -> None:
         )
         try:
             link = _link(server)
-            _shoot(browser, link, "mlflow.png", 1400, 560)
+            _shoot(browser, link, "mlflow.png", 1900, 640)
         finally:
-            server.terminate()
+            server.send_signal(signal.SIGINT)  # its own server goes with it
             server.wait()
 
 
@@ -73,7 +74,7 @@ def _shoot(browser: str, address: str, name: str, width: int, height: int) -> No
         words += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
         words += [f"--user-data-dir={profile}", f"--window-size={width},{height}", "--virtual-time-budget=20000"]
         words += [f"--screenshot={PICTURES / name}", address]
-        subprocess.run([browser, *words], check=True, capture_output=True)
+        subprocess.run([browser, *words], check=True, capture_output=True, timeout=120)
 
 
 def _python(*words: str) -> None:
