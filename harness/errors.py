@@ -16,6 +16,10 @@ class BusyError(HarnessError):
     """Another process has it in hand."""
 
 
+class DamagedError(HarnessError):
+    """A file of ours does not hold what was written into it. The message names the file, and the line if it has any."""
+
+
 class DeletedError(HarnessError):
     """A person deleted in MLflow what this is about: stop it, and begin nothing in its place."""
 

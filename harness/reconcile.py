@@ -29,6 +29,8 @@ def _settle_all(tracking: TrackingConfig) -> None:
     for settled in reconcile(store):
         done += 1
         print(f"run {settled.run_id} ({settled.name}): entries sent: {settled.sent}")
+        for line in settled.damage:
+            print(f"  {line}")
         if settled.closed:
             print("  its process was gone: now KILLED")
             if settled.deleted:

@@ -23,7 +23,7 @@ class EventLog:
         append_json(self.path, {"time": round(time.time(), 3), "event": event} | fields)
 
     def read(self) -> list[dict[str, Any]]:
-        """The events so far."""
+        """The events so far. Raises DamagedError for a line that cannot be read."""
         return read_appended(self.path)
 
 

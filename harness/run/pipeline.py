@@ -88,7 +88,9 @@ def train_run(config: Config, session: Session, place: RunPlace, hooks: RunHooks
     source = None
     if former is None and place.sweep is not None:
         anywhere = config.sweep.reuse == "store"
-        source = find_source(config, inputs, session.store, sweep=place.sweep, anywhere=anywhere)
+        source = find_source(
+            config, inputs, session.store, sweep=place.sweep, anywhere=anywhere, warn=session.warn_once
+        )
     tags = {"identity": identity_of(inputs.parts)} | (source.tags if source else {})
     with TrackedRun.resume(session.store, former.folder) if former else start(tags) as run:
         context = RunContext(
@@ -100,6 +102,8 @@ def train_run(config: Config, session: Session, place: RunPlace, hooks: RunHooks
             session=session,
             hooks=hooks,
         )
+        for line in run.damage:
+            session.display.say(f"warning: {line}; the rest is kept")
         hooks.began(run.run_id)
         with _status_kept(context, place):
             outcome, totals = _phases(context, place, former, source)

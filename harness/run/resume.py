@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config.schema import Config
-from harness.errors import HarnessError
+from harness.errors import DamagedError, HarnessError
 from harness.run.identity import Parts, differences, identity_of
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
@@ -50,7 +50,7 @@ def find_unfinished(config: Config, store: Store, parts: Parts, sweep: str | Non
 
 def _newest(experiment: str, store: Store, parts: Parts, sweep: str | None) -> Path | None:
     for folder in reversed(run_folders(store)):
-        if not (folder / run_folder.STATE).exists() or identity_of(read_parts(folder)) != identity_of(parts):
+        if not (folder / run_folder.STATE).exists() or not _has(folder, parts):
             continue
         journal = Journal(folder)
         if journal.begun is None or sweep not in (None, journal.begun["parent"]):
@@ -58,6 +58,13 @@ def _newest(experiment: str, store: Store, parts: Parts, sweep: str | None) -> P
         if journal.begun["experiment"] == experiment and not was_deleted(store, journal.run_id):
             return folder
     return None
+
+
+def _has(folder: Path, parts: Parts) -> bool:
+    try:
+        return identity_of(read_parts(folder)) == identity_of(parts)
+    except DamagedError:  # who asks for it by its name is told
+        return False
 
 
 def _refuse_other(run_id: str, folder: Path, store: Store, parts: Parts) -> None:
@@ -78,8 +85,19 @@ def _refuse_other(run_id: str, folder: Path, store: Store, parts: Parts) -> None
 
 
 def read_parts(folder: Path) -> Parts:
-    """What determined the weights of a folder's run (see identity.py)."""
-    return dict(json.loads((folder / run_folder.PARTS).read_text("utf-8")))
+    """What determined the weights of a folder's run (see identity.py).
+
+    Raises:
+        DamagedError: when that cannot be read.
+    """
+    file = folder / run_folder.PARTS
+    try:
+        return dict(json.loads(file.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise DamagedError(
+            f"{file} is damaged ({str(error).splitlines()[0]}), so that run {folder.name} cannot be known again; "
+            "put back a copy of the file, or start anew"
+        ) from error
 
 
 def clean(folder: Path) -> None:

@@ -20,6 +20,7 @@ _BEGINNING_MILLISECONDS = 60_000  # a run has its folder long before that
 class Settled:
     """One run. `closed`: it had not ended, its process is gone; `left`: why entries still wait.
 
+    `damage`: what of its journal cannot be read, a sentence each.
     `deleted`: a person deleted it in MLflow, so that the rest is not sent; it is, once it is restored there.
     `overrides`: what it was started with, as one text.
     """
@@ -30,6 +31,7 @@ class Settled:
     sent: int
     closed: bool
     left: str | None
+    damage: list[str]
     deleted: bool
     overrides: str
 
@@ -41,6 +43,8 @@ def reconcile(store: Store, sweep_id: str | None = None) -> Iterator[Settled]:
     """
     for folder in run_folders(store):
         journal = Journal(folder)
+        if journal.begun is None and journal.damage and sweep_id is None:
+            yield _lost(journal)
         if journal.begun is None or not _belongs(journal.begun["store"], store):
             continue
         if sweep_id not in (None, journal.begun["parent"]):
@@ -99,6 +103,21 @@ def run_folders(store: Store) -> list[Path]:
     return sorted(found, key=lambda folder: (folder / run_folder.JOURNAL).stat().st_mtime)
 
 
+def _lost(journal: Journal) -> Settled:
+    """A run whose beginning cannot be read: what it is, and whose, is not known."""
+    return Settled(
+        run_id=journal.run_id,
+        name="?",
+        folder=journal.folder,
+        sent=0,
+        closed=False,
+        left=f"{journal.damage[0]}; put back a copy of the file, or remove the folder {journal.folder}",
+        damage=journal.damage,
+        deleted=False,
+        overrides="",
+    )
+
+
 def _restored(store: Store, journal: Journal) -> bool:
     """Whether a run that had been deleted is there again."""
     run_id = journal.sent.run_id
@@ -110,7 +129,7 @@ def _settle(store: Store, journal: Journal) -> Settled:
         journal.mark_sent(replace(journal.sent, deleted=False))
     closed = journal.ended is None
     if closed:
-        last = int(journal.entries[-1]["time"])
+        last = max(int(entry["time"]) for entry in journal.entries)
         journal.write("ended", at=last, status="KILLED", reason="its process was gone (harness.reconcile)")
     before, left = journal.sent.count, None
     sender = Sender(store, journal)
@@ -133,6 +152,7 @@ def _settle(store: Store, journal: Journal) -> Settled:
         sent=journal.sent.count - before,
         closed=closed,
         left=left,
+        damage=journal.damage,
         deleted=journal.sent.deleted,
         overrides=journal.tag("overrides"),
     )

@@ -112,6 +112,11 @@ class TrackedRun:
         return self._mail.deleted
 
     @property
+    def damage(self) -> list[str]:
+        """What of its journal could not be read as it was taken up, a sentence each."""
+        return self._journal.damage
+
+    @property
     def checkpoints(self) -> set[int]:
         """The steps of the checkpoints that were told and not dropped."""
         return self._journal.checkpoints()

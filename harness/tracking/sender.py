@@ -16,11 +16,12 @@ from harness.files import replace_link
 from harness.tracking.checkpoints import drop_checkpoint, find_checkpoint, log_checkpoint
 from harness.tracking.journal import Entry, Journal, Sent
 from harness.tracking.run_state import STATE
-from harness.tracking.store import Store, was_deleted
+from harness.tracking.store import Store, is_known, was_deleted
 from harness.tracking.traces import log_traces
 
 _POINTS_A_CALL = 1000  # MLflow's limit
 _PARAMS_A_CALL = 100
+DAMAGE = "damage"  # which entries of its journal could not be read, as a tag of the run
 _FOLDER_TAG = "harness.folder"  # the run's folder, where MLflow heard of the run only later
 
 
@@ -81,6 +82,8 @@ class Sender:
         """Find the run, if an earlier attempt made it, or make it; and let its folder be found by its id."""
         client, folder = self._store.client, self._journal.folder
         experiment_id = self._store.experiment_id(entry["experiment"])
+        if is_known(self._store, folder.name):  # what was sent could not be read
+            return Sent(1, folder.name, experiment_id)
         found = client.search_runs([experiment_id], f"tags.`{_FOLDER_TAG}` = '{folder.name}'", max_results=1)
         if found:
             run_id = found[0].info.run_id
@@ -179,6 +182,10 @@ class Sender:
         # logging it may have put the stored bytes in place of a file that was gone by then
         (self._journal.folder / entry["file"]).unlink(missing_ok=True)
 
+    def _damaged(self, entry: Entry) -> None:
+        """Something is missing: the run in MLflow says so."""
+        self._store.client.set_tag(self._run_id, DAMAGE, "; ".join(self._journal.damage)[:5000])
+
     def _reopened(self, entry: Entry) -> None:
         told = self._store.client.get_run(self._run_id).data.tags
         for tag in {"failure", STATE} & told.keys():
@@ -199,6 +206,7 @@ _KINDS: dict[str, Callable[[Sender, Entry], Any]] = {
     "traces": Sender._traces,
     "checkpoint": Sender._checkpoint,
     "measured": Sender._measured,
+    "damaged": Sender._damaged,
     "dropped": Sender._dropped,
     "reopened": Sender._reopened,
     "ended": Sender._ended,

@@ -1,4 +1,4 @@
-"""What the version before left in a user's folder is read, gone on with, promoted and written with (see the fixture)."""
+"""What the version before left in a folder is read, gone on with, promoted and written with."""
 
 import sqlite3
 import tarfile
@@ -23,7 +23,7 @@ from harness.tracking.registry import alias_version
 from harness.tracking.store import Store, open_store
 from harness.writing.grid import lay_out, write_all
 from tests.conftest import compose_config
-from tests.fixtures.before.make import HOME, QUICK
+from tests.fixtures.before.make import HOME, QUICK, relocated
 
 ARCHIVE = Path(__file__).parents[1] / "fixtures" / "before" / "before.tar.xz"
 
@@ -45,9 +45,8 @@ def _unpack(home: Path) -> None:
     with tarfile.open(ARCHIVE) as tar:
         tar.extractall(home, filter="data")
     for path in home.rglob("*"):
-        content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
-        if HOME.encode() in content:
-            path.write_bytes(content.replace(HOME.encode(), str(home).encode()))  # a hard link stays one
+        if path.is_file() and not path.is_symlink() and HOME.encode() in path.read_bytes():
+            path.write_bytes(relocated(path, HOME, str(home)))  # a hard link stays one
     with sqlite3.connect(home / "mlflow.db") as connection:
         connection.executescript((home / "mlflow.sql").read_text("utf-8"))
     connection.close()
