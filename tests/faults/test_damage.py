@@ -1,4 +1,4 @@
-"""Files of a run that were damaged: named, with what can be done; what is intact is kept, nothing is silently missing."""
+"""Damaged files of a run: named, with what can be done; what is intact is kept, nothing is silently missing."""
 
 import json
 from collections.abc import Callable, Iterator
