@@ -54,6 +54,14 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
+def writable(text: str) -> str:
+    """The text as UTF-8 can hold it: half a pair of UTF-16, which JSON may bring in, becomes U+FFFD."""
+    return _HALF_A_PAIR.sub("\ufffd", text)
+
+
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
+
+
 def replace_link(link: Path, target: str) -> None:
     """Make `link` a symbolic link to its neighbour `target`, replacing a former one at once."""
     temporary = link.with_name(f".{link.name}")
@@ -96,11 +104,23 @@ def _end_of_lines(file: FileIO) -> int:
 
 
 @dataclass(frozen=True)
+class Damage:
+    """A line that is not what was written, by its number from 1, and what is found of it."""
+
+    line: int
+    why: str
+
+    def error(self, path: Path) -> DamagedError:
+        step = "put back a copy of the file, or remove that line to go on without it"
+        return DamagedError(path, f"is damaged in line {self.line} ({self.why})", step)
+
+
+@dataclass(frozen=True)
 class Lines:
-    """What append_json wrote, None for a line that is damaged, and a sentence for each of those."""
+    """What append_json wrote, None for a line that is damaged."""
 
     values: list[dict[str, Any] | None]
-    damage: list[str]
+    damage: list[Damage]
 
 
 def read_lines(path: Path) -> Lines:
@@ -116,7 +136,7 @@ def read_lines(path: Path) -> Lines:
             values.append(_read_line(line))
         except ValueError as error:
             values.append(None)
-            damage.append(f"{path}:{number} is damaged ({error})")
+            damage.append(Damage(number, str(error)))
     return Lines(values, damage)
 
 
@@ -127,8 +147,8 @@ def read_appended(path: Path) -> list[dict[str, Any]]:
         DamagedError: for the first line that is not what was written.
     """
     lines = read_lines(path)
-    if lines.damage:
-        raise DamagedError(f"{lines.damage[0]}; put back a copy of the file, or remove that line to go on without it")
+    for damage in lines.damage:
+        raise damage.error(path)
     return [value for value in lines.values if value is not None]
 
 
@@ -221,11 +241,13 @@ def only_process(lock: Path, what: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            file.seek(0)
-            raise BusyError(
-                f"{what} is in the hands of process {file.read() or '?'}; wait for it or stop it"
-            ) from error
+            raise BusyError(f"{what} is in the hands of process {holder(lock)}; wait for it or stop it") from error
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def holder(lock: Path) -> str:
+    """The number of the process that holds a lock of only_process."""
+    return lock.read_text("utf-8") or "?"

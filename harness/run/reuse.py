@@ -12,8 +12,8 @@ from pathlib import Path
 from harness.config.checks import total_updates
 from harness.config.objective import VALID_LOSS
 from harness.config.schema import Config, TrainConfig
-from harness.errors import DamagedError, HarnessError
-from harness.models.adapter import checkpoint_name, checkpoint_step
+from harness.errors import HarnessError
+from harness.models.adapter_files import checkpoint_name, checkpoint_step
 from harness.run.identity import Parts, identity_of
 from harness.run.inputs import Inputs
 from harness.run.log import EventLog
@@ -64,38 +64,31 @@ def find_source(
 
     One whose files are damaged is left out, and `warn` is told.
     """
+    updates = total_updates(config.train, len(inputs.train.rows))
+    wanted = _key(inputs.parts, config.train)
     found: list[Source] = []
     for folder in run_folders(store):
+        written = read_parts(folder)
+        if written is None or _key(written, config.train) != wanted:
+            continue
+        journal = Journal(folder)
+        if journal.damage:
+            warn(f"nothing is taken over from run {journal.run_id}: {journal.damage[0]}")
+            continue
+        if journal.begun is None or journal.ended is None or not (anywhere or journal.begun["parent"] == sweep):
+            continue
+        if _valid_digest(journal) != inputs.valid.digest or not _scored_alike(journal, config.train):
+            continue
+        if was_deleted(store, journal.run_id):
+            continue
         try:
-            source = _source_in(folder, config, inputs, store, sweep=None if anywhere else sweep)
+            source = _source(folder, journal.run_id, updates)
         except HarnessError as error:
-            warn(f"nothing is taken over from run {folder.name}: {error}")
+            warn(f"nothing is taken over from run {journal.run_id}: {error}")
             continue
         if source is not None:
             found.append(source)
     return max(found, key=lambda source: source.updates, default=None)
-
-
-def _source_in(folder: Path, config: Config, inputs: Inputs, store: Store, *, sweep: str | None) -> Source | None:
-    """What a folder's run can spare; of any sweep where that is None.
-
-    Raises:
-        HarnessError: when that cannot be told, for a file of it is damaged.
-    """
-    if not (folder / run_folder.PARTS).exists():
-        return None
-    if _key(read_parts(folder), config.train) != _key(inputs.parts, config.train):
-        return None
-    journal = Journal(folder)
-    if journal.damage:
-        raise DamagedError(journal.damage[0])
-    if journal.begun is None or journal.ended is None or sweep not in (None, journal.begun["parent"]):
-        return None
-    if _valid_digest(journal) != inputs.valid.digest or not _scored_alike(journal, config.train):
-        return None
-    if was_deleted(store, journal.run_id):
-        return None
-    return _source(folder, journal.run_id, total_updates(config.train, len(inputs.train.rows)))
 
 
 def _key(parts: Parts, train: TrainConfig) -> str:

@@ -110,8 +110,8 @@ def checkpoint_folder(store: Store, model_id: str, cache: Path = MLRUNS / "cache
     logged = model.tags.get(DIGEST)  # former versions kept none
     weights = folder / "adapters.safetensors"
     if logged is not None and weights.exists() and digest_of(weights) != logged:
-        step = f"put back a copy of {weights}, or choose another checkpoint of run {model.source_run_id}"
-        raise DamagedError(f"checkpoint {model_id} is damaged: its weights are not those that were logged; {step}")
+        step = f"put back a copy of it, or choose another checkpoint of run {model.source_run_id}"
+        raise DamagedError(weights, "does not hold the weights that were logged", step)
     return folder
 
 

@@ -39,7 +39,8 @@ class Journal:
         lines = read_lines(folder / run_folder.JOURNAL)
         # a damaged one keeps its place: the others are counted by theirs
         self.entries: list[Entry] = [{"kind": "damaged", "time": 0} if each is None else each for each in lines.values]
-        self.damage = lines.damage
+        where = folder / run_folder.JOURNAL
+        self.damage = [f"{where} is damaged in line {each.line} ({each.why})" for each in lines.damage]
         self.sent = self._read_sent(folder / run_folder.SENT)
 
     def _read_sent(self, file: Path) -> Sent:

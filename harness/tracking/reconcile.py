@@ -52,11 +52,20 @@ def reconcile(store: Store, sweep_id: str | None = None) -> Iterator[Settled]:
         if journal.ended and not journal.waiting and not _restored(store, journal):
             continue
         try:
-            with only_process(folder / run_folder.LOCK, f"run {folder.name}"):
-                settled = _settle(store, Journal(folder))  # read again: it may have ended meanwhile
+            settled = settle(store, folder)
         except BusyError:
             continue
         yield settled
+
+
+def settle(store: Store, folder: Path) -> Settled:
+    """Close the run of a folder, whose process is gone, and send what MLflow has not got of it.
+
+    Raises:
+        BusyError: when a process works on it.
+    """
+    with only_process(folder / run_folder.LOCK, f"run {folder.name}"):
+        return _settle(store, Journal(folder))  # it may have ended meanwhile
 
 
 def close_orphans(store: Store) -> list[str]:
