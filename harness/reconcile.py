@@ -33,11 +33,11 @@ def _settle_all(tracking: TrackingConfig) -> None:
             print(f"  {line}")
         if settled.closed:
             print("  its process was gone: now KILLED")
-            if settled.deleted:
-                print("  it was deleted in MLflow: the rest is kept in its folder, for when it is restored there")
-            elif (settled.folder / run_folder.STATE).exists():
+            if not settled.deleted and (settled.folder / run_folder.STATE).exists():
                 words = f"{settled.overrides} train.resume={settled.run_id}".strip()
                 print(f"  go on with: python -m harness.train {words}")
+        if settled.deleted:
+            print("  it was deleted in MLflow: the rest is kept in its folder, for when it is restored there")
         if settled.left is not None:
             left += 1
             print(f"  the rest is refused: {settled.left}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.files import append_json, read_lines, sync, write_json
+from harness.files import append_json, read_lines, sync, write_whole
 from harness.tracking import run_folder
 
 # kind, time in milliseconds since the epoch, and what the kind needs (see sender.py)
@@ -36,28 +36,28 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        lines = read_lines(folder / run_folder.JOURNAL)
+        self.damage: list[str] = []
+        sent = self._read_sent(folder / run_folder.SENT)  # before what is in it: another process may be at work
+        file = folder / run_folder.JOURNAL
+        lines = read_lines(file)
         # a damaged one keeps its place: the others are counted by theirs
         self.entries: list[Entry] = [{"kind": "damaged", "time": 0} if each is None else each for each in lines.values]
-        where = folder / run_folder.JOURNAL
-        self.damage = [f"{where} is damaged in line {each.line} ({each.why})" for each in lines.damage]
-        self.sent = self._read_sent(folder / run_folder.SENT)
+        self.damage += [f"{file} is damaged in line {each.line} ({each.why})" for each in lines.damage]
+        lost = sent.count - len(self.entries)
+        if lost > 0:
+            self.damage.append(f"{file} is cut: MLflow has {lost} entries that it has not")
+        self.sent = dataclasses.replace(sent, count=min(sent.count, len(self.entries)))
 
     def _read_sent(self, file: Path) -> Sent:
         """What MLflow has; nothing where that cannot be told, for an entry that is told twice does no harm."""
-        if not file.exists():
-            return Sent()
         try:
-            sent = Sent(**json.loads(file.read_bytes()))
+            return Sent(**json.loads(file.read_bytes()))
+        except FileNotFoundError:
+            return Sent()
         except (ValueError, TypeError) as error:
             what = str(error).splitlines()[0]
             self.damage.append(f"{file} is damaged ({what}); all that the run told is sent once more")
             return Sent()
-        if sent.count > len(self.entries):
-            lost = sent.count - len(self.entries)
-            self.damage.append(f"{self.folder / run_folder.JOURNAL} is cut: MLflow has {lost} entries that it has not")
-            return dataclasses.replace(sent, count=len(self.entries))
-        return sent
 
     def write(self, kind: str, at: int | None = None, **values: Any) -> None:
         self.add({"kind": kind, "time": now() if at is None else at, **values})
@@ -66,9 +66,14 @@ class Journal:
         append_json(self.folder / run_folder.JOURNAL, entry, checksum=True)
         self.entries.append(entry)
 
+    def sync(self) -> None:
+        """Wait until all that was told is on the disk."""
+        sync(self.folder / run_folder.JOURNAL)
+
     def mark_sent(self, sent: Sent) -> None:
-        sync(self.folder / run_folder.JOURNAL)  # what is said to be sent must be there after a power cut
-        write_json(self.folder / run_folder.SENT, dataclasses.asdict(sent))
+        text = json.dumps(dataclasses.asdict(sent))
+        # written for each entry, and what a power cut makes of it is mended as it is read
+        write_whole(self.folder / run_folder.SENT, lambda file: file.write_text(text, "utf-8"), durable=False)
         self.sent = sent
 
     @property

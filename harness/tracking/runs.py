@@ -188,6 +188,7 @@ class TrackedRun:
             params={key: _text(value) for key, value in params.items()},
             tags=dict(tags),
         )
+        self._journal.sync()  # what MLflow is told lasts as long as the state that is gone on from
 
     def drop_checkpoint(self, step: int, file: str) -> None:
         self._journal.write("dropped", step=step, file=file)
