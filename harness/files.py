@@ -82,9 +82,7 @@ def append_json(path: Path, value: Any, *, checksum: bool = False) -> None:
     if checksum:
         text = f'{text[:-1]}, "{_SUM}": "{_checksum(text)}"}}'
     with _said_plainly(path), path.open("a+b", buffering=0) as file:
-        before = _end_of_lines(file)
-        if before < file.seek(0, os.SEEK_END):
-            file.truncate(before)
+        before = _mended(file)
         line = f"{text}\n".encode()
         try:
             if file.write(line) < len(line):
@@ -94,8 +92,8 @@ def append_json(path: Path, value: Any, *, checksum: bool = False) -> None:
             raise
 
 
-def _end_of_lines(file: FileIO) -> int:
-    """Where the next line begins."""
+def _mended(file: FileIO) -> int:
+    """Give a whole last line the end that it lacks, cut off a half one; returns where the next line begins."""
     size = file.seek(0, os.SEEK_END)
     if size == 0:
         return 0
@@ -103,7 +101,20 @@ def _end_of_lines(file: FileIO) -> int:
     if file.read(1) == b"\n":
         return size
     file.seek(0)
-    return file.read().rfind(b"\n") + 1
+    lines, _, last = file.read().rpartition(b"\n")
+    if _is_whole(last):
+        file.write(b"\n")
+    else:
+        file.truncate(len(lines) + 1 if lines else 0)
+    return file.seek(0, os.SEEK_END)
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        _read_line(line)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -133,8 +144,8 @@ def read_lines(path: Path) -> Lines:
     """
     values: list[dict[str, Any] | None] = []
     damage = []
-    whole, _, _ = (path.read_bytes() if path.exists() else b"").rpartition(b"\n")
-    for number, line in enumerate(whole.split(b"\n") if whole else [], start=1):
+    *whole, last = (path.read_bytes() if path.exists() else b"").split(b"\n")
+    for number, line in enumerate([*whole, last] if _is_whole(last) else whole, start=1):
         try:
             values.append(_read_line(line))
         except ValueError as error:

@@ -59,6 +59,13 @@ def test_what_was_left_half_written_is_no_damage_and_is_cut_off_by_the_next_line
     assert [each["n"] for each in read_appended(grown)] == [0, 1, 2, 4]
 
 
+def test_a_last_line_that_lacks_nothing_but_its_end_is_kept(grown: Path) -> None:
+    grown.write_bytes(grown.read_bytes().rstrip(b"\n"))  # as an editor may leave it
+    assert len(read_appended(grown)) == 3
+    append_json(grown, {"n": 3})
+    assert [each["n"] for each in read_appended(grown)] == [0, 1, 2, 3]
+
+
 def test_a_file_that_is_written_whole_is_the_former_one_or_the_new_one(tmp_path: Path) -> None:
     path = tmp_path / "whole.txt"
     write_text(path, "one")

@@ -47,4 +47,4 @@ def draw_losses(path: Path, windows: list[Window], scores: list[Score], title: s
     axes.set(xlabel="optimizer updates", ylabel="loss in nats a token", title=title)
     axes.grid(alpha=0.3)
     axes.legend()
-    write_whole(path, lambda file: figure.savefig(file, dpi=110))
+    write_whole(path, lambda file: figure.savefig(file, dpi=110), durable=False)
