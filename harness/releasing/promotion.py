@@ -11,7 +11,7 @@ from harness.tracking.registry import one_promotion, register, set_alias
 from harness.tracking.store import Store, open_store
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Choice:
     """Which runs to choose from, and by what: None is what steers their sweep, or else the validation loss."""
 
@@ -72,7 +72,7 @@ def roll_to(tracking: TrackingConfig, choice: Choice, *, name: str | None, alias
     _say_alias(name, alias, version, before)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Found:
     """What there is to choose from: by which objective, of which experiment, and words for where they come from."""
 
@@ -90,15 +90,16 @@ def _find(store: Store, choice: Choice) -> _Found:
             raise HarnessError(f"--experiment={choice.experiment} is not in {store.uri}; there is {names}")
         by = choice.by(VALID_LOSS)
         found = of_experiment(store, experiment_id, by)
-        return _Found(found, by, choice.experiment, f"experiment {choice.experiment}")
+        where = f"experiment {choice.experiment}"
+        return _Found(candidates=found, by=by, experiment=choice.experiment, where=where)
     chosen = _run_or_sweep(store, choice)
     by = choice.by(queries.steered_by(store, chosen))
     is_sweep = chosen.kind == "sweep"
     return _Found(
-        of_sweep(store, chosen, by) if is_sweep else of_run(store, chosen, by),
-        by,
-        store.client.get_experiment(chosen.experiment_id).name,
-        f"{'sweep' if is_sweep else 'run'} {chosen.run_id}",
+        candidates=of_sweep(store, chosen, by) if is_sweep else of_run(store, chosen, by),
+        by=by,
+        experiment=store.client.get_experiment(chosen.experiment_id).name,
+        where=f"{'sweep' if is_sweep else 'run'} {chosen.run_id}",
     )
 
 

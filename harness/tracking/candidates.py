@@ -19,7 +19,7 @@ from harness.tracking.store import Store
 _PAGE = 200
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """A saved adapter with the score of exactly its weights, on the split with `digest`."""
 
@@ -33,7 +33,7 @@ class Checkpoint:
     params: dict[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Candidates:
     """Best first. `elsewhere`: how many were left out, being scored on other data than the newest."""
 
@@ -48,13 +48,13 @@ def of_run(store: Store, run: Finished, by: Objective = VALID_LOSS) -> Candidate
 
 
 def of_sweep(store: Store, sweep: Finished, by: Objective = VALID_LOSS) -> Candidates:
-    """Those of a sweep's trials: no repeat's, none of a run that was pruned or deleted."""
+    """Those of a sweep's trials that may be chosen (see queries.candidates)."""
     found = _models(store, sweep.experiment_id, f"tags.sweep = '{_identifier(sweep.run_id)}'")
-    return _ranked(_scored(found, queries.candidates(store, sweep.experiment_id, sweep.run_id), by), by)
+    return _ranked(_scored(found, queries.sweep_candidates(store, sweep), by), by)
 
 
 def of_experiment(store: Store, experiment_id: str, by: Objective = VALID_LOSS) -> Candidates:
-    """Those of all runs and trials of an experiment, with what is left out of a sweep's."""
+    """Those of all runs and trials of an experiment that may be chosen."""
     found = _models(store, experiment_id, None)
     return _ranked(_scored(found, queries.candidates(store, experiment_id), by), by)
 
@@ -135,7 +135,7 @@ def _scored(models: Sequence[LoggedModel], runs: Iterable[Finished], by: Objecti
 def _ranked(points: Sequence[Checkpoint], by: Objective) -> Candidates:
     """Only those that were scored on the same data can be compared: that of the newest."""
     same = [point for point in points if point.digest == points[0].digest]
-    return Candidates(_best(same, by), len(points) - len(same))
+    return Candidates(best=_best(same, by), elsewhere=len(points) - len(same))
 
 
 def _best(points: Sequence[Checkpoint], by: Objective) -> list[Checkpoint]:

@@ -5,7 +5,8 @@ Knows nothing of checkpoints and of pages.
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from harness.config.conditions import Condition, read_requirement
 from harness.config.objective import VALID_LOSS, WIN_RATE, Objective, objective
 from harness.errors import HarnessError
 from harness.tracking.run_state import RunState, state_of
@@ -20,13 +22,14 @@ from harness.tracking.store import Store
 
 KIND, SWEEP = "kind", "sweep"  # tags: run, sweep, trial, repeat or judge; and the sweep that a trial is of
 METRIC = "sweep.metric"  # a sweep's parameter: what steers it
+REQUIRE = "sweep.require"  # another: what its trials must meet
 WIN_RATE_ERROR = "judge/win_rate_stderr"
 UNSCORED = "judge_unscored"  # why a run that was to be judged has no score, as a tag
 DISAGREEMENT = "judge_disagreement"  # what is known against its score
 _PAGE = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finished:
     """One row of the comparison. `metrics` holds the last values."""
 
@@ -121,12 +124,38 @@ def repeats(store: Store, sweep: Finished) -> list[Finished]:
     return [run for run in found if run.status is RunState.FINISHED and by.name in run.metrics]
 
 
-def candidates(store: Store, experiment_id: str, sweep_id: str | None = None) -> list[Finished]:
-    """What may be chosen from in an experiment, or in a sweep of it: no repeats, which are trained again to know the
-    noise, none that was pruned, none that was deleted."""
-    where = f"tags.kind = 'trial' and tags.sweep = '{sweep_id}'" if sweep_id else ""
-    found = _runs(store, experiment_id, where)
-    return [run for run in found if run.kind in ("run", "trial") and run.status is not RunState.PRUNED]
+def candidates(store: Store, experiment_id: str) -> list[Finished]:
+    """What may be chosen from in an experiment.
+
+    No repeats, which are there to know the noise; none that was pruned or deleted, none that breaks what its sweep
+    requires.
+    """
+    runs = list(_runs(store, experiment_id, ""))
+    required = {run.run_id: _required(run) for run in runs if run.kind == "sweep"}
+    return [run for run in runs if _may_be_chosen(run, required.get(run.sweep_id or "", []))]
+
+
+def sweep_candidates(store: Store, sweep: Finished) -> list[Finished]:
+    """Of a sweep's trials those that may be chosen."""
+    return [run for run in _of_sweep(store, sweep, "trial") if _may_be_chosen(run, _required(sweep))]
+
+
+def _may_be_chosen(run: Finished, required: Sequence[Condition]) -> bool:
+    if run.kind not in ("run", "trial") or run.status is RunState.PRUNED:
+        return False
+    measured = {name.replace("/", "."): value for name, value in run.metrics.items()}
+    return all(set(each.names) <= measured.keys() and each.holds(measured) for each in required)
+
+
+def _required(sweep: Finished) -> list[Condition]:
+    """A sweep's conditions, which its parameter joins by commas; a list within one has commas of its own."""
+    found, text = [], ""
+    for part in sweep.params.get(REQUIRE, "").split(","):
+        text = f"{text},{part}" if text else part
+        with suppress(HarnessError):
+            found.append(read_requirement(text))
+            text = ""
+    return found
 
 
 def _order(run: Finished, by: Objective) -> tuple[bool, float]:
@@ -157,7 +186,7 @@ def table_of(store: Store, run_id: str, file: str) -> list[dict[str, Any]]:
     return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scored:
     """A finished run as a search can learn from it. `params` by the names users type, as texts."""
 

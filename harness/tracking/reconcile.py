@@ -16,7 +16,7 @@ _ATTEMPTS = 3
 _BEGINNING_MILLISECONDS = 60_000  # a run has its folder long before that
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settled:
     """One run. `closed`: it had not ended, its process is gone; `left`: why entries still wait.
 

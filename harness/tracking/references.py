@@ -27,7 +27,7 @@ def find_adapter(reference: str, store: Callable[[], Store]) -> AdapterFiles:
     return read_adapter(Path(reference).expanduser(), reference)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Selection:
     """Which adapters are wanted: see GenerateCommand."""
 

@@ -34,7 +34,7 @@ _RESERVED_ALIAS = re.compile(r"^(latest|v\d+)$", re.IGNORECASE)
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Version:
     name: str
     number: int
@@ -68,7 +68,7 @@ def register(store: Store, checkpoint: Checkpoint, name: str) -> Version:
             raise
     for version in client.search_model_versions(f"name = '{_quoted(name)}'"):
         if _model_id(version) == checkpoint.model_id:
-            return Version(name, int(version.version), checkpoint.model_id, new=False)
+            return Version(name=name, number=int(version.version), model_id=checkpoint.model_id, new=False)
     score = f"{checkpoint.metric} {checkpoint.value:.4f}"
     tags = checkpoint.tags | {checkpoint.metric: f"{checkpoint.value:.6g}", "checkpoint_step": str(checkpoint.step)}
     version = _in_turn(
@@ -83,7 +83,7 @@ def register(store: Store, checkpoint: Checkpoint, name: str) -> Version:
     )
     number = int(version.version)
     _link_versions(store, checkpoint.model_id, name, number)
-    return Version(name, number, checkpoint.model_id, new=True)
+    return Version(name=name, number=number, model_id=checkpoint.model_id, new=True)
 
 
 def set_alias(store: Store, name: str, alias: str, number: int) -> int | None:

@@ -49,6 +49,20 @@ def test_a_sweeps_checkpoints_are_those_of_its_trials_but_no_repeats_pruned_or_d
     assert [point.value for point in of_run(store, queries.get(store, repeat.run_id)).best] == [0.3], "but by its id"
 
 
+def test_a_trial_that_breaks_what_its_sweep_requires_is_not_chosen(store: Store, begin: Begin) -> None:
+    sweep = begin("required", kind="sweep")
+    sweep.params({"sweep.require": ["text/memorised_run < 20", "text/loops in [0, 1]"]})
+    memorised, sound, unmeasured = (begin_trial(begin, "required", sweep) for _ in range(3))
+    for run, loss in ((memorised, 1.0), (sound, 2.0), (unmeasured, 0.5)):
+        log_checkpoint(run, 1, loss, sweep=sweep.run_id)
+    memorised.metrics(1, {"text/memorised_run": 40.0, "text/loops": 0.0})
+    sound.metrics(1, {"text/memorised_run": 4.0, "text/loops": 0.0})
+    assert [run.drain() for run in (sweep, memorised, sound)] == [0, 0, 0]
+    found = of_sweep(store, queries.get(store, sweep.run_id)).best
+    assert [point.run_id for point in found] == [sound.run_id]
+    assert [point.run_id for point in best_of(store, sound)] == [sound.run_id], "in the experiment too"
+
+
 def test_a_checkpoint_carries_what_was_measured_of_it(store: Store, begin: Begin) -> None:
     run = begin("measured")
     for step, loss in ((1, 3.0), (2, 2.0)):
