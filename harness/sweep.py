@@ -3,9 +3,8 @@
 import click
 
 from harness.console.command import plainly
+from harness.console.options import storage_option, tracking_option
 
-_TRACKING = click.option("--tracking-uri", help="An MLflow tracking URI.  [default: mlruns/mlflow.db]")
-_STORAGE = click.option("--storage", help="Where the study is kept: what sweep.storage was.  [default: mlruns/studies]")
 _TRIAL = click.option("--trial", type=int, help="A single trial, by its number from 1.")
 
 
@@ -15,8 +14,8 @@ def main() -> None:
 
 
 @main.command("list")
-@_TRACKING
-@_STORAGE
+@tracking_option
+@storage_option
 def list_(tracking_uri: str | None, storage: str | None) -> None:
     """Print the sweeps there are, the newest last."""
     from harness.multirun.other_terminal import print_sweeps
@@ -27,8 +26,8 @@ def list_(tracking_uri: str | None, storage: str | None) -> None:
 @main.command()
 @click.argument("sweep", required=False)
 @_TRIAL
-@_TRACKING
-@_STORAGE
+@tracking_option
+@storage_option
 def stop(sweep: str | None, trial: int | None, tracking_uri: str | None, storage: str | None) -> None:
     """Let a sweep, or one trial of it, end at its next validation.
 
@@ -43,8 +42,8 @@ def stop(sweep: str | None, trial: int | None, tracking_uri: str | None, storage
 @main.command()
 @click.argument("sweep", required=False)
 @_TRIAL
-@_TRACKING
-@_STORAGE
+@tracking_option
+@storage_option
 def resume(sweep: str | None, trial: int | None, tracking_uri: str | None, storage: str | None) -> None:
     """Run a sweep's own command again, here; with --trial for one only, failed, pruned or left, up to its end."""
     from harness.multirun.other_terminal import resume_sweep
@@ -54,8 +53,8 @@ def resume(sweep: str | None, trial: int | None, tracking_uri: str | None, stora
 
 @main.command()
 @click.argument("sweep")
-@_TRACKING
-@_STORAGE
+@tracking_option
+@storage_option
 def repair(sweep: str, tracking_uri: str | None, storage: str | None) -> None:
     """Rebuild the study of a sweep that is damaged, from what is intact and from its runs.
 

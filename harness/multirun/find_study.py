@@ -12,7 +12,7 @@ from harness.multirun.deleted import deleted_error, settle_deleted
 from harness.multirun.repair import rebuild_if_gone, rebuild_repeats_if_gone
 from harness.multirun.study_key import study_name
 from harness.sweeping.study import Study, open_study
-from harness.tracking.overview import was_deleted
+from harness.tracking.store import was_deleted
 
 
 def find_study(context: SweepContext) -> Study:

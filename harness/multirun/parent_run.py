@@ -10,10 +10,10 @@ from harness.multirun.context import SweepContext
 from harness.sweeping.study import Study
 from harness.sweeping.trial import Result, best_results
 from harness.tracking.journal import Journal
-from harness.tracking.overview import close_directly, save_view, was_deleted
-from harness.tracking.reconcile import reconcile
+from harness.tracking.reconcile import close_directly, reconcile
 from harness.tracking.runs import TrackedRun
-from harness.tracking.store import Store
+from harness.tracking.store import Store, was_deleted
+from harness.tracking.views import save_view
 
 
 class ParentRun:
@@ -108,7 +108,7 @@ def _log_settings(context: SweepContext, study: Study, run: TrackedRun) -> None:
     settings |= {"sweep.trials": study.total, "sweep.sampler": study.sampler}
     run.params(settings | {axis.name: axis.said.partition("=")[2] for axis in axes})
     experiment_id = context.store.experiment_id(context.config.name)
-    save_view(context.store, experiment_id, run.run_id, [axis.name for axis in axes], [search.metric])
+    save_view(context.store, experiment_id, run.run_id, [axis.name for axis in axes], context.objective)
 
 
 def _summary(results: Sequence[Result], objective: Objective) -> tuple[str, str | None, dict[str, float]]:

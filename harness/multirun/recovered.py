@@ -22,8 +22,8 @@ from harness.sweeping.rebuild import Recovered
 from harness.sweeping.states import TrialStatus
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
-from harness.tracking.overview import PRUNED
 from harness.tracking.reconcile import run_folders
+from harness.tracking.run_state import STATE, RunState, state_of
 from harness.tracking.store import Store
 
 
@@ -109,7 +109,7 @@ def _with_end(found: Recovered, journal: Journal) -> Recovered:
                 return found
         case "FAILED":
             return replace(found, status=TrialStatus.FAILED, failure=journal.reason or "?")
-        case "KILLED" if (journal.reason or "").startswith(PRUNED) and found.reports:
+        case "KILLED" if _state(journal, "KILLED") is RunState.PRUNED and found.reports:
             return replace(found, status=TrialStatus.PRUNED)
     return found
 
@@ -142,3 +142,8 @@ def _reports(journal: Journal) -> dict[int, float]:
 
 def _moment(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000)
+
+
+def _state(journal: Journal, status: str) -> RunState:
+    tags = {"failure": journal.reason or ""}
+    return state_of(status, tags | ({STATE: journal.tag(STATE)} if journal.tag(STATE) else {}))

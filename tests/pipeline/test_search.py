@@ -27,10 +27,12 @@ from harness.multirun.retention import drop_losers
 from harness.multirun.sweep import SweepResult, run_sweep
 from harness.run.watcher import RunWatcher
 from harness.sweeping.listing import ask_to_stop, find_study
+from harness.sweeping.states import TrialStatus
 from harness.sweeping.storage import open_studies
+from harness.tracking.candidates import run_checkpoints
 from harness.tracking.journal import Journal
-from harness.tracking.overview import Finished, get, repeats, trials
-from harness.tracking.registry import register, resolve, run_checkpoints, set_alias
+from harness.tracking.queries import Finished, get, repeats, trials
+from harness.tracking.registry import register, resolve, set_alias
 from harness.tracking.store import Store, open_store
 from tests.conftest import QUICK, compose_config
 
@@ -408,7 +410,7 @@ def test_trials_that_raise_abort_hang_or_diverge_cost_only_themselves(tmp_path: 
     store = open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}"))
     studies = open_studies(None, store.studies)
     listed = find_study(studies, None)
-    assert (listed.state, listed.ended, listed.counts["done"]) == ("done", 5, 1), done.stderr
+    assert (listed.state, listed.ended, listed.counts[TrialStatus.DONE]) == ("done", 5, 1), done.stderr
     said = done.stderr
     assert len(re.findall(r"trial \d failed: RuntimeError: a bug", said)) == 1
     assert len(re.findall(r"trial \d failed: its process died 1 times, the last time by SIGABRT", said)) == 1
@@ -421,7 +423,7 @@ def test_trials_that_raise_abort_hang_or_diverge_cost_only_themselves(tmp_path: 
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert again.returncode == 0 and f"trial {aborted} of 5" in again.stderr, again.stderr
     assert again.stdout.startswith(f"HARNESS_TRIAL={listed.parent}/{aborted} python -m harness.train -m ")
-    assert find_study(studies, None).counts["done"] == 2
+    assert find_study(studies, None).counts[TrialStatus.DONE] == 2
     assert "2 workers share one device" in said and "\n2: trial " in f"\n{said}"
 
 
