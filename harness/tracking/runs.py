@@ -260,7 +260,7 @@ class _Mail:
     def _look(self, sender: Sender) -> None:
         sender.look()
         begun = self._journal.begun
-        parent = begun and begun["parent"]
+        parent = None if begun is None else begun["parent"]
         self.deleted = parent is not None and was_deleted(self._store, parent)
         self._looked = time.monotonic()
 

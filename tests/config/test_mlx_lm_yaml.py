@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness.adopt import adopt
+from harness.config.adopt import adopt
 from harness.config.mlx_lm_yaml import translate
 from harness.config.paths import CONF
 from harness.config.yaml_file import read_mapping
