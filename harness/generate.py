@@ -9,7 +9,7 @@ def main() -> None:
 
 
 def _generate(command: GenerateCommand) -> None:
-    out = out_file(command.out, ".jsonl")
+    out = out_file(command.out)
 
     from harness.console.progress import Display
     from harness.writing.grid import lay_out, write_all, write_into

@@ -17,7 +17,7 @@ from harness.errors import HarnessError
 from harness.files import write_text
 
 
-def adopt(file: Path, name: str) -> tuple[Path, list[str]]:
+def adopt(file: Path, name: str, presets: Path = CONF / "experiment") -> tuple[Path, list[str]]:
     """Translate, check and write; nothing is written when the values cannot work.
 
     Returns the preset's file, and a line for each setting that means something else here.
@@ -25,9 +25,8 @@ def adopt(file: Path, name: str) -> tuple[Path, list[str]]:
     Raises:
         HarnessError: when the file cannot be read or translated, or the preset is there already.
     """
-
     check_name("--name", name)
-    target = CONF / "experiment" / f"{name}.yaml"
+    target = presets / f"{name}.yaml"
     if target.exists():
         raise HarnessError(f"{target} is there already; choose another --name")
     if not file.exists():

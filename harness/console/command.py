@@ -41,7 +41,7 @@ def hydra_command(task: Callable[[Command], None], command: type[Command], confi
     plainly(hydra.main(config_path=str(CONF), config_name=config_name, version_base="1.3")(composed))
 
 
-def out_file(out: str | None, suffix: str) -> Path | None:
+def out_file(out: str | None, suffix: str = "") -> Path | None:
     """Where a command is asked to write, checked before it works for it.
 
     Raises:
@@ -50,7 +50,7 @@ def out_file(out: str | None, suffix: str) -> Path | None:
     if out is None:
         return None
     file = Path(out).expanduser()
-    if file.suffix != suffix or file.is_dir():
+    if not file.name.endswith(suffix):
         raise SettingError("out", f"out={out} must end in {suffix}, but it does not; choose another name")
     if not file.absolute().parent.is_dir():
         raise SettingError(
