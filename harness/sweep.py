@@ -6,12 +6,11 @@ import click
 
 from harness.config.schema import TrackingConfig
 from harness.console.command import plainly
+from harness.console.options import storage_option, tracking_option
 
 if TYPE_CHECKING:
     from harness.sweeping.storage import Studies
 
-_TRACKING = click.option("--tracking-uri", help="An MLflow tracking URI.  [default: mlruns/mlflow.db]")
-_STORAGE = click.option("--storage", help="Where the study is kept: what sweep.storage was.  [default: mlruns/studies]")
 _TRIAL = click.option("--trial", type=int, help="A single trial, by its number from 1.")
 
 
@@ -21,8 +20,8 @@ def main() -> None:
 
 
 @main.command("list")
-@_TRACKING
-@_STORAGE
+@tracking_option
+@storage_option
 def list_(tracking_uri: str | None, storage: str | None) -> None:
     """Print the sweeps there are, the newest last."""
     plainly(lambda: _list(tracking_uri, storage))
@@ -31,8 +30,8 @@ def list_(tracking_uri: str | None, storage: str | None) -> None:
 @main.command()
 @click.argument("sweep", required=False)
 @_TRIAL
-@_TRACKING
-@_STORAGE
+@tracking_option
+@storage_option
 def stop(sweep: str | None, trial: int | None, tracking_uri: str | None, storage: str | None) -> None:
     """Let a sweep, or one trial of it, end at its next validation.
 
@@ -45,8 +44,8 @@ def stop(sweep: str | None, trial: int | None, tracking_uri: str | None, storage
 @main.command()
 @click.argument("sweep", required=False)
 @_TRIAL
-@_TRACKING
-@_STORAGE
+@tracking_option
+@storage_option
 def resume(sweep: str | None, trial: int | None, tracking_uri: str | None, storage: str | None) -> None:
     """Run a sweep's own command again, here; or train one trial, pruned or interrupted, to its end."""
     plainly(lambda: _resume(sweep, trial, tracking_uri, storage))

@@ -8,7 +8,7 @@ from harness.config.schema import SweepConfig
 from harness.multirun.context import SweepContext
 from harness.multirun.study_key import study_name
 from harness.sweeping.study import Study
-from harness.tracking.overview import was_deleted
+from harness.tracking.store import was_deleted
 
 
 def find_study(context: SweepContext) -> Study:

@@ -9,10 +9,10 @@ from harness.errors import BusyError, HarnessError
 from harness.multirun.context import SweepContext
 from harness.sweeping.study import Result, Study, best_results
 from harness.tracking.journal import Journal
-from harness.tracking.overview import close_directly, save_view
-from harness.tracking.reconcile import reconcile
+from harness.tracking.reconcile import close_directly, reconcile
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store
+from harness.tracking.views import save_view
 
 
 class ParentRun:
@@ -97,7 +97,7 @@ def _log_settings(context: SweepContext, study: Study, run: TrackedRun) -> None:
     settings |= {"sweep.trials": study.total, "sweep.sampler": study.sampler}
     run.params(settings | {axis.name: axis.said.partition("=")[2] for axis in axes})
     experiment_id = context.store.experiment_id(context.config.name)
-    save_view(context.store, experiment_id, run.run_id, [axis.name for axis in axes], [search.metric])
+    save_view(context.store, experiment_id, run.run_id, [axis.name for axis in axes], context.objective)
 
 
 def _summary(results: Sequence[Result], objective: Objective) -> tuple[str, str | None, dict[str, float]]:

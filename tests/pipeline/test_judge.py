@@ -22,7 +22,7 @@ from harness.run.pipeline import FinishedRun, train_run
 from harness.run.samples import measure_texts
 from harness.run.session import Session
 from harness.sampling.samples import Sample, write_in_order
-from harness.tracking.overview import UNSCORED, get, newest, table_of, trials
+from harness.tracking.queries import UNSCORED, get, newest, table_of, trials
 from harness.tracking.store import Store
 from tests.conftest import QUICK, compose_config
 from tests.judge_server import Habits, judge_server

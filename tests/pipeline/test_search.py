@@ -25,7 +25,7 @@ from harness.multirun.sweep import SweepResult, run_sweep
 from harness.run.watcher import RunWatcher
 from harness.sweeping.listing import find_study
 from harness.sweeping.storage import open_studies
-from harness.tracking.overview import Finished, get, repeats, trials
+from harness.tracking.queries import Finished, get, repeats, trials
 from harness.tracking.store import Store, open_store
 from tests.conftest import QUICK, compose_config
 
