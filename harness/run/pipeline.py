@@ -23,6 +23,7 @@ from harness.console.progress import duration
 from harness.data.dataset import describe
 from harness.errors import HarnessError, WriteError, reason
 from harness.files import write_json, write_text
+from harness.machine.blas import Kind
 from harness.machine.device import begin_phase, device, memory_use
 from harness.machine.provenance import git_state, versions
 from harness.models.adapter import (
@@ -36,7 +37,7 @@ from harness.run.finish import best_adapter, log_end, score_test
 from harness.run.identity import identity_of
 from harness.run.log import EventLog
 from harness.run.preflight import MemoryPlan, check_disk, check_memory, plan_memory, shortage_said
-from harness.run.resume import Unfinished, clean, find_unfinished
+from harness.run.resume import Unfinished, clean, find_unfinished, other_blas
 from harness.run.reuse import Source, find_source, take_over, taken_outcome
 from harness.run.samples import base_texts, measure_texts, write_samples
 from harness.run.session import Bench, gather
@@ -184,6 +185,7 @@ def _phases(
         clean(work.folder)
         watcher.go_on(former.course)
         work.display.say(f"going on with run {work.run.run_id} after update {former.course.step}")
+        _say_other_blas(work)
     elif source is not None:
         work.display.say(source.said)
         former = Unfinished(work.folder, take_over(source, work.run, work.log))
@@ -279,6 +281,18 @@ def _log_beginning(work: Work, place: Place) -> None:
     work.log.write("started", run=run.run_id, overrides=place.overrides, data=describe(material.splits))
     for warning in material.warnings:
         work.log.write("warning", text=warning)
+
+
+def _say_other_blas(work: Work) -> None:
+    products = other_blas(work.folder)
+    if products is not None:
+        was, now = products
+        setting = 0 if was == Kind.REFERENCE else was
+        work.display.say(
+            f"warning: this run's matrix products were of the {was} BLAS and are now of the {now} one, so it will end "
+            f"with other last digits than undisturbed; HARNESS_OPENBLAS={setting} goes on as it began"
+        )
+        work.run.tags({"device.blas": f"{was}, {now}"})
 
 
 def _lineage(work: Work, place: Place) -> dict[str, str]:

@@ -39,7 +39,7 @@ class Bench:
         if not gc.get_freeze_count():
             gc.freeze()  # the libraries' million objects: a collection between phases takes a hundredth of the time
             atexit.register(gc.unfreeze)  # or connections would not be closed
-        display.say(blas.describe())
+        display.say(blas.load().words)
 
     def base(self, config: ModelConfig) -> Base:
         if self._base is None or config != self._config:
