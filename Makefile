@@ -10,7 +10,7 @@ comma := ,
 TEST_PROCESSES ?= 2
 EXTRAS := dev$(if $(filter Linux,$(shell uname -s)),$(if $(CUDA),$(comma)cuda,$(comma)cpu))
 
-.PHONY: env demo test faults format bench clean
+.PHONY: env demo test faults format bench pictures clean
 
 env: $(STAMP)
 
@@ -59,6 +59,9 @@ bench: env
 	$(BIN)/python -m benchmarks.studies
 	$(BIN)/python -m benchmarks.step
 	$(BIN)/python -m benchmarks.sweep
+
+pictures: env # of README and docs; needs Chromium
+	$(BIN)/python -m tools.pictures
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -19,7 +19,9 @@ from harness.config.overrides import prepare
 from harness.config.paths import CONF, ROOT
 from harness.config.schema import Config, ModelConfig, TrackingConfig
 from harness.data.dataset import Split, load_split
-from harness.models.adapter import AdapterSpec, spec_for
+from harness.machine.device import freeze_libraries
+from harness.models.adapter import spec_for
+from harness.models.adapter_files import AdapterSpec
 from harness.models.base import Base, open_base
 from harness.tracking.store import Store, open_store
 from tests.turns import turn
@@ -100,7 +102,9 @@ def make_spec(base: Base) -> Callable[..., AdapterSpec]:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A database of its own, made once: that takes seconds. Tests use experiments of their own."""
     home = tmp_path_factory.mktemp("store")
-    return open_store(TrackingConfig(uri=f"sqlite:///{home / 'mlflow.db'}"))
+    opened = open_store(TrackingConfig(uri=f"sqlite:///{home / 'mlflow.db'}"))
+    freeze_libraries()  # as every command does once they are loaded
+    return opened
 
 
 @pytest.fixture
