@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from harness.console.interrupt import told
 from harness.errors import HarnessError, WriteError, reason
 from harness.run.context import RunContext
 from harness.tracking import run_folder
@@ -17,8 +18,8 @@ def status_kept(context: RunContext) -> Iterator[None]:
     """Whatever the phases inside end with is written down, and goes on."""
     try:
         yield
-    except KeyboardInterrupt:
-        _close(context, RunState.KILLED, "interrupted from the keyboard")
+    except KeyboardInterrupt as error:
+        _close(context, RunState.KILLED, told(error).why)
         _say_how_to_resume(context)
         raise
     except BaseException as error:
