@@ -9,4 +9,5 @@ WORKERS = "HARNESS_WORKERS"  # how many it has
 COMMAND = "HARNESS_COMMAND"  # the words of that one's own command, as JSON
 DEATHS = "HARNESS_DEATHS"  # the descriptor of what it says of those that have ended
 BOARD = "HARNESS_BOARD"  # the descriptor that rows of its table are written to
+TRIAL = "HARNESS_TRIAL"  # the one trial that it is to try, as <sweep>/<number>; told by harness.sweep resume
 DRAWN = "HARNESS_DRAWN"  # set where it draws how far a run has come

@@ -22,8 +22,8 @@ from harness.sweeping.rebuild import Recovered
 from harness.sweeping.states import TrialStatus
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
-from harness.tracking.overview import PRUNED
 from harness.tracking.reconcile import run_folders
+from harness.tracking.run_state import STATE, RunState, state_of
 from harness.tracking.store import Store
 
 
@@ -99,19 +99,26 @@ def _recovered(run: Journal, number: int, params: Combination) -> Recovered:
 
 
 def _with_end(found: Recovered, journal: Journal) -> Recovered:
-    match journal.ended:
-        case "FINISHED":
+    match _state(journal):
+        case RunState.FINISHED:
             try:
                 return replace(found, status=TrialStatus.DONE, value=_value(journal.folder))
             except HarnessError as error:
                 return replace(found, status=TrialStatus.FAILED, failure=reason(error))
             except (OSError, ValueError, KeyError):  # its report is damaged: it is tried again, from its checkpoints
                 return found
-        case "FAILED":
+        case RunState.FAILED:
             return replace(found, status=TrialStatus.FAILED, failure=journal.reason or "?")
-        case "KILLED" if (journal.reason or "").startswith(PRUNED) and found.reports:
+        case RunState.PRUNED if found.reports:
             return replace(found, status=TrialStatus.PRUNED)
     return found
+
+
+def _state(journal: Journal) -> RunState | None:
+    said = journal.tag(STATE)
+    return journal.ended and state_of(
+        journal.ended, {"failure": journal.reason or ""} | ({STATE: said} if said else {})
+    )
 
 
 def _value(folder: Path) -> float:

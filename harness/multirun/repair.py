@@ -16,9 +16,8 @@ from harness.sweeping.rebuild import has_begun, rebuild_study
 from harness.sweeping.storage import Studies
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
-from harness.tracking.overview import was_deleted
 from harness.tracking.reconcile import run_folders
-from harness.tracking.store import Store
+from harness.tracking.store import Store, was_deleted
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from harness.config.axes import short_names
-from harness.config.objective import Objective, objective
+from harness.config.objective import VALID_LOSS, Objective, objective
 from harness.console.html import html_page, paragraphs, table
 from harness.console.progress import duration
 from harness.files import write_text
@@ -16,8 +16,8 @@ from harness.sweeping.plots import Plot, Told, draw, script, told_trials
 from harness.sweeping.states import TrialStatus
 from harness.sweeping.storage import Studies
 from harness.tracking import run_folder
-from harness.tracking.overview import BEST, Finished, repeats, table_of, trials
-from harness.tracking.overview import get as get_run
+from harness.tracking.queries import Finished, repeats, table_of, trials
+from harness.tracking.queries import get as get_run
 from harness.tracking.store import Store
 
 _BEST_ROWS = 10
@@ -54,7 +54,7 @@ def page(store: Store, studies: Studies, listed: Listed) -> str:
         for run in runs.values()
     }
     best = sorted((e for e in entries if e.told.state is TrialStatus.DONE and e.told.value is not None), key=_value)
-    chosen_by = objective(parent.params.get("sweep.metric", BEST))
+    chosen_by = objective(parent.params.get("sweep.metric", VALID_LOSS.name))
     floor = _noise(best, repeats(store, parent), chosen_by)
     parts = [
         f"<h1>{escape(parent.name)}</h1>",

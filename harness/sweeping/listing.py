@@ -1,14 +1,15 @@
 """What studies there are, and a word to those at work on one. Knows nothing of what is searched."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import HarnessError
-from harness.sweeping.attributes import ASIDE, COMMAND, FOLDER, LEASE, PARENT, RUN, SAID, STOP, TOTAL
+from harness.sweeping.again import check_again, standing
+from harness.sweeping.attributes import COMMAND, FOLDER, LEASE, METRIC, PARENT, SAID, STOP, TOTAL
 from harness.sweeping.journal_file import DamagedStudyError
 from harness.sweeping.lease import is_gone, is_here
 from harness.sweeping.states import StudyStatus, TrialStatus
@@ -18,7 +19,10 @@ from harness.sweeping.trial import status_of
 
 @dataclass(frozen=True)
 class Listed:
-    """`said`: what varies; `workers`: host and process id of those at work."""
+    """`said`: what varies; `best`: its lowest value, of `metric`, or less that where more is better.
+
+    `workers`: host and process id of those at work.
+    """
 
     name: str
     parent: str
@@ -26,6 +30,7 @@ class Listed:
     total: int
     counts: dict[TrialStatus, int]
     best: float | None
+    metric: str | None
     workers: list[str]
     said: str
     command: list[str]
@@ -38,10 +43,10 @@ class Listed:
 
 def list_studies(studies: Studies, damaged: Callable[[DamagedStudyError], object]) -> list[Listed]:
     """Those with a run that stands for them, the newest last. One that cannot be read costs only itself."""
-    listed = []
-    for name in studies.names():
+    listed, names = [], studies.names()
+    for name in names:
         try:
-            each = _listed(studies, name)
+            each = _listed(studies, name, [other for other in names if other.startswith(f"{name}-")])
         except DamagedStudyError as error:
             damaged(error)
         else:
@@ -84,16 +89,10 @@ def ask_to_stop(studies: Studies, listed: Listed, place: int | None) -> None:
     study._storage.set_trial_user_attr(trial._trial_id, STOP, time.time())
 
 
-def run_of(studies: Studies, listed: Listed, place: int) -> str:
-    """The id of the run that a trial became.
-
-    Raises:
-        HarnessError: when it has not begun.
-    """
-    run_id = trial_at(studies, listed, place).user_attrs.get(RUN)
-    if run_id is None:
-        raise HarnessError(f"trial {place} of {listed.parent} has not begun")
-    return str(run_id)
+def check_can_be_tried_again(studies: Studies, listed: Listed, place: int) -> None:
+    """Raises: HarnessError for a trial that is done, that somebody works on, or that there is not."""
+    trial = trial_at(studies, listed, place)
+    check_again(trial, place, left=trial.state is TrialState.RUNNING and _worker(trial, studies.shared) is None)
 
 
 def trial_at(studies: Studies, listed: Listed, place: int) -> FrozenTrial:
@@ -104,15 +103,16 @@ def trial_at(studies: Studies, listed: Listed, place: int) -> FrozenTrial:
 
 
 def counted(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials but those that count as none."""
-    return [trial for trial in study.get_trials(deepcopy=False) if ASIDE not in trial.user_attrs]
+    """The trials but those that count as none, each as it was last tried."""
+    return standing(study.get_trials(deepcopy=False))
 
 
 def _load(studies: Studies, name: str) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=studies.storage(name))
 
 
-def _listed(studies: Studies, name: str) -> Listed | None:
+def _listed(studies: Studies, name: str, parts: Sequence[str]) -> Listed | None:
+    """`parts`: the names of studies that belong to it, such as that of its repeats."""
     try:
         study = _load(studies, name)
     except KeyError:  # its process was killed before it had made it
@@ -121,10 +121,12 @@ def _listed(studies: Studies, name: str) -> Listed | None:
     if PARENT not in attributes:
         return None
     counts = {status: sum(status_of(trial) is status for trial in trials) for status in TrialStatus}
-    workers = [who for trial in trials if trial.state is TrialState.RUNNING and (who := _worker(trial, studies.shared))]
+    running = [trial for trial in trials if trial.state is TrialState.RUNNING]
+    running_parts = [trial for part in parts for trial in _running(studies, part)]
+    workers = [who for trial in [*running, *running_parts] if (who := _worker(trial, studies.shared))]
     values = [trial.value for trial in trials if trial.state is TrialState.COMPLETE and trial.value is not None]
     total = int(attributes.get(TOTAL, len(trials)))
-    done = sum(status_of(trial).has_ended for trial in trials) >= total
+    done = sum(status_of(trial).has_ended for trial in trials) >= total and not running_parts
     return Listed(
         name=name,
         parent=attributes[PARENT],
@@ -132,11 +134,20 @@ def _listed(studies: Studies, name: str) -> Listed | None:
         total=total,
         counts=counts,
         best=min(values, default=None),
+        metric=attributes.get(METRIC),
         workers=workers,
         said=attributes.get(SAID, ""),
         command=list(attributes.get(COMMAND, [])),
         folder=attributes.get(FOLDER),
     )
+
+
+def _running(studies: Studies, name: str) -> list[FrozenTrial]:
+    try:
+        trials = counted(_load(studies, name))
+    except KeyError:  # its process was killed before it had made it
+        return []
+    return [trial for trial in trials if trial.state is TrialState.RUNNING]
 
 
 def _status(*, stop_asked: bool, at_work: bool, done: bool) -> StudyStatus:

@@ -16,14 +16,17 @@ from optuna.trial import FrozenTrial, TrialState
 
 from harness.config.axes import Combination, Space
 from harness.config.schema import SweepConfig
-from harness.errors import reason
+from harness.errors import HarnessError, reason
+from harness.sweeping.again import begin_again, check_again, counts_as, standing
 from harness.sweeping.attributes import (
+    AGAIN,
     ASIDE,
     ATTEMPT,
     BEAT,
     COMMAND,
     FOLDER,
     KNOWN,
+    METRIC,
     PARENT,
     RUN,
     SAID,
@@ -58,8 +61,9 @@ def open_study(
     *,
     siblings: Siblings | None = None,
     beat_seconds: float = 20.0,
+    part_of: "Study | None" = None,
 ) -> "Study":
-    """The study of that name, made if it is not there.
+    """The study of that name, made if it is not there. `part_of`: one that it is stopped with.
 
     `beat_seconds`: how often a process of several machines says that it is there; three times that without a word, and
     its trial is anyone's.
@@ -77,7 +81,7 @@ def open_study(
     claims = Claims(
         siblings or Siblings({}), shared=studies.shared, retries=search.retries, silence_seconds=3 * beat_seconds
     )
-    return Study(name, stored, studies, space, search, claims, beat_seconds)
+    return Study(name, stored, studies, space, search, claims, beat_seconds, part_of)
 
 
 class Study:
@@ -92,10 +96,11 @@ class Study:
         search: SweepConfig,
         claims: Claims,
         beat_seconds: float,
+        part_of: "Study | None" = None,
     ) -> None:
         self.name, self._study, self._studies, self._space = name, stored, studies, space
         self._search, self._claims, self._beat_seconds = search, claims, beat_seconds
-        self._stop_asked = False
+        self._part_of, self._stop_asked = part_of, False
         self._ended: dict[int, Result] = {}  # which do not change any more
         # where all are tried: always in the same order, so that whoever goes on knows which is the next
         self._every = list(space.combinations()) if search.trials is None else None
@@ -131,6 +136,7 @@ class Study:
 
     def set_command(self, words: Sequence[str]) -> None:
         """The words of the last command that worked on it, and where they were typed."""
+        self._study.set_user_attr(METRIC, self._search.metric)
         self._study.set_user_attr(COMMAND, list(words))
         self._study.set_user_attr(FOLDER, str(Path.cwd()))
 
@@ -139,8 +145,8 @@ class Study:
 
     @property
     def stopped(self) -> bool:
-        """Whether somebody asked to leave it (harness.sweep stop)."""
-        return self._attribute(STOP) is not None
+        """Whether somebody asked to leave it, or what it is part of (harness.sweep stop)."""
+        return self._attribute(STOP) is not None or (self._part_of is not None and self._part_of.stopped)
 
     def unstop(self) -> None:
         if self.stopped:
@@ -148,11 +154,11 @@ class Study:
 
     def results(self) -> list[Result]:
         """Of the trials that have ended."""
-        counted = (trial for trial in self._trials() if ASIDE not in trial.user_attrs)
+        counted = standing(self._trials())
         for place, trial in enumerate(counted, 1):
             if status_of(trial).has_ended and trial.number not in self._ended:
                 self._ended[trial.number] = result_of(place, trial)
-        return [self._ended[number] for number in sorted(self._ended)]
+        return [self._ended[trial.number] for trial in counted if trial.number in self._ended]
 
     @property
     def known(self) -> int:
@@ -200,6 +206,33 @@ class Study:
             else:
                 return None
 
+    def run_again(
+        self, place: int, objective: Objective, on_end: Callable[[list[Result]], None] = lambda results: None
+    ) -> None:
+        """Try one trial to its end, by its place: one that failed or was pruned once more, one that was left further.
+
+        Raises:
+            HarnessError: for one that is done, that somebody works on, or that there is not.
+        """
+        with self.alone():
+            taken = self._take_again(place)
+        if taken is not None:
+            self._try(taken, objective, to_its_end=True)
+        on_end(self.results())
+
+    def _take_again(self, place: int) -> optuna.trial.Trial | None:
+        trials = standing(self._trials())
+        if not 1 <= place <= len(trials):
+            raise HarnessError(f"there are trials 1 to {len(trials)}, but got {place}")
+        trial = trials[place - 1]
+        left = trial.state is TrialState.RUNNING and self._claims.is_left(trial)
+        check_again(trial, place, left=left)
+        if left:
+            return self._take_up(trial)
+        again = begin_again(self._study, trial)
+        self._claims.claim(again)
+        return again
+
     def _trials(self) -> list[FrozenTrial]:
         """All there are, as they are now; not to be changed."""
         return self._study.get_trials(deepcopy=False)
@@ -208,17 +241,23 @@ class Study:
         """The next trial, now this process's: one that another left, or a new one."""
         trials = self._trials()
         for left in trials:
-            if left.state is TrialState.RUNNING and self._claims.is_left(left):
-                trial = optuna.trial.Trial(self._study, left._trial_id)
-                suggest(trial, self._space)  # what its process may not have come to
-                why_not = self._claims.claim(trial, left)
-                if why_not is None:
-                    return trial
-                tell_failure(self._study, trial, why_not)
+            is_left = left.state is TrialState.RUNNING and self._claims.is_left(left)
+            if is_left and (trial := self._take_up(left)) is not None:
+                return trial
         asked = self._ask(sum(t.state is not TrialState.WAITING and ASIDE not in t.user_attrs for t in trials))
         if asked is not None:
             self._claims.claim(asked)
         return asked
+
+    def _take_up(self, left: FrozenTrial) -> optuna.trial.Trial | None:
+        """What another left, now this process's; None when it has had its last attempt."""
+        trial = optuna.trial.Trial(self._study, left._trial_id)
+        suggest(trial, self._space)  # what its process may not have come to
+        why_not = self._claims.claim(trial, left)
+        if why_not is None:
+            return trial
+        tell_failure(self._study, trial, why_not)
+        return None
 
     def _ask(self, begun: int) -> optuna.trial.Trial | None:
         """A new trial, where `begun` of them are less than there will be."""
@@ -228,8 +267,8 @@ class Study:
             return ask_for_new(self._study, self._space)
         return ask_for(self._study, self._space, self._every[begun])
 
-    def _try(self, asked: optuna.trial.Trial, objective: Objective) -> None:
-        trial = self._handed_out(asked)
+    def _try(self, asked: optuna.trial.Trial, objective: Objective, *, to_its_end: bool = False) -> None:
+        trial = self._handed_out(asked, to_its_end=to_its_end or AGAIN in asked.user_attrs)
         beats: AbstractContextManager[None] = nullcontext()
         if self._studies.shared:
             beats = beating(lambda count: asked.set_user_attr(BEAT, count), self._beat_seconds)
@@ -244,8 +283,10 @@ class Study:
             return
         tell_end(self._study, asked, end)
 
-    def _handed_out(self, asked: optuna.trial.Trial) -> Trial:
+    def _handed_out(self, asked: optuna.trial.Trial, *, to_its_end: bool) -> Trial:
+        """`to_its_end`: the pruner is not asked."""
         trials = self._trials()
+        number = counts_as(trials[asked.number])
         known = set(trials[asked.number].intermediate_values)  # updates that an earlier attempt reported
 
         def report(step: int, value: float) -> bool:
@@ -253,12 +294,13 @@ class Study:
                 if step not in known:
                     asked.report(value, step)
                 self._stop_asked = self.stopped
-                return STOP in self._trials()[asked.number].user_attrs or asked.should_prune()
+                stop = STOP in self._trials()[asked.number].user_attrs
+                return stop or (not to_its_end and asked.should_prune())
             return False
 
         return Trial(
-            number=asked.number,
-            place=sum(ASIDE not in trial.user_attrs for trial in trials[: asked.number + 1]),
+            number=number,
+            place=sum(ASIDE not in trial.user_attrs for trial in trials[: number + 1]),
             params=dict(asked.params),
             attempt=int(asked.user_attrs[ATTEMPT]),
             begun_as=asked.user_attrs.get(RUN),

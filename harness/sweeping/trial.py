@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.config.axes import Combination
+from harness.sweeping.again import counts_as
 from harness.sweeping.attributes import ATTEMPT, FAILURE, RUN
 from harness.sweeping.states import TrialStatus
 
@@ -81,7 +82,7 @@ def status_of(trial: FrozenTrial) -> TrialStatus:
 def result_of(place: int, told: FrozenTrial) -> Result:
     """Of a trial that has ended."""
     return Result(
-        trial=Trial(told.number, place, dict(told.params), int(told.user_attrs.get(ATTEMPT, 1))),
+        trial=Trial(counts_as(told), place, dict(told.params), int(told.user_attrs.get(ATTEMPT, 1))),
         value=told.value,
         failure=told.user_attrs.get(FAILURE, "?") if told.state is TrialState.FAIL else None,
         pruned=told.state is TrialState.PRUNED,

@@ -26,7 +26,7 @@ from harness.run.session import Session
 from harness.sampling.samples import Sample, write_in_order
 from harness.sweeping.listing import find_study
 from harness.sweeping.storage import open_studies
-from harness.tracking.overview import UNSCORED, get, newest, table_of, trials
+from harness.tracking.queries import UNSCORED, get, newest, table_of, trials
 from harness.tracking.store import Store
 from tests.conftest import QUICK, compose_config
 from tests.judge_server import Habits, judge_server

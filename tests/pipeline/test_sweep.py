@@ -28,7 +28,7 @@ from harness.run.pipeline import train_run
 from harness.run.session import Session
 from harness.run.watcher import RunWatcher
 from harness.tracking import run_folder
-from harness.tracking.overview import get, trials
+from harness.tracking.queries import get, trials
 from harness.tracking.store import Store, open_store
 from tests.conftest import QUICK, compose_config
 
