@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import hydra
@@ -20,7 +21,7 @@ from harness.config.paths import CONF
 from harness.config.yaml_file import unreadable
 from harness.console.interrupt import requests_heeded, told
 from harness.console.terminal import outlive_terminal
-from harness.errors import HarnessError, reason
+from harness.errors import HarnessError, SettingError, reason
 from harness.machine import blas
 
 Command = TypeVar("Command")
@@ -40,6 +41,24 @@ def hydra_command(task: Callable[[Command], None], command: type[Command], confi
     plainly(arguments)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra would print its own errors, over many lines
     plainly(hydra.main(config_path=str(CONF), config_name=config_name, version_base="1.3")(composed))
+
+
+def out_file(out: str | None, suffix: str = "") -> Path | None:
+    """Where a command is asked to write, checked before it works for it.
+
+    Raises:
+        SettingError: for another kind of file, or a folder that is not there.
+    """
+    if out is None:
+        return None
+    file = Path(out).expanduser()
+    if not file.name.endswith(suffix):
+        raise SettingError("out", f"out={out} must end in {suffix}, but it does not; choose another name")
+    if not file.absolute().parent.is_dir():
+        raise SettingError(
+            "out", f"out={out} must be in a folder that exists, but {file.parent} does not; make it first"
+        )
+    return file
 
 
 def plainly(action: Callable[[], object]) -> None:

@@ -99,19 +99,28 @@ def _recovered(run: Journal, number: int, params: Combination) -> Recovered:
 
 
 def _with_end(found: Recovered, journal: Journal) -> Recovered:
-    match journal.ended:
-        case "FINISHED":
+    match _state(journal):
+        case RunState.FINISHED:
             try:
                 return replace(found, status=TrialStatus.DONE, value=_value(journal.folder))
             except HarnessError as error:
                 return replace(found, status=TrialStatus.FAILED, failure=reason(error))
             except (OSError, ValueError, KeyError):  # its report is damaged: it is tried again, from its checkpoints
                 return found
-        case "FAILED":
+        case RunState.FAILED:
             return replace(found, status=TrialStatus.FAILED, failure=journal.reason or "?")
-        case "KILLED" if _state(journal, "KILLED") is RunState.PRUNED and found.reports:
+        case RunState.PRUNED if found.reports:
             return replace(found, status=TrialStatus.PRUNED)
     return found
+
+
+def _state(journal: Journal) -> RunState | None:
+    if journal.ended is None:
+        return None
+    tags = {"failure": journal.reason or ""}
+    if said := journal.tag(STATE):
+        tags[STATE] = said
+    return state_of(journal.ended, tags)
 
 
 def _value(folder: Path) -> float:
@@ -142,8 +151,3 @@ def _reports(journal: Journal) -> dict[int, float]:
 
 def _moment(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000)
-
-
-def _state(journal: Journal, status: str) -> RunState:
-    tags = {"failure": journal.reason or ""}
-    return state_of(status, tags | ({STATE: journal.tag(STATE)} if journal.tag(STATE) else {}))

@@ -82,7 +82,7 @@ def open_session(tracking: TrackingConfig, display: Display) -> Session:
     """
     session = Session(open_writable_store(tracking), display)
     freeze_libraries()
-    display.say(blas.describe())
+    display.say(blas.load().words)
     return session
 
 

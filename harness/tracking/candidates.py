@@ -43,13 +43,13 @@ class Candidates:
 
 def of_run(store: Store, run: Finished, by: Objective = VALID_LOSS) -> Candidates:
     """A run's checkpoints, whatever became of it."""
-    found = _models(store, run.experiment_id, f"source_run_id = '{_identifier(run.run_id)}'")
+    found = _models(store, run.experiment_id, f"source_run_id = '{identifier(run.run_id)}'")
     return _ranked(_scored(found, [run], by), by)
 
 
 def of_sweep(store: Store, sweep: Finished, by: Objective = VALID_LOSS) -> Candidates:
     """Those of a sweep's trials that may be chosen (see queries.candidates)."""
-    found = _models(store, sweep.experiment_id, f"tags.sweep = '{_identifier(sweep.run_id)}'")
+    found = _models(store, sweep.experiment_id, f"tags.sweep = '{identifier(sweep.run_id)}'")
     return _ranked(_scored(found, queries.sweep_candidates(store, sweep), by), by)
 
 
@@ -91,7 +91,7 @@ def best_of_run(store: Store, run_id: str) -> Checkpoint:
 
 def _run(store: Store, run_id: str) -> Finished:
     try:
-        return queries.get(store, _identifier(run_id))
+        return queries.get(store, identifier(run_id))
     except HarnessError as error:
         raise HarnessError(f"adapter runs:/{run_id} cannot be found: {error}") from error
 
@@ -161,7 +161,7 @@ def _checkpoint(model: LoggedModel, metric: str) -> Checkpoint | None:
     )
 
 
-def _identifier(text: str) -> str:
+def identifier(text: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{32}", text):
         raise HarnessError(f"a run's id has 32 hex digits, but got {text}; the MLflow page and harness.runs show it")
     return text

@@ -19,7 +19,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from harness.config.paths import MLRUNS
 from harness.errors import HarnessError
 from harness.files import make_folder, one_at_a_time
-from harness.tracking.candidates import Checkpoint, best_of_run
+from harness.tracking.candidates import Checkpoint, best_of_run, identifier
 from harness.tracking.checkpoints import checkpoint_folder
 from harness.tracking.store import Store, use_globally
 
@@ -116,7 +116,7 @@ def alias_version(store: Store, name: str, alias: str) -> int | None:
 def promoted_steps(store: Store, run_id: str) -> set[int] | None:
     """The updates of a run's checkpoints that are model versions; None when the store does not say."""
     try:
-        versions = store.client.search_model_versions(f"run_id = '{run_id}'")
+        versions = store.client.search_model_versions(f"run_id = '{identifier(run_id)}'")
         models = [model_id for version in versions if (model_id := _model_id(version)) is not None]
         return {int(store.client.get_logged_model(model_id).tags["step"]) for model_id in models}
     except MlflowException:
