@@ -47,6 +47,7 @@ def test_a_trial_that_fails_again_can_be_tried_once_more(tmp_path: Path) -> None
     assert [result.failure for result in study.results()] == ["no luck", "no luck"]
     study.run_again(2, _scores)
     assert [result.value for result in study.results()] == [None, 1.0]
+    assert study.tried == 4
 
 
 def test_a_trial_that_was_stopped_by_hand_stays_pruned_until_it_is_tried_to_its_end(tmp_path: Path) -> None:
