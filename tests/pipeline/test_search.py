@@ -18,6 +18,7 @@ import pytest
 from harness.config.axes import read_space
 from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
+from harness.console.worker_environment import WORKER
 from harness.errors import DeletedError, HarnessError
 from harness.models.adapter import equal_weights
 from harness.multirun.context import Worker
@@ -27,6 +28,7 @@ from harness.multirun.retention import drop_losers
 from harness.multirun.sweep import SweepResult, run_sweep
 from harness.run.watcher import RunWatcher
 from harness.sweeping.listing import ask_to_stop, find_study
+from harness.sweeping.siblings import Siblings
 from harness.sweeping.states import TrialStatus
 from harness.sweeping.storage import open_studies
 from harness.tracking.candidates import run_checkpoints
@@ -56,11 +58,12 @@ def store(home: Path) -> Store:
 def sweep(store: Store) -> Sweep:
     """Runs the sweep of a command line, in this process."""
 
-    def run(*arguments: str, only: OneTrial | None = None) -> SweepResult:
+    def run(*arguments: str, only: OneTrial | None = None, index: int = 0) -> SweepResult:
         def compose(overrides: Sequence[str]) -> Config:
             return compose_config(*QUICK, "generate.prompts=[]", f"tracking.uri={store.uri}", *overrides)
 
-        return run_sweep(read_space({}, arguments), compose, Display(), Worker(command=["-m", *arguments], only=only))
+        worker = Worker(siblings=Siblings({WORKER: str(index)}), command=["-m", *arguments], only=only)
+        return run_sweep(read_space({}, arguments), compose, Display(), worker)
 
     return run
 
@@ -332,6 +335,7 @@ def test_a_sweep_that_is_deleted_in_mlflow_stops_and_is_settled_before_another_b
     assert not running
     other = sweep(*words)
     assert other.sweep_id != seen[0] and len(other.results) == 3
+    assert sweep(*words, index=1).sweep_id == other.sweep_id, "one that comes later finds it behind the deleted one"
     with pytest.raises(DeletedError, match=f"sweep {seen[0]} was deleted in MLflow"):
         sweep(*words, only=OneTrial(seen[0], 1))
 
