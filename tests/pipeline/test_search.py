@@ -331,8 +331,9 @@ def test_a_sweep_that_is_deleted_in_mlflow_stops_and_is_settled_before_another_b
         sweep(*words)
     journal = Journal(store.runs / seen[0])
     assert journal.ended == "KILLED" and not journal.waiting
-    running = [folder for folder in store.runs.iterdir() if Journal(folder).begun and Journal(folder).ended is None]
-    assert not running
+    journals = [Journal(folder) for folder in store.runs.iterdir()]
+    ended = [each.ended for each in journals if each.begun and each.begun["parent"] == seen[0]]
+    assert ended == ["KILLED"], "its only trial"
     other = sweep(*words)
     assert other.sweep_id != seen[0] and len(other.results) == 3
     assert sweep(*words, index=1).sweep_id == other.sweep_id, "one that comes later finds it behind the deleted one"
