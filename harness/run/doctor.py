@@ -11,7 +11,7 @@ from harness.config.checks import total_updates
 from harness.config.schema import Config, TrainConfig
 from harness.console.progress import Display, duration
 from harness.data.dataset import Split, fixed_subset
-from harness.machine.device import begin_phase, device, device_memory, free_memory, memory_use
+from harness.machine.device import begin_phase, device, device_memory, free_memory, freeze_libraries, memory_use
 from harness.machine.mac import mac_advice
 from harness.machine.provenance import versions
 from harness.models.adapter import Weights, adapter_weights, attached, equal_weights
@@ -73,6 +73,7 @@ def check_up(config: Config) -> None:
         _line("advice", advice)
     display = Display()
     session = open_session(config.tracking, display)
+    freeze_libraries()
     place = session.store.runs.parent
     _line("tracking", f"{session.store.uri} answers; {shutil.disk_usage(place).free / 1e9:.0f} GB free in {place}")
     inputs = gather_inputs(config, session)
