@@ -20,7 +20,6 @@ from harness.config.schema import Config
 from harness.console.command import plainly
 from harness.data.lines import check_first_lines
 from harness.errors import HarnessError, reason
-from harness.multirun.supervisor import supervise, worker_command
 from harness.sweeping.death import COMMAND, Siblings
 from harness.tracking import run_folder
 
@@ -56,6 +55,8 @@ class HarnessSweeper(Sweeper):
         check_first_lines(Path(fixed.data.path).expanduser())  # before the libraries are loaded
         workers = fixed.sweep.workers
         if workers:
+            from harness.multirun.supervisor import supervise, worker_command
+
             sys.exit(supervise(worker_command(sys.argv[1:]), workers, sys.argv[1:]))
 
         from harness.machine import blas
