@@ -16,6 +16,7 @@ from harness.machine import blas
 from harness.models.adapter import check_fits, spec_for
 from harness.models.adapter_files import AdapterFiles, AdapterSpec
 from harness.models.base import Base, open_base
+from harness.models.digests import Stamp
 from harness.run.identity import Parts, parts_of
 from harness.tracking.references import find_adapter
 from harness.tracking.store import Store
@@ -46,7 +47,7 @@ class Bench:
         if self._base is None or config != self._config:
             self._base = None  # let the former go before the next is loaded
             self._splits.clear()
-            self._base, self._config = open_base(config), config
+            self._base, self._config = open_base(config, self.display), config
         return self._base
 
     def split(self, config: Config, name: str) -> Split:
@@ -66,7 +67,7 @@ class Bench:
             "mask_prompt": config.train.mask_prompt,
         }
         file = folder / f"{name}.jsonl"
-        written = (file.stat().st_mtime_ns, file.stat().st_size) if file.exists() else None
+        written = Stamp.of(file) if file.exists() else None
         key = (file.resolve(), written, repr(reading))
         if key not in self._splits:
             split = load_split(folder, name, base.tokenizer, **reading)
@@ -101,6 +102,7 @@ def gather(config: Config, bench: Bench) -> Material:
     """
     warnings = check_values(config)
     base = bench.base(config.model)
+    warnings += base.warnings
     check_model(config, num_blocks=base.num_blocks)
     train_split, valid_split = bench.split(config, "train"), bench.split(config, "valid")
     test_split = bench.split(config, "test") if config.train.test else None

@@ -17,8 +17,9 @@ from harness.run.log import EventLog
 from harness.tracking import run_folder
 from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
+from harness.tuning.estimate import estimated_seconds
 from harness.tuning.evaluate import Score
-from harness.tuning.loop import Window, estimated_seconds
+from harness.tuning.loop import Window
 from harness.tuning.state import Course, LoopState, save_state
 
 Record = TypeVar("Record", Window, Score)

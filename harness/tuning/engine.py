@@ -90,6 +90,34 @@ def disagreement(
     return None
 
 
+def misfits(
+    model: nn.Module, at: int, kept: Sequence[tuple[Row, HiddenRows]], release: Callable[[], None] = lambda: None
+) -> list[str | None]:
+    """For each row how what is kept of it differs from what the blocks below `at` make of it now; None when it fits.
+
+    One pass over these blocks for all rows; `release` as above.
+    """
+    model.eval()
+    tokens = padded_tokens([row for row, _ in kept])[:, :-1]
+    with between(model, 0, at) as compute:
+        made = compute(mx.array(tokens), None)
+        release()
+        mx.eval(made)
+    return [_misfit(hidden, row, made[index]) for index, (row, hidden) in enumerate(kept)]
+
+
+def _misfit(hidden: HiddenRows, row: Row, made: mx.array) -> str | None:
+    """made: [width, hidden size], zero padding included."""
+    length = len(row.tokens) - 1
+    there, here = hidden.batch([row], length)[0].astype(mx.float32), made[:length].astype(mx.float32)
+    if there.shape != here.shape:
+        return f"it has {there.shape[-1]} numbers a position, not {here.shape[-1]}"
+    difference, size = mx.linalg.norm(there - here).item(), mx.linalg.norm(here).item()
+    if difference <= _TOLERANCE[min(4, made.dtype.size)] * max(size, 1e-6):
+        return None
+    return f"it differs by {difference:.3g} of {size:.3g}"
+
+
 def _loss_and_gradients(
     model: nn.Module, engine: Engine, rows: Sequence[Row], release: Callable[[], None]
 ) -> dict[str, mx.array]:
