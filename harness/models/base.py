@@ -23,6 +23,7 @@ from harness.errors import HarnessError, reason
 from harness.models import tiny
 from harness.models.digests import Tell
 from harness.models.revision import folder_revision, snapshot_revision
+from harness.models.sizes import sizes_of
 from harness.models.tokenizer import Tokenizer
 from harness.models.weights_file import read_metadata
 
@@ -66,12 +67,12 @@ class Base:
 
     @property
     def num_blocks(self) -> int:
-        return int(self.settings.get("num_hidden_layers") or self.settings["text_config"]["num_hidden_layers"])
+        return len(self.model.layers)
 
     @property
     def vocabulary(self) -> int:
         """Tokens that the weights know; a tokenizer may have fewer."""
-        return int(self.settings.get("vocab_size") or self.settings["text_config"]["vocab_size"])
+        return sizes_of(self.model, self.settings).vocabulary
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

@@ -15,6 +15,7 @@ from mlx.utils import tree_flatten
 from harness.data.dataset import Row
 from harness.errors import reason
 from harness.models.adapter_files import AdapterSpec
+from harness.models.sizes import activation_bytes
 from harness.tuning.batches import Batcher, padded_tokens
 from harness.tuning.cut import Tail, between
 from harness.tuning.hidden import HiddenRows
@@ -81,7 +82,7 @@ def disagreement(
         ours = _loss_and_gradients(model, engine, rows, release)
     except Exception as error:  # what an architecture's own forward pass raises when it is cut
         return reason(error)
-    tolerance = _TOLERANCE[min(4, _item(model))]
+    tolerance = _TOLERANCE[min(4, activation_bytes(model.layers[0]))]
     for name, one in whole.items():
         difference = mx.linalg.norm(one - ours[name]).item()
         size = mx.linalg.norm(one).item()
@@ -138,9 +139,3 @@ def _loss_and_gradients(
         release()
         mx.eval(found)
     return found
-
-
-def _item(model: nn.Module) -> int:
-    """Bytes of an activation."""
-    values = [value for _, value in tree_flatten(model.layers[0].parameters())]
-    return min(value.dtype.size for value in values if mx.issubdtype(value.dtype, mx.floating))
