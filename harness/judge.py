@@ -1,23 +1,18 @@
 """python -m harness.judge: texts measured, and the adapters that wrote them ranked by a judge."""
 
-from pathlib import Path
-
 from harness.config.schema import JudgeCommand
-from harness.console.command import hydra_door
-from harness.errors import HarnessError
+from harness.console.command import hydra_command, out_file
 
 
 def main() -> None:
-    hydra_door(_judge, JudgeCommand, "judge")
+    hydra_command(_judge, JudgeCommand, "judge")
 
 
 def _judge(command: JudgeCommand) -> None:
     from harness.config.checks import check_judge
 
     check_judge(command.judge)
-    out = None if command.out is None else Path(command.out).expanduser()
-    if out is not None and (out.suffix != ".json" or not out.absolute().parent.is_dir()):
-        raise HarnessError(f"out={out} must be a .json file in a folder that exists; choose another")
+    out = out_file(command.out, ".json")
 
     from harness.console.progress import Display
     from harness.evaluation.standings import measure_and_judge

@@ -16,19 +16,20 @@ import mlflow
 import pytest
 
 from harness.config.axes import read_space
+from harness.config.objective import VALID_LOSS
 from harness.config.paths import MLRUNS
 from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.multirun.sweep import run_sweep
-from harness.run.context import Place
+from harness.run.context import RunPlace
 from harness.run.pipeline import FinishedRun, train_run
-from harness.run.session import Bench
+from harness.run.session import Session
 from harness.run.watcher import RunWatcher
 from harness.tracking import run_folder
-from harness.tracking.overview import BEST, get
+from harness.tracking.candidates import run_checkpoints
+from harness.tracking.queries import get
 from harness.tracking.reconcile import close_orphans, reconcile
-from harness.tracking.registry import checkpoints, of_run
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, open_store
 from tests.conftest import QUICK, compose_config
@@ -52,8 +53,8 @@ def server(
 
 
 @pytest.fixture
-def bench(server: Server) -> Bench:
-    return Bench(open_store(TrackingConfig(uri=server.uri)), Display())
+def session(server: Server) -> Session:
+    return Session(open_store(TrackingConfig(uri=server.uri)), Display())
 
 
 def _at_update(monkeypatch: pytest.MonkeyPatch, step: int, act: Callable[[], object]) -> None:
@@ -101,27 +102,28 @@ def _check_complete(store: Store, done: FinishedRun) -> None:
     run = store.client.get_run(done.run_id)
     assert run.info.status == "FINISHED" and "failure" not in run.data.tags
     steps = {key: [m.step for m in store.client.get_metric_history(run.info.run_id, key)] for key in run.data.metrics}
-    assert steps["train/loss"] == [2, 4, 6] and steps["valid/loss"] == [0, 3, 6] and steps[BEST] == [6]
+    assert steps["train/loss"] == [2, 4, 6] and steps["valid/loss"] == [0, 3, 6] and steps[VALID_LOSS.name] == [6]
     assert run.data.params["lora.rank"] == "8"
-    found = checkpoints(store, [run.info.experiment_id], of_run(run.info.run_id)).best
+    found = run_checkpoints(store, run.info.run_id)
     assert sorted(point.step for point in found) == [3, 6]
     kept = {file.path for file in store.client.list_artifacts(run.info.run_id)}
     assert kept == {"config.yaml", "loss.png", "report.json", "log.jsonl", "samples.json", "samples.jsonl"}
     assert (store.runs / run.info.run_id / "report.json").exists(), "found by MLflow's id too"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", ["kill", "hang"])
 def test_a_server_that_goes_away_neither_stops_nor_slows_nor_loses_a_run(
     fault: str,
     server: Server,
-    bench: Bench,
+    session: Session,
     quick_config: Callable[..., Config],
     monkeypatch: pytest.MonkeyPatch,
     waited: list[float],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     _at_update(monkeypatch, 3, getattr(server, fault))
-    done = train_run(quick_config(), bench, Place())
+    done = train_run(quick_config(), session, RunPlace())
     assert sum(waited) < 1.0, "in all"
     said = capsys.readouterr().err
     assert f"of run {done.run_id} have not reached {server.uri}" in said
@@ -131,11 +133,12 @@ def test_a_server_that_goes_away_neither_stops_nor_slows_nor_loses_a_run(
     else:
         server.go_on()
     _wait_for_the_thread(done)
-    assert all(settled.left is None for settled in reconcile(bench.store))
-    _check_complete(bench.store, done)
-    assert list(reconcile(bench.store)) == [], "a second time there is nothing to do"
+    assert all(settled.left is None for settled in reconcile(session.store))
+    _check_complete(session.store, done)
+    assert list(reconcile(session.store)) == [], "a second time there is nothing to do"
 
 
+@pytest.mark.alone
 def test_a_process_ends_though_the_server_hangs_and_another_sends_the_rest(server: Server, tmp_path: Path) -> None:
     code = f"""
 import os, signal, time
@@ -169,11 +172,11 @@ print(time.time())
 
 
 def test_a_server_that_comes_back_during_the_run_gets_everything(
-    server: Server, bench: Bench, quick_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+    server: Server, session: Session, quick_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.hang()
     with pytest.raises(HarnessError, match="does not answer; start it, or keep the run here with tracking.uri=null"):
-        train_run(quick_config(), bench, Place())
+        train_run(quick_config(), session, RunPlace())
     server.go_on()
     with monkeypatch.context() as patch:
         _at_update(patch, 2, server.kill)
@@ -185,8 +188,8 @@ def test_a_server_that_comes_back_during_the_run_gets_everything(
             update(self, at, loss)
 
         patch.setattr(RunWatcher, "on_update", restarting)
-        done = train_run(quick_config(), bench, Place())
-    _check_complete(bench.store, done)
+        done = train_run(quick_config(), session, RunPlace())
+    _check_complete(session.store, done)
 
 
 def test_trials_begin_without_the_server_and_are_sent_later(
@@ -208,22 +211,23 @@ def test_trials_begin_without_the_server_and_are_sent_later(
     later = runs["rank=8"]
     assert later.data.tags["mlflow.parentRunId"] == swept.sweep_id
     assert (tmp_path / "runs" / later.info.run_id).is_symlink(), "its folder had a name before MLflow gave an id"
-    assert get(store, later.info.run_id).metrics[BEST] > 0
+    assert get(store, later.info.run_id).metrics[VALID_LOSS.name] > 0
 
 
+@pytest.mark.alone
 def test_a_database_that_another_program_holds_neither_stops_nor_slows_nor_loses_a_run(
     tmp_path: Path, quick_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, waited: list[float]
 ) -> None:
-    bench = Bench(open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}")), Display())
+    session = Session(open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}")), Display())
     holder = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
     _at_update(monkeypatch, 3, lambda: holder.execute("BEGIN IMMEDIATE"))
-    done = train_run(quick_config(), bench, Place())
+    done = train_run(quick_config(), session, RunPlace())
     assert sum(waited) < 1.0, "in all"
     holder.execute("ROLLBACK")
     holder.close()
     _wait_for_the_thread(done)
-    assert all(settled.left is None for settled in reconcile(bench.store))
-    _check_complete(bench.store, done)
+    assert all(settled.left is None for settled in reconcile(session.store))
+    _check_complete(session.store, done)
 
 
 def test_a_run_whose_process_was_killed_is_closed_and_can_be_gone_on_with(tmp_path: Path) -> None:
@@ -282,7 +286,7 @@ def test_a_journal_whose_last_line_is_half_written_is_read(store: Store) -> None
     journal = run.folder / "tracking.jsonl"
     whole = journal.read_bytes()
     journal.write_bytes(whole + json.dumps({"kind": "metrics"}).encode()[:8])
-    with TrackedRun.go_on(store, run.folder) as again:
+    with TrackedRun.resume(store, run.folder) as again:
         again.metrics(1, {"train/loss": 2.0})
         again.metrics(2, {"train/loss": 1.0})
         assert again.finish("FINISHED") == 0

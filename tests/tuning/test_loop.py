@@ -335,6 +335,7 @@ def test_the_estimate_grows_with_the_work(splits: Splits) -> None:
     assert long == pytest.approx(2 * short, rel=0.05)
 
 
+@pytest.mark.alone
 def test_the_estimate_is_of_the_right_size(base: Base, make_spec: MakeSpec, splits: Splits) -> None:
     settings = _settings(iters=30, steps_per_eval=10)
     _train(base, make_spec(), splits, settings)  # compiled once: a first run on a machine takes longer
