@@ -13,9 +13,8 @@ from harness.run.identity import Parts, differences, identity_of
 from harness.run.session import Session
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
-from harness.tracking.overview import was_deleted
 from harness.tracking.reconcile import run_folders
-from harness.tracking.store import Store
+from harness.tracking.store import Store, was_deleted
 from harness.tuning.state import Course, load_state
 
 

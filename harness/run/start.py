@@ -53,7 +53,9 @@ def find_start(config: Config, inputs: Inputs, session: Session, *, sweep: str |
     if former is not None or sweep is None:
         return Start(former=former)
     anywhere = config.sweep.reuse == "store"
-    return Start(source=find_source(config, inputs, session.store, sweep=sweep, anywhere=anywhere))
+    return Start(
+        source=find_source(config, inputs, session.store, sweep=sweep, anywhere=anywhere, warn=session.warn_once)
+    )
 
 
 def begin(context: RunContext, watcher: RunWatcher, start: Start) -> Course | None:
