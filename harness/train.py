@@ -28,7 +28,7 @@ def _train(config: Config) -> None:
     from harness.multirun.table import ui_command
     from harness.run.context import RunPlace
     from harness.run.pipeline import train_run
-    from harness.tracking.overview import save_view
+    from harness.tracking.views import save_view
 
     freeze_libraries()
     varied = ["lora.rank", "lora.scale", "lora.num_layers", "train.learning_rate", "train.updates"]

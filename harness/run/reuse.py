@@ -5,13 +5,14 @@ goes on where a shorter one ended. A run of the same identity holds all of it.
 """
 
 import os
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config.checks import total_updates
+from harness.config.objective import VALID_LOSS
 from harness.config.schema import Config, TrainConfig
-from harness.errors import DamagedError
+from harness.errors import HarnessError
 from harness.models.adapter_files import checkpoint_name, checkpoint_step
 from harness.run.identity import Parts, identity_of
 from harness.run.inputs import Inputs
@@ -19,11 +20,9 @@ from harness.run.log import EventLog
 from harness.run.resume import read_parts
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
-from harness.tracking.overview import was_deleted
 from harness.tracking.reconcile import run_folders
-from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
-from harness.tracking.store import Store
+from harness.tracking.store import Store, was_deleted
 from harness.tuning.evaluate import Score
 from harness.tuning.loop import Outcome
 from harness.tuning.state import Course, load_state
@@ -58,8 +57,13 @@ def length_is_free(train: TrainConfig) -> bool:
     return train.iters is not None and train.lr_schedule == "constant" and not warmup_is_share
 
 
-def find_source(config: Config, inputs: Inputs, store: Store, *, sweep: str, anywhere: bool) -> Source | None:
-    """The ended run of this sweep, or of the whole store, that spares the most updates."""
+def find_source(
+    config: Config, inputs: Inputs, store: Store, *, sweep: str, anywhere: bool, warn: Callable[[str], None]
+) -> Source | None:
+    """The ended run of this sweep, or of the whole store, that spares the most updates.
+
+    One whose files are damaged is left out, and `warn` is told.
+    """
     updates = total_updates(config.train, len(inputs.train.rows))
     wanted = _key(inputs.parts, config.train)
     found: list[Source] = []
@@ -68,13 +72,20 @@ def find_source(config: Config, inputs: Inputs, store: Store, *, sweep: str, any
         if written is None or _key(written, config.train) != wanted:
             continue
         journal = Journal(folder)
+        if journal.damage:
+            warn(f"nothing is taken over from run {journal.run_id}: {journal.damage[0]}")
+            continue
         if journal.begun is None or journal.ended is None or not (anywhere or journal.begun["parent"] == sweep):
             continue
         if _valid_digest(journal) != inputs.valid.digest or not _scored_alike(journal, config.train):
             continue
         if was_deleted(store, journal.run_id):
             continue
-        source = _source(folder, journal.run_id, updates)
+        try:
+            source = _source(folder, journal.run_id, updates)
+        except HarnessError as error:
+            warn(f"nothing is taken over from run {journal.run_id}: {error}")
+            continue
         if source is not None:
             found.append(source)
     return max(found, key=lambda source: source.updates, default=None)
@@ -102,10 +113,9 @@ def _source(folder: Path, run_id: str, updates: int) -> Source | None:
         if (folder / run_folder.ADAPTERS / checkpoint_name(best.step)).exists():
             return Source(run_id=run_id, folder=folder, updates=updates, whole=True)
     if (folder / run_folder.STATE).exists():
-        with suppress(DamagedError):  # nothing is taken over from it
-            step = load_state(folder / run_folder.STATE).course.step
-            if 0 < step < updates:
-                return Source(run_id=run_id, folder=folder, updates=step, whole=False)
+        step = load_state(folder / run_folder.STATE).course.step
+        if 0 < step < updates:
+            return Source(run_id=run_id, folder=folder, updates=step, whole=False)
     return None
 
 
@@ -120,7 +130,7 @@ def take_over(source: Source, run: TrackedRun, log: EventLog) -> Course:
         if step is not None and step <= source.updates:
             _link(path, run.folder / run_folder.ADAPTERS / path.name)
     for entry in Journal(source.folder).entries:
-        courses = ("train/loss", OBJECTIVE)
+        courses = ("train/loss", VALID_LOSS.checkpoint)
         if (
             entry["kind"] == "metrics"
             and entry["step"] <= source.updates

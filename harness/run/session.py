@@ -16,6 +16,7 @@ from harness.data.dataset import Split, load_split
 from harness.errors import HarnessError
 from harness.machine import blas
 from harness.models.base import Base, open_base
+from harness.models.digests import Stamp
 from harness.tuning.trunk_cache import Trunks
 
 if TYPE_CHECKING:  # MLflow takes seconds to import: see open_session
@@ -34,6 +35,7 @@ class Session:
         self.display = display
         self.trunks = Trunks() if trunks is None else trunks
         self.disagreements: dict[Hashable, str | None] = {}
+        self._warned: set[str] = set()
         self._config: ModelConfig | None = None
         self._base: Base | None = None
         self._splits: dict[Hashable, Split] = {}
@@ -58,11 +60,17 @@ class Session:
         for name in ("train", "valid"):
             self.split(config, name)
 
+    def warn_once(self, line: str) -> None:
+        """Say a warning, once for all runs of the session."""
+        if line not in self._warned:
+            self._warned.add(line)
+            self.display.say(f"warning: {line}")
+
     def base(self, config: ModelConfig) -> Base:
         if self._base is None or config != self._config:
             self._base = None  # let the former go before the next is loaded
             self._splits.clear()
-            self._base, self._config = open_base(config), config
+            self._base, self._config = open_base(config, self.display), config
         return self._base
 
     def split(self, config: Config, name: str) -> Split:
@@ -82,7 +90,7 @@ class Session:
             "mask_prompt": config.train.mask_prompt,
         }
         file = folder / f"{name}.jsonl"
-        written = (file.stat().st_mtime_ns, file.stat().st_size) if file.exists() else None
+        written = Stamp.of(file) if file.exists() else None
         key = (file.resolve(), written, repr(reading))
         if key not in self._splits:
             split = load_split(folder, name, base.tokenizer, **reading)
@@ -108,7 +116,7 @@ def open_session(tracking: TrackingConfig, display: Display) -> Session:
             opened.set_exception(error)
 
     threading.Thread(target=work, name="opening the store", daemon=True).start()
-    display.say(blas.describe())
+    display.say(blas.load().words)
     return Session(opened, display)
 
 

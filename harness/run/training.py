@@ -10,6 +10,7 @@ from harness.models.adapter import adapter_weights, attached, load_weights
 from harness.run.context import RunContext
 from harness.run.preflight import MemoryPlan, check_disk, check_memory, plan_memory, shortage_said
 from harness.run.shortcuts import planned_cut, prepare_engine
+from harness.run.status import why_deleted
 from harness.run.watcher import RunWatcher
 from harness.tracking import run_folder
 from harness.tuning.engine import Engine
@@ -77,9 +78,9 @@ def _loop(context: RunContext, watcher: RunWatcher, course: Course | None, engin
     with (
         display.updates(updates, context.name),
         shortage_said(plan),
-        gentle_interrupt(display.say) as asked,
+        gentle_interrupt(display.say, lambda: context.hooks.leave() or why_deleted(context)) as asked,
     ):
-        outcome = train(
+        return train(
             inputs.base.model,
             inputs.train,
             inputs.valid,
@@ -89,8 +90,5 @@ def _loop(context: RunContext, watcher: RunWatcher, course: Course | None, engin
             resume=None if course is None else load_state(context.folder / run_folder.STATE),
             engine=engine,
             stop=context.stop,
-            interrupted=lambda: asked() or context.hooks.leave() or context.run.deleted,
+            interrupted=asked,
         )
-    if asked():  # too late for the loop
-        raise KeyboardInterrupt
-    return outcome
