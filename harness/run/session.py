@@ -115,7 +115,7 @@ def open_session(tracking: TrackingConfig, display: Display) -> Session:
         except BaseException as error:
             opened.set_exception(error)
 
-    threading.Thread(target=work, name="opening the store", daemon=True).start()
+    threading.Thread(target=work, name="opening the store").start()  # no daemon: ended in an import, one may abort
     display.say(blas.load().words)
     return Session(opened, display)
 
