@@ -20,7 +20,7 @@ from harness.run.preflight import check_memory, plan_memory, shortage_said
 from harness.run.samples import plan_samples
 from harness.run.session import open_session
 from harness.run.shortcuts import planned_cut, prepare_engine
-from harness.sampling.samples import Origin
+from harness.sampling.samples import bare_base
 from harness.sampling.write import write
 from harness.tuning.batches import stream
 from harness.tuning.engine import Engine
@@ -164,7 +164,7 @@ def _time_writing(config: Config, inputs: Inputs) -> float:
     begin_phase()
     base, short = inputs.base, min(_TOKENS, config.generate.max_tokens)
     shorter = dataclasses.replace(config, generate=dataclasses.replace(config.generate, max_tokens=short))
-    planned = plan_samples(shorter, base.tokenizer, Origin(base.path, None, None, None, 1.0))
+    planned = plan_samples(shorter, base.tokenizer, bare_base(base.path))
     list(write(base.model, base.tokenizer, planned, shorter.generate))  # compiles
     written = list(write(base.model, base.tokenizer, planned, shorter.generate))
     token_seconds = sum(entry.seconds for entry in written) / max(sum(entry.tokens for entry in written), 1)
