@@ -26,8 +26,8 @@ def status_kept(context: RunContext) -> Iterator[None]:
         if context.run.deleted:
             _close(context, RunState.KILLED, "deleted in MLflow")
             raise _deleted(context) from error
-        assert isinstance(error, KeyboardInterrupt), "a run that was not deleted is not left as one that was"
-        _close(context, RunState.KILLED, told(error).why)
+        why = told(error).why if isinstance(error, KeyboardInterrupt) else reason(error)
+        _close(context, RunState.KILLED, why)
         _say_how_to_resume(context)
         raise
     except BaseException as error:
