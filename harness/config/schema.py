@@ -15,7 +15,7 @@ Text = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
-_strict = ConfigDict(strict=True, extra="forbid")
+_strict = ConfigDict(strict=True, extra="forbid", defer_build=True)
 
 
 @dataclass(frozen=True, config=_strict)
@@ -48,7 +48,7 @@ class DataConfig:
     system: Text | None
 
 
-@dataclass(frozen=True, config=ConfigDict(strict=True, extra="ignore"))
+@dataclass(frozen=True, config=ConfigDict(strict=True, extra="ignore", defer_build=True))
 class SystemConfig:
     """What a command that reads no lines uses of a data group; what else the group's presets hold is left aside."""
 

@@ -6,14 +6,13 @@ goes on where a shorter one ended. A run of the same identity holds all of it.
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config.checks import total_updates
 from harness.config.objective import VALID_LOSS
 from harness.config.schema import Config, TrainConfig
-from harness.errors import DamagedError, HarnessError
+from harness.errors import HarnessError
 from harness.models.adapter_files import checkpoint_name, checkpoint_step
 from harness.run.identity import Parts, identity_of
 from harness.run.inputs import Inputs
@@ -114,10 +113,9 @@ def _source(folder: Path, run_id: str, updates: int) -> Source | None:
         if (folder / run_folder.ADAPTERS / checkpoint_name(best.step)).exists():
             return Source(run_id=run_id, folder=folder, updates=updates, whole=True)
     if (folder / run_folder.STATE).exists():
-        with suppress(DamagedError):  # nothing is taken over from it
-            step = load_state(folder / run_folder.STATE).course.step
-            if 0 < step < updates:
-                return Source(run_id=run_id, folder=folder, updates=step, whole=False)
+        step = load_state(folder / run_folder.STATE).course.step
+        if 0 < step < updates:
+            return Source(run_id=run_id, folder=folder, updates=step, whole=False)
     return None
 
 

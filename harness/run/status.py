@@ -23,10 +23,11 @@ def status_kept(context: RunContext) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, DeletedError) as error:
-        if context.run.deleted or isinstance(error, DeletedError):
+        if context.run.deleted:
             _close(context, RunState.KILLED, "deleted in MLflow")
             raise _deleted(context) from error
-        _close(context, RunState.KILLED, told(error).why)
+        why = told(error).why if isinstance(error, KeyboardInterrupt) else reason(error)
+        _close(context, RunState.KILLED, why)
         _say_how_to_resume(context)
         raise
     except BaseException as error:
@@ -37,6 +38,11 @@ def status_kept(context: RunContext) -> Iterator[None]:
         if isinstance(error, WriteError):
             _say_how_to_resume(context)
         raise
+
+
+def why_deleted(context: RunContext) -> str | None:
+    """Why the run is to be left, when a person deleted it in MLflow."""
+    return "deleted in MLflow" if context.run.deleted else None
 
 
 def check_not_deleted(context: RunContext) -> None:

@@ -21,6 +21,7 @@ from harness.sampling.samples import (
     Planned,
     Sample,
     append_sample,
+    bare_base,
     marked,
     read_samples,
     write_in_order,
@@ -152,8 +153,14 @@ def _themes(command: GenerateCommand) -> list[str]:
 
 def _origin(base: Base, adapter: AdapterFiles | None, scale: float) -> Origin:
     if adapter is None:
-        return Origin(base.path, None, None, None, 1.0)
-    return Origin(base.path, adapter.source, read_metadata(adapter.weights).get("run"), adapter.iteration, scale)
+        return bare_base(base.path)
+    return Origin(
+        base=base.path,
+        adapter=adapter.source,
+        run=read_metadata(adapter.weights).get("run"),
+        iteration=adapter.iteration,
+        scale=scale,
+    )
 
 
 def _base(command: GenerateCommand, adapters: Sequence[AdapterFiles]) -> Base:
@@ -173,8 +180,10 @@ def _base(command: GenerateCommand, adapters: Sequence[AdapterFiles]) -> Base:
         base = open_base(model)
     except HarnessError as error:
         raise HarnessError(f"the base of {adapters[0].source}: {error}" if adapters else str(error)) from error
+    for warning in base.warnings:
+        Display().say(f"warning: {warning}")
     for adapter in adapters:
-        if adapter.spec.base_revision not in (None, base.revision):
+        if adapter.spec.base_revision not in (None, base.revision, base.former_revision):
             Display().say(
                 f"warning: {adapter.source} was trained on {adapter.spec.base} at {adapter.spec.base_revision}, "
                 f"but {base.path} is at {base.revision}"

@@ -22,7 +22,6 @@ from harness.console.worker_environment import COMMAND
 from harness.data.lines import check_first_lines
 from harness.errors import HarnessError, reason
 from harness.multirun.one_trial import OneTrial, one_trial
-from harness.multirun.supervisor import supervise, worker_command
 from harness.sweeping.siblings import Siblings
 from harness.tracking import run_folder
 
@@ -58,6 +57,8 @@ class HarnessSweeper(Sweeper):
         check_first_lines(Path(fixed.data.path).expanduser())  # before the libraries are loaded
         workers, only = fixed.sweep.workers, one_trial(os.environ)
         if workers:
+            from harness.multirun.supervisor import supervise, worker_command
+
             sys.exit(supervise(worker_command(sys.argv[1:]), 1 if only else workers, sys.argv[1:]))
 
         from harness.machine import blas

@@ -337,13 +337,13 @@ def test_a_run_that_is_deleted_while_it_trains_stops_and_says_how_to_go_on(
 def test_a_trial_whose_state_is_cut_is_begun_anew_and_that_is_said(
     session: Session, quick_config: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = quick_config("name=cut", "generate.prompts=[]")
+    config, begun = quick_config("name=cut", "generate.prompts=[]"), list[str]()
     with TrackedRun.start(session.store, "cut", name="sweep", tags={"kind": "sweep"}) as sweep:
         place = RunPlace(sweep=sweep.run_id, trial=0)
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             _interrupt_after(patch, 4)
-            train_run(config, session, place)
-        (state,) = session.store.runs.glob(f"*/{run_folder.STATE}")
+            train_run(config, session, place, RunHooks(began=begun.append))
+        state = session.store.runs / begun[0] / run_folder.STATE
         state.write_bytes(state.read_bytes()[:-100])
         done = train_run(config, session, place)
         sweep.finish("FINISHED")
