@@ -44,10 +44,9 @@ def runs_of(store: Store, sweep_id: str, kind: str) -> list[Journal]:
         for folder in run_folders(store):
             tags = begun_tags(folder)
             if tags.get("kind") == kind and tags.get("sweep") == sweep_id:
-                try:
-                    yield Journal(folder)
-                except (ValueError, KeyError, HarnessError):
-                    continue
+                run = Journal(folder)
+                if run.begun is not None:
+                    yield run
 
     return list(found())
 
@@ -115,10 +114,10 @@ def _with_end(found: Recovered, journal: Journal) -> Recovered:
 
 
 def _state(journal: Journal) -> RunState | None:
+    if journal.ended is None:
+        return None
     said = journal.tag(STATE)
-    return journal.ended and state_of(
-        journal.ended, {"failure": journal.reason or ""} | ({STATE: said} if said else {})
-    )
+    return state_of(journal.ended, {"failure": journal.reason or ""} | ({STATE: said} if said else {}))
 
 
 def _value(folder: Path) -> float:

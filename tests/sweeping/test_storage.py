@@ -62,7 +62,7 @@ def test_damage_is_named_by_file_and_line_and_what_is_before_it_is_kept(
     journal.write_bytes(damaged)
     with pytest.raises(DamagedStudyError) as told:
         make_study(journal.parent, RANK)
-    assert f"{journal}, line {told.value.line}: it " in str(told.value)
+    assert f"{journal} is damaged in line {told.value.line} (it " in str(told.value)
     assert "python -m harness.sweep repair s " in str(told.value)
     aside = keep_intact_part(journal)
     assert aside is not None and aside.read_bytes() == damaged
