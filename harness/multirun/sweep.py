@@ -99,6 +99,9 @@ def _work_settled(context: SweepContext, study: Study, parent: ParentRun) -> str
     except DeletedError:
         parent.leave(WAS_DELETED)
         raise
+    except DamagedError as error:  # once the study is repaired, the same command goes on
+        parent.leave(reason(error))
+        raise
     except BaseException as error:
         parent.fail(reason(error))
         raise
