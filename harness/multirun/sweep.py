@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from harness.config.axes import Space
 from harness.console.interrupt import told
 from harness.console.progress import Display
-from harness.errors import DeletedError, reason
+from harness.errors import DamagedError, DeletedError, reason
 from harness.multirun.context import SweepContext, Worker, sweep_context
 from harness.multirun.deleted import WAS_DELETED, deleted_error
 from harness.multirun.find_study import find_study
