@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from harness.config.axes import Space
 from harness.console.interrupt import told
 from harness.console.progress import Display
-from harness.errors import DeletedError, reason
+from harness.errors import DamagedError, DeletedError, reason
 from harness.multirun.context import SweepContext, Worker, sweep_context
 from harness.multirun.deleted import WAS_DELETED, deleted_error
 from harness.multirun.find_study import find_study
@@ -101,6 +101,9 @@ def _work_settled(context: SweepContext, study: Study, parent: ParentRun) -> str
         raise
     except DeletedError:
         parent.leave(WAS_DELETED)
+        raise
+    except DamagedError as error:  # once the study is repaired, the same command goes on
+        parent.leave(reason(error))
         raise
     except BaseException as error:
         parent.fail(reason(error))

@@ -34,6 +34,7 @@ from harness.sweeping.attributes import (
     TOTAL,
 )
 from harness.sweeping.claims import Claims, give_back
+from harness.sweeping.journal_file import DamagedStudyError
 from harness.sweeping.lease import beating
 from harness.sweeping.search import make_pruner, make_sampler
 from harness.sweeping.siblings import Siblings
@@ -296,7 +297,7 @@ class Study:
         known = set(trials[asked.number].intermediate_values)  # updates that an earlier attempt reported
 
         def report(step: int, value: float) -> bool:
-            with suppress(optuna.exceptions.StorageInternalError):  # a report is not worth a trial
+            with suppress(optuna.exceptions.StorageInternalError, DamagedStudyError):  # a report is not worth a trial
                 if step not in known:
                     asked.report(value, step)
                 self._stop_asked = self.stopped
