@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.judging.blocks import Designer, Entry, slots
-from harness.judging.ranking import Ranked, Standings, rank
+from harness.judging.plackett_luce import Ranked
+from harness.judging.ranking import Standings, rank
 from harness.judging.verdicts import Judge, Verdict, gathered
 
 
