@@ -23,7 +23,7 @@ from harness.models.randomness import seeded
 from harness.tuning.batches import Batch, Inputs, bucket_width, fixed_batches, stream
 from harness.tuning.cut import Tail
 from harness.tuning.engine import WHOLE_MODEL, Engine
-from harness.tuning.evaluate import Evaluator, Score
+from harness.tuning.evaluate import Evaluator, RowLosses, Score
 from harness.tuning.loss import loss_sum
 from harness.tuning.optimizer import make_optimizer
 from harness.tuning.process import checkpointed_blocks, dequantized_blocks, wired_memory
@@ -58,6 +58,9 @@ class Watcher(Protocol):
     def on_update(self, step: int, loss: float) -> None: ...
     def on_window(self, window: Window) -> None: ...
     def on_validating(self, done: int, total: int) -> None: ...
+    def on_rows(self, rows: RowLosses) -> None:
+        """What the validation of which `on_score` tells next is the mean of."""
+
     def on_score(self, score: Score, state: LoopState | None, *, best: bool) -> None:
         """A validation. `state`: what was scored, its weights and how to go on, when that is to be saved."""
 
@@ -118,7 +121,7 @@ def train(
         # read what lies outside the blocks now: what is not there when a step is compiled would be read in each
         mx.eval(loss_sum(tail, *make(valid_split.rows[:1]).inputs))
         if resume is None:
-            start = evaluator.score(0, watcher.on_validating)
+            start = evaluator.score(0, watcher.on_validating, watcher.on_rows)
             watcher.on_score(start, None, best=False)
             course = Course(0, start, start, start, 0, 0.0, 0.0, 0, 0.0)
         else:
@@ -139,7 +142,7 @@ def train(
                 watcher.on_window(meter.read(step, norm))
             save = step % settings.save_every == 0 or step == updates
             if save or step % settings.steps_per_eval == 0:
-                score = evaluator.score(step, watcher.on_validating)
+                score = evaluator.score(step, watcher.on_validating, watcher.on_rows)
                 _check_finite(score.loss, f"the validation loss after update {step}")
                 best = course.best.step == 0 or score.loss < course.best.loss
                 course = meter.scored(course, score, best=best)

@@ -21,7 +21,7 @@ from harness.models.adapter import AdapterSpec, adapter_weights, attached
 from harness.models.base import Base
 from harness.tuning.batches import fixed_batches, stream
 from harness.tuning.cut import Tail
-from harness.tuning.evaluate import Evaluator, Score
+from harness.tuning.evaluate import Evaluator, RowLosses, Score
 from harness.tuning.loop import Outcome, Window, estimated_seconds, train
 from harness.tuning.loss import loss_sum
 from harness.tuning.state import LoopState, load_state, save_state
@@ -42,6 +42,7 @@ class Recorder:
         self.saved: dict[int, Weights] = {}
         self.states: dict[int, LoopState] = {}
         self.best: list[int] = []
+        self.rows: list[RowLosses] = []
 
     def on_update(self, step: int, loss: float) -> None:
         self.losses.append(loss)
@@ -54,6 +55,9 @@ class Recorder:
 
     def on_interrupt(self, state: LoopState) -> None:
         self.left = state
+
+    def on_rows(self, rows: RowLosses) -> None:
+        self.rows.append(rows)
 
     def on_score(self, score: Score, state: LoopState | None, *, best: bool) -> None:
         self.scores.append(score)
