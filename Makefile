@@ -6,9 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 comma := ,
+# as many processes as test at once; tests of one file stay in one, for they share what they build
+TEST_PROCESSES ?= 2
 EXTRAS := dev$(if $(filter Linux,$(shell uname -s)),$(if $(CUDA),$(comma)cuda,$(comma)cpu))
 
-.PHONY: env demo test faults format bench clean
+.PHONY: env demo test faults format bench pictures clean
 
 env: $(STAMP)
 
@@ -35,7 +37,7 @@ test: env
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadscope --durations=10
 
 faults: env
 	$(BIN)/pytest -m slow tests/faults
@@ -57,6 +59,9 @@ bench: env
 	$(BIN)/python -m benchmarks.studies
 	$(BIN)/python -m benchmarks.step
 	$(BIN)/python -m benchmarks.sweep
+
+pictures: env # of README and docs; needs Chromium
+	$(BIN)/python -m tools.pictures
 
 clean:
 	rm -rf $(VENV) build *.egg-info

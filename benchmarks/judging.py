@@ -56,7 +56,9 @@ class World:
         order = self.order([self.worths[self.place(entry)] for entry in block.entries])
         adapters, lengths = [e.adapter for e in block.entries], [e.length for e in block.entries]
         ids = [entry.id for entry in block.entries]
-        return Verdict("j", kind, block.theme, ids, adapters, lengths, order, "", None, "", "", False, 0.0)
+        return Verdict(
+            judge="j", kind=kind, theme=block.theme, ids=ids, adapters=adapters, lengths=lengths, order=order
+        )
 
     def place(self, entry: Entry) -> tuple[int, int, int]:
         return int(entry.adapter), int(entry.theme), int(entry.slot)
@@ -277,7 +279,9 @@ class Anchored:
         worths = np.array([self.texts[theme], *self.anchors[theme]]) + self.rng.normal(0, 1, 4)
         adapters, ids = [e.adapter for e in block.entries], [e.id for e in block.entries]
         order = np.argsort(-worths).tolist()
-        return Verdict("j", kind, block.theme, ids, adapters, [40] * 4, order, "", None, "", "", False, 0.0)
+        return Verdict(
+            judge="j", kind=kind, theme=block.theme, ids=ids, adapters=adapters, lengths=[40] * 4, order=order
+        )
 
 
 def _one(design: Callable[[World], np.ndarray], seed: int, tires: bool) -> tuple[int, float]:

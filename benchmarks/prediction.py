@@ -19,9 +19,10 @@ from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
 from harness.machine.device import begin_phase, memory_use
 from harness.models.adapter import attached
+from harness.run.inputs import gather_inputs
 from harness.run.preflight import plan_memory
 from harness.run.samples import plan_samples
-from harness.run.session import Bench, gather
+from harness.run.session import Session
 from harness.run.shortcuts import planned_cut, prepare_engine
 from harness.sampling.samples import Origin
 from harness.sampling.write import write
@@ -83,22 +84,22 @@ def _measure(folder: Path, overrides: list[str]) -> list[tuple[float, float]]:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = from_hydra(compose("config", [*shared, *overrides]), Config)
     begin_phase()
-    bench = Bench(
+    session = Session(
         open_store(TrackingConfig(uri=f"sqlite:///{folder / 'mlflow.db'}")), Display(), Trunks(folder / "trunks")
     )
-    material = gather(config, bench)
-    model = material.base.model
-    with attached(model, material.spec, seed=0):
-        shape = shape_of(model, material.spec, material.base.settings)
-        cut = planned_cut(config, material, shape)
-        phases = plan_memory(config, material, shape, cut[0]).phases
-        engine = prepare_engine(config, material, cut, bench)
-        material.base.materialize(engine.at)
+    inputs = gather_inputs(config, session)
+    model = inputs.base.model
+    with attached(model, inputs.spec, seed=0):
+        shape = shape_of(model, inputs.spec, inputs.base.settings)
+        cut = planned_cut(config, inputs, shape)
+        phases = plan_memory(config, inputs, shape, cut[0]).phases
+        engine = prepare_engine(config, inputs, cut, session)
+        inputs.base.materialize(engine.at)
         begin_phase()
-        training = train(model, material.train, material.valid, config.train, Silent(), engine=engine).peak_gb
+        training = train(model, inputs.train, inputs.valid, config.train, Silent(), engine=engine).peak_gb
         begin_phase()
-        planned = plan_samples(config, material.base.tokenizer, Origin(material.base.path, None, None, None, 1.0))
-        list(write(model, material.base.tokenizer, planned, config.generate))
+        planned = plan_samples(config, inputs.base.tokenizer, Origin(inputs.base.path, None, None, None, 1.0))
+        list(write(model, inputs.base.tokenizer, planned, config.generate))
         sampling = memory_use().peak
     return [(phases["training"].total / 1e9, training), (phases["sampling"].total / 1e9, sampling)]
 

@@ -135,9 +135,9 @@ def _record() -> None:
     from harness.config.load import from_hydra
     from harness.config.schema import Config, TrackingConfig
     from harness.console.progress import Display
-    from harness.run.context import Contact, Place
+    from harness.run.context import RunHooks, RunPlace
     from harness.run.pipeline import train_run
-    from harness.run.session import Bench
+    from harness.run.session import Session
     from harness.tracking.store import open_store
 
     def configured(rank: int, rate: float, depth: int, seed: int) -> Config:
@@ -155,7 +155,7 @@ def _record() -> None:
         return from_hydra(composed, Config)
 
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(open_store(TrackingConfig(uri=f"sqlite:///{folder}/mlflow.db")), Display())
+        session = Session(open_store(TrackingConfig(uri=f"sqlite:///{folder}/mlflow.db")), Display())
 
         def curve(*settings: Any) -> Curve:
             losses: Curve = {}
@@ -164,7 +164,7 @@ def _record() -> None:
                 losses[step] = round(loss, 5)
                 return False
 
-            train_run(configured(*settings), bench, Place(), Contact(report=report))
+            train_run(configured(*settings), session, RunPlace(), RunHooks(report=report))
             return losses
 
         grid = list(itertools.product(RANKS, RATES, DEPTHS))

@@ -29,7 +29,8 @@ from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
 from harness.machine.blas import describe
 from harness.models.adapter import attached
-from harness.run.session import Bench, Material, gather
+from harness.run.inputs import Inputs, gather_inputs
+from harness.run.session import Session
 from harness.tracking.store import open_store
 from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import between
@@ -73,42 +74,42 @@ def main(width: int, blocks: int, adapted: str) -> None:
 
 def _measure(folder: Path, n: int) -> list[tuple[str, float, float]]:
     config = _config(folder, n)
-    bench = Bench(open_store(TrackingConfig(uri=f"sqlite:///{folder / 'mlflow.db'}")), Display())
-    material = gather(config, bench)
-    material.base.materialize()
-    targets = sum(row.targets for row in material.train.rows)
-    with attached(material.base.model, material.spec, seed=0):
-        at = first_adapted(material.base.model, material.spec)
+    session = Session(open_store(TrackingConfig(uri=f"sqlite:///{folder / 'mlflow.db'}")), Display())
+    inputs = gather_inputs(config, session)
+    inputs.base.materialize()
+    targets = sum(row.targets for row in inputs.train.rows)
+    with attached(inputs.base.model, inputs.spec, seed=0):
+        at = first_adapted(inputs.base.model, inputs.spec)
         engine = Engine(at, True, True)
-        assert disagreement(material.base.model, engine, material.train.rows[:2]) is None
-        splits = (material.train, material.valid)
+        assert disagreement(inputs.base.model, engine, inputs.train.rows[:2]) is None
+        splits = (inputs.train, inputs.valid)
         start = time.perf_counter()
         kept = folder / f"trunk-{at}"
-        hidden = {each.name: compute_hidden(material.base.model, at, each.rows, kept / each.name) for each in splits}
+        hidden = {each.name: compute_hidden(inputs.base.model, at, each.rows, kept / each.name) for each in splits}
         once = (time.perf_counter() - start) / targets
         sides: dict[str, Callable[[], float]] = {
-            "mlx_lm's trainer": lambda: _mlx_lm(folder, config, material, targets),
-            "sorted batches": lambda: _ours(config, material, Engine()),
-            "+ frozen blocks once": lambda: _ours(config, material, Engine(at, hidden=hidden)),
-            "+ head on targets": lambda: _ours(config, material, Engine(at, True, hidden=hidden)),
-            "+ last block on targets": lambda: _ours(config, material, Engine(at, True, True, hidden=hidden)),
+            "mlx_lm's trainer": lambda: _mlx_lm(folder, config, inputs, targets),
+            "sorted batches": lambda: _ours(config, inputs, Engine()),
+            "+ frozen blocks once": lambda: _ours(config, inputs, Engine(at, hidden=hidden)),
+            "+ head on targets": lambda: _ours(config, inputs, Engine(at, True, hidden=hidden)),
+            "+ last block on targets": lambda: _ours(config, inputs, Engine(at, True, True, hidden=hidden)),
         }
         seconds = {name: statistics.median(measure() for _ in range(2)) for name, measure in sides.items()}
-        seconds["floor, 2n + 2ch"] = _floor(material, n, at)
+        seconds["floor, 2n + 2ch"] = _floor(inputs, n, at)
         seconds["(frozen blocks, once)"] = once
     reference = seconds["mlx_lm's trainer"]
     return [(name, 1000 * value, reference / value) for name, value in seconds.items()]
 
 
-def _ours(config: Config, material: Material, engine: Engine) -> float:
+def _ours(config: Config, inputs: Inputs, engine: Engine) -> float:
     watcher = Timed()
-    train(material.base.model, material.train, material.valid, config.train, watcher, engine=engine)
+    train(inputs.base.model, inputs.train, inputs.valid, config.train, watcher, engine=engine)
     return statistics.median(window.seconds / window.targets for window in watcher.windows[1:])
 
 
-def _mlx_lm(folder: Path, config: Config, material: Material, targets: int) -> float:
+def _mlx_lm(folder: Path, config: Config, inputs: Inputs, targets: int) -> float:
     settings = types.SimpleNamespace(mask_prompt=True, prompt_feature="prompt", completion_feature="completion")
-    lines, _, _ = datasets.load_local_dataset(folder / "data", material.base.tokenizer.mlx_lm, settings)
+    lines, _, _ = datasets.load_local_dataset(folder / "data", inputs.base.tokenizer.mlx_lm, settings)
     seconds: list[float] = []
 
     class Callback(trainer.TrainingCallback):  # type: ignore[misc]
@@ -126,13 +127,13 @@ def _mlx_lm(folder: Path, config: Config, material: Material, targets: int) -> f
     optimizer = make_optimizer(config.train, arguments.iters)
     data = datasets.CacheDataset(lines)
     with contextlib.redirect_stdout(sys.stderr):  # its progress
-        trainer.train(material.base.model, optimizer, data, args=arguments, training_callback=Callback())
+        trainer.train(inputs.base.model, optimizer, data, args=arguments, training_callback=Callback())
     return statistics.median(seconds[1:]) / targets
 
 
-def _floor(material: Material, n: int, at: int) -> float:
+def _floor(inputs: Inputs, n: int, at: int) -> float:
     """Seconds a learned token, from forward passes timed by themselves."""
-    model, rows = material.base.model, material.train.rows
+    model, rows = inputs.base.model, inputs.train.rows
     batches = fixed_batches(rows, BATCH)
     positions = sum(batch.computed for batch in batches)
     targets = sum(row.targets for row in rows)
@@ -140,7 +141,7 @@ def _floor(material: Material, n: int, at: int) -> float:
     with between(model, 0, stop) as compute:
         forward = mx.compile(lambda tokens: compute(tokens, None))
         block = _seconds(lambda: [mx.eval(forward(batch.tokens[:, :-1])) for batch in batches]) / positions / stop
-    hidden = mx.zeros((1, positions // len(batches), int(material.base.settings["hidden_size"])))
+    hidden = mx.zeros((1, positions // len(batches), int(inputs.base.settings["hidden_size"])))
     head_only = mx.compile(lambda x: _head(model, x))
     head = _seconds(lambda: mx.eval(head_only(hidden))) / hidden.shape[1]
     return (2 * n * block * positions + 2 * head * targets) / targets

@@ -19,9 +19,9 @@ from harness.config.load import from_hydra
 from harness.config.paths import CONF
 from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
-from harness.run.context import Place
+from harness.run.context import RunPlace
 from harness.run.pipeline import train_run
-from harness.run.session import Bench
+from harness.run.session import Session
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import open_store
 
@@ -66,11 +66,11 @@ def main(iters: int) -> None:
         build_model(folder / "model", width=128, blocks=12, vocabulary=2048)
         write_data(folder / "data", rows=200, valid_rows=40, median=90, longest=256)
         store = open_store(TrackingConfig(uri=f"sqlite:///{folder / 'mlflow.db'}"))
-        bench = Bench(store, Display())
-        train_run(_config(folder, 10), bench, Place(name="warm-up"))
+        session = Session(store, Display())
+        train_run(_config(folder, 10), session, RunPlace(name="warm-up"))
         watch.seconds, watch.by_name = 0.0, {}
         start = time.perf_counter()
-        train_run(_config(folder, iters), bench, Place(name="measured"))
+        train_run(_config(folder, iters), session, RunPlace(name="measured"))
         whole = time.perf_counter() - start
     for name, seconds in sorted(watch.by_name.items(), key=lambda item: -item[1]):
         print(f"{name:16} {seconds:7.3f} s")

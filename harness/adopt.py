@@ -30,17 +30,21 @@ def adopt(file: Path, name: str) -> None:
     from omegaconf import OmegaConf
 
     from harness.config.checks import check_values
-    from harness.config.load import from_values
+    from harness.config.load import check_name, from_values
     from harness.config.mlx_lm_yaml import translate
     from harness.config.paths import CONF
     from harness.config.schema import Config
+    from harness.config.yaml_file import read_mapping
     from harness.errors import HarnessError
     from harness.files import write_text
 
+    check_name("--name", name)
     target = CONF / "experiment" / f"{name}.yaml"
     if target.exists():
         raise HarnessError(f"{target} is there already; choose another --name")
-    values, notes = translate(read_settings(file))
+    if not file.exists():
+        raise HarnessError(f"{file} is not there; give a settings file of mlx_lm.lora")
+    values, notes = translate(read_mapping(file))
     with initialize_config_dir(str(CONF), version_base="1.3"):
         defaults = cast(dict[str, Any], OmegaConf.to_object(compose("config")))
     merged = {key: value | values.get(key, {}) if isinstance(value, dict) else value for key, value in defaults.items()}
@@ -51,24 +55,6 @@ def adopt(file: Path, name: str) -> None:
     for note in notes:
         print(f"- {note}")
     print(f"use it: python -m harness.train experiment={name}")
-
-
-def read_settings(file: Path) -> dict[str, object]:
-    """The file's mapping, numbers such as 1e-5 among them read as mlx-lm reads them."""
-    from omegaconf import OmegaConf
-    from yaml import YAMLError
-
-    from harness.errors import HarnessError
-
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(file))
-    except FileNotFoundError as error:
-        raise HarnessError(f"{file} is not there; give a settings file of mlx_lm.lora") from error
-    except (YAMLError, OSError, UnicodeDecodeError) as error:
-        raise HarnessError(f"{file} is not readable YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise HarnessError(f"{file} must hold a mapping of settings, but it holds a {type(content).__name__}")
-    return {str(key): value for key, value in content.items()}
 
 
 if __name__ == "__main__":

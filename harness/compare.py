@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from harness.config.schema import CompareCommand
-from harness.console.command import hydra_door
+from harness.console.command import hydra_command
 from harness.errors import HarnessError
 
 
 def main() -> None:
-    hydra_door(_compare, CompareCommand, "compare")
+    hydra_command(_compare, CompareCommand, "compare")
 
 
 def _compare(command: CompareCommand) -> None:

@@ -1,11 +1,11 @@
 """python -m harness.doctor: whether this machine is fit for a configuration, and what a run would take."""
 
 from harness.config.schema import Config
-from harness.console.command import hydra_door
+from harness.console.command import hydra_command
 
 
 def main() -> None:
-    hydra_door(_check, Config, "doctor")
+    hydra_command(_check, Config, "doctor")
 
 
 def _check(config: Config) -> None:

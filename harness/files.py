@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,14 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def writable(text: str) -> str:
+    """The text as UTF-8 can hold it: half a pair of UTF-16, which JSON may bring in, becomes U+FFFD."""
+    return _HALF_A_PAIR.sub("\ufffd", text)
+
+
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def replace_link(link: Path, target: str) -> None:
@@ -122,11 +131,13 @@ def only_process(lock: Path, what: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            file.seek(0)
-            raise BusyError(
-                f"{what} is in the hands of process {file.read() or '?'}; wait for it or stop it"
-            ) from error
+            raise BusyError(f"{what} is in the hands of process {holder(lock)}; wait for it or stop it") from error
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def holder(lock: Path) -> str:
+    """The number of the process that holds a lock of only_process."""
+    return lock.read_text("utf-8") or "?"

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from harness.config.schema import GenerateCommand
-from harness.console.command import hydra_door
+from harness.console.command import hydra_command
 from harness.errors import HarnessError
 
 
 def main() -> None:
-    hydra_door(_generate, GenerateCommand, "generate")
+    hydra_command(_generate, GenerateCommand, "generate")
 
 
 def _generate(command: GenerateCommand) -> None:

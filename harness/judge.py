@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from harness.config.schema import JudgeCommand
-from harness.console.command import hydra_door
+from harness.console.command import hydra_command
 from harness.errors import HarnessError
 
 
 def main() -> None:
-    hydra_door(_judge, JudgeCommand, "judge")
+    hydra_command(_judge, JudgeCommand, "judge")
 
 
 def _judge(command: JudgeCommand) -> None:

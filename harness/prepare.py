@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from harness.config.schema import PrepareCommand
-from harness.console.command import hydra_door
+from harness.console.command import hydra_command
 
 
 def main() -> None:
-    hydra_door(_prepare, PrepareCommand, "prepare")
+    hydra_command(_prepare, PrepareCommand, "prepare")
 
 
 def _prepare(command: PrepareCommand) -> None:

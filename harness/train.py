@@ -1,32 +1,36 @@
 """python -m harness.train: one run, or with -m one for each combination of the swept values."""
 
+from pathlib import Path
+
 from harness.config.schema import Config
-from harness.console.command import hydra_door
+from harness.console.command import hydra_command
+from harness.data.lines import check_first_lines
 
 
 def main() -> None:
-    hydra_door(_train, Config, "config")
+    hydra_command(_train, Config, "config")
 
 
 def _train(config: Config) -> None:
+    check_first_lines(Path(config.data.path).expanduser())  # before the libraries are loaded
+
     from hydra.core.hydra_config import HydraConfig
 
     from harness.console.progress import Display
     from harness.multirun.table import ui_command
-    from harness.run.context import Place
+    from harness.run.context import RunPlace
     from harness.run.pipeline import train_run
-    from harness.run.session import Bench
+    from harness.run.session import open_session
     from harness.tracking.overview import save_view
-    from harness.tracking.store import open_writable_store
 
     overrides = list(HydraConfig.get().overrides.task)
     display = Display()
-    bench = Bench(open_writable_store(config.tracking), display)
+    session = open_session(config.tracking, display)
     varied = ["lora.rank", "lora.scale", "lora.num_layers", "train.learning_rate", "train.updates"]
-    save_view(bench.store, bench.store.experiment_id(config.name), None, varied)
-    finished = train_run(config, bench, Place(overrides=overrides))
+    save_view(session.store, session.store.experiment_id(config.name), None, varied)
+    finished = train_run(config, session, RunPlace(overrides=overrides))
     print(finished.run_id)
-    display.say(f"Open it in MLflow: {ui_command(bench.store)}")
+    display.say(f"Open it in MLflow: {ui_command(session.store)}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What the tests share: the tiny base, a small dataset, one tracking store for the session."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,12 @@ from harness.config.overrides import prepare
 from harness.config.paths import CONF, ROOT
 from harness.config.schema import Config, ModelConfig, TrackingConfig
 from harness.data.dataset import Split, load_split
-from harness.models.adapter import AdapterSpec, spec_for
+from harness.machine.device import freeze_libraries
+from harness.models.adapter import spec_for
+from harness.models.adapter_files import AdapterSpec
 from harness.models.base import Base, open_base
 from harness.tracking.store import Store, open_store
+from tests.turns import turn
 
 # a run of seconds: short rows, few updates
 QUICK = [
@@ -48,6 +51,14 @@ def compose_config(*overrides: str, command: type[Any] = Config, config_name: st
         composed.pop("hydra", None)
     OmegaConf.resolve(composed)
     return from_hydra(composed, command)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """With several processes (pytest -n), what is marked `alone` has no neighbours."""
+    assert item.config.cache is not None
+    with turn(item.config.cache.mkdir("turns"), alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 @pytest.fixture
@@ -91,7 +102,9 @@ def make_spec(base: Base) -> Callable[..., AdapterSpec]:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A database of its own, made once: that takes seconds. Tests use experiments of their own."""
     home = tmp_path_factory.mktemp("store")
-    return open_store(TrackingConfig(uri=f"sqlite:///{home / 'mlflow.db'}"))
+    opened = open_store(TrackingConfig(uri=f"sqlite:///{home / 'mlflow.db'}"))
+    freeze_libraries()  # as every command does once they are loaded
+    return opened
 
 
 @pytest.fixture

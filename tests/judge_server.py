@@ -6,7 +6,7 @@ import math
 import random
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,6 +30,10 @@ class Habits:
     heeds_schema: bool = True
     faults: list[str] = field(default_factory=list)  # one a request, in order: see _Handler; then none
     always: str | None = None  # a fault of every request but the probe
+    body: Callable[[str], bytes] | None = (
+        None  # instead of the API's: made of the answer, of every request but the probe
+    )
+    location: str = ""  # where the fault "elsewhere" redirects to
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     guard: threading.Lock = field(default_factory=threading.Lock)
@@ -62,6 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: dict[str, Any], probe: bool, fault: str | None) -> None:
         text = self._probed(body) if probe else self._judged(body)
+        if self.habits.body is not None and not probe:
+            return self._send_bytes(200, self.habits.body(text), {})
         match fault:
             case "slow":
                 self.habits.release.wait(10)
@@ -69,6 +75,12 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._send(500, {"error": {"message": "overloaded"}}, {"retry-after-ms": "1"})
             case "limit":
                 return self._send(429, {"error": {"message": "too many"}}, {"retry-after-ms": "5"})
+            case "much later":
+                return self._send(429, {"error": {"message": "too many"}}, {"retry-after": "3600"})
+            case "elsewhere":
+                return self._send(307, {}, {"location": self.habits.location})
+            case "drip":
+                return self._drip()
             case "forbid":
                 said = f"wrong key {self.headers.get('Authorization')}"
                 return self._send(401, {"error": {"message": said}}, {})
@@ -129,7 +141,21 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _send(self, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
-        data = json.dumps(body).encode()
+        self._send_bytes(status, json.dumps(body).encode(), headers)
+
+    def _drip(self) -> None:
+        """A byte now and then, and never the last."""
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        while not self.habits.release.wait(0.02):
+            try:
+                self.wfile.write(b" ")
+            except OSError:  # nobody reads any more
+                self.close_connection = True
+                return
+
+    def _send_bytes(self, status: int, data: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **headers}.items():
             self.send_header(name, value)

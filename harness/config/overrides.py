@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from harness.config.hints import did_you_mean
 from harness.config.load import free_names, key_names
 from harness.config.paths import CONF
+from harness.config.yaml_file import read_mapping
 from harness.errors import HarnessError
 
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'")
@@ -75,6 +76,8 @@ def _prepare_word(word: str, command: type, conf: Path, *, multirun: bool) -> st
                 raise HarnessError(
                     f"{key}={option} is not there{did_you_mean(option, options)}; conf/{key} has {', '.join(options)}"
                 )
+            if option != "null":
+                read_mapping(group / f"{option}.yaml")  # else Hydra ends in a traceback
         return word
     free = any(key == name or key.startswith(f"{name}.") for name in free_names(command))
     prefix = match["prefix"] or ("++" if free else "")  # else Hydra refuses keys that the mapping does not have yet

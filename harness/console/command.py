@@ -10,17 +10,21 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import hydra
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError
 
 from harness.config.load import from_hydra
 from harness.config.overrides import prepare
 from harness.config.paths import CONF
+from harness.config.yaml_file import unreadable
 from harness.errors import INTERRUPTED, HarnessError, reason
 from harness.machine import blas
 
 Command = TypeVar("Command")
 
 
-def hydra_door(task: Callable[[Command], None], command: type[Command], config_name: str) -> None:
+def hydra_command(task: Callable[[Command], None], command: type[Command], config_name: str) -> None:
     """Compose `conf/<config_name>.yaml` with the command line, check it, and run `task` on the record."""
     _quiet_libraries()
 
@@ -32,7 +36,8 @@ def hydra_door(task: Callable[[Command], None], command: type[Command], config_n
         sys.argv[1:] = prepare(sys.argv[1:], command)
 
     plainly(arguments)
-    hydra.main(config_path=str(CONF), config_name=config_name, version_base="1.3")(composed)()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra would print its own errors, over many lines
+    plainly(hydra.main(config_path=str(CONF), config_name=config_name, version_base="1.3")(composed))
 
 
 def plainly(action: Callable[[], object]) -> None:
@@ -42,6 +47,10 @@ def plainly(action: Callable[[], object]) -> None:
     except Exception as error:
         if os.environ.get("HARNESS_TRACEBACK") == "1":
             raise
+        if isinstance(error, MarkedYAMLError):
+            error = HarnessError(unreadable(error))
+        elif isinstance(error, (HydraException, OmegaConfBaseException)):  # written for users
+            error = HarnessError(str(error))
         hint = "" if isinstance(error, HarnessError) else "; HARNESS_TRACEBACK=1 shows where it comes from"
         print(f"error: {reason(error)}{hint}", file=sys.stderr)
         sys.exit(1)

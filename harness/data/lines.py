@@ -6,6 +6,7 @@ Knows nothing of tokens.
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,19 @@ def read_lines(path: Path, labels: Sequence[str] | None = None) -> list[Line]:
         there = ", ".join(sorted({line.label for line in lines if line.label is not None})) or "none"
         raise HarnessError(f"data.labels={list(labels)} keeps no line of {path}; its labels are {there}")
     return kept
+
+
+def check_first_lines(folder: Path, names: Sequence[str] = ("train", "valid")) -> None:
+    """Look at the first line of each file, before anything heavy is loaded for the rest.
+
+    Raises:
+        HarnessError: naming file and line, for one in a form that is not known.
+    """
+    for path in (folder / f"{name}.jsonl" for name in names):
+        with suppress(OSError, UnicodeDecodeError), path.open(encoding="utf-8-sig", newline="\n") as file:
+            first = next(((number, text) for number, text in enumerate(file, start=1) if text.strip()), None)
+            if first is not None:
+                _read_line(path, *first)
 
 
 def _read_line(path: Path, number: int, text: str) -> Line:

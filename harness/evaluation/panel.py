@@ -27,7 +27,8 @@ from harness.judging.controls import Controls, check, control_blocks
 from harness.judging.rubric import Mark, Rubric
 from harness.judging.verdicts import Judge, Verdict, gathered
 from harness.llm.cache import ReplyCache
-from harness.llm.chat import Chat, Endpoint
+from harness.llm.chat import Chat
+from harness.llm.endpoint import Endpoint
 from harness.llm.serve import SERVED, served
 from harness.llm.spending import Limits, Spending
 from harness.models.base import open_base
@@ -128,7 +129,7 @@ def judge_contest(
             scored: list[Verdict] = []
             if judge.scores:
                 singles = [Block(entry.theme, [entry]) for entry in entries]
-                scored, _ = await gathered([judges[0].score(single) for single in singles], tell)
+                scored = (await gathered([judges[0].score(single) for single in singles], tell)).done
             scores = {each.ids[0]: each.scores for each in scored if each.scores is not None}
             verdicts = [*contest.verdicts, *asked, *scored]
             agreements = [found for found in (between_judges(contest.verdicts),) if found is not None]

@@ -77,11 +77,11 @@ async def win_rate(
     reported = 0
     for begin in range(0, len(ordered), at_once):
         some = ordered[begin : begin + at_once]
-        new, trouble = await gathered([judge.rank(block, ANCHOR) for block in some for judge in judges], tell)
-        verdicts += new
+        new = await gathered([judge.rank(block, ANCHOR) for block in some for judge in judges], tell)
+        verdicts += new.done
         rate = _rate(verdicts, judges[0].name, len(blocks))
-        if trouble is not None:
-            return Measured(rate, verdicts, str(trouble), pruned=False)
+        if new.spent is not None:
+            return Measured(rate, verdicts, new.spent, pruned=False)
         left = {block.theme for block in ordered[begin + at_once :]}
         while reported < len(themes) and themes[reported] not in left:
             theme = themes[reported]

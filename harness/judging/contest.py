@@ -46,11 +46,11 @@ async def hold(
     ended = "all texts are judged"
     for of_slot in slots(entries).values():
         blocks = designer.deal(entry for entry in of_slot if entry.adapter in still)
-        new, trouble = await gathered([judge.rank(each) for each in blocks for judge in judges], tell)
-        verdicts += new
+        new = await gathered([judge.rank(each) for each in blocks for judge in judges], tell)
+        verdicts += new.done
         standings = standings_of(verdicts, adapters, seed)
-        if trouble is not None:
-            ended = str(trouble)
+        if new.spent is not None:
+            ended = new.spent
             break
         if standings is None:
             ended = "not one verdict of the first round could be read"

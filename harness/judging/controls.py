@@ -62,7 +62,8 @@ async def check(
     judge: Judge, blocks: Sequence[tuple[str, Block]], tell: Callable[[Verdict], object] = lambda verdict: None
 ) -> tuple[Controls, list[Verdict]]:
     """Ask about all pairs; those that the budget does not reach are left out."""
-    verdicts, _ = await gathered([judge.compare(block, f"control: {kind}") for kind, block in blocks], tell)
+    asked = await gathered([judge.compare(block, f"control: {kind}") for kind, block in blocks], tell)
+    verdicts = asked.done
     of = {kind: [each for each in verdicts if each.kind == f"control: {kind}"] for kind in _KINDS}
     told = [each for each in verdicts if each.unscored is None]
     pairs = [each for kind in (_SHUFFLED, _INJECTED, _TRAINING, _IDENTICAL) for each in of[kind] if each.order]

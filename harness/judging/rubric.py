@@ -7,12 +7,14 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from harness.judging.replies import Found, Leniency, UnreadableError, read_object
 
 VERSION = 1  # of the words below: another one is another rubric
 LABELS = "ABCDEFGH"
-_JSON = re.compile(r"^\s*```(?:json)?\s*(.*?)\s*```\s*$", re.DOTALL)
+_LABEL = re.compile(r"\W*(?:text\W+)?([a-h])\W*", re.IGNORECASE)  # as models write it: b, (B), Text B, B.
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,27 @@ class Question:
     labels: str
 
 
-class UnreadableError(ValueError):
-    """What is wrong with a reply, in words that its author can mend it by."""
-
-
 @dataclass(frozen=True)
 class Ranking:
     """`order`: places in the block as shown, the best first."""
 
     order: list[int]
-    explanation: str
+    explanation: str = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Preference:
+    """`better`: the place of the better of two texts; None for neither."""
+
+    better: int | None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """`score`: 1 to 5."""
+
+    score: int
+    reason: str = field(compare=False)
 
 
 _ORDERS = (
@@ -89,15 +102,24 @@ def ask_ranking(rubric: Rubric, theme: str, texts: Sequence[str]) -> Question:
     return Question(rubric.system, f"{_fenced(theme, texts)}\n\n{_RANK}", schema, labels)
 
 
-def read_ranking(reply: str, labels: str) -> Ranking:
+def read_ranking(reply: str, question: Question) -> Found[Ranking]:
     """Raises UnreadableError for what is no ranking of all labels."""
-    values = _read(reply, {"ranking": list, "top": str, "explanation": str})
-    ranking = values["ranking"]
-    if not all(isinstance(label, str) for label in ranking) or sorted(ranking) != sorted(labels):
-        raise UnreadableError(f"ranking must have each of {', '.join(labels)} exactly once, but it is {ranking}")
-    if values["top"] != ranking[0]:
-        raise UnreadableError(f"top must be the first of the ranking, {ranking[0]}, but it is {values['top']}")
-    return Ranking([labels.index(label) for label in ranking], values["explanation"])
+    labels = question.labels
+
+    def fit(record: dict[str, Any]) -> Found[Ranking]:
+        values = _fields(record, {"ranking": list, "top": str, "explanation": str})
+        ranking, top = [_label(each) for each in values["ranking"]], _label(values["top"])
+        if sorted(map(str, ranking)) != sorted(labels):
+            raise UnreadableError(
+                f"ranking must have each of {', '.join(labels)} exactly once, but it is {values['ranking']}"
+            )
+        if top != ranking[0]:
+            raise UnreadableError(f"top must be the first of the ranking, {ranking[0]}, but it is {values['top']}")
+        order = [labels.index(str(label)) for label in ranking]
+        letters = _letters([*values["ranking"], values["top"]], [*ranking, top])
+        return Found(Ranking(order, values["explanation"]), letters)
+
+    return read_object(reply, fit, question=question.user)
 
 
 def ask_pair(rubric: Rubric, theme: str, texts: Sequence[str]) -> Question:
@@ -105,20 +127,18 @@ def ask_pair(rubric: Rubric, theme: str, texts: Sequence[str]) -> Question:
     return Question(rubric.system, f"{_fenced(theme, texts)}\n\n{_PAIR}", schema, LABELS[:2])
 
 
-def read_pair(reply: str) -> int | None:
-    """The place of the better text; None for neither. Raises UnreadableError."""
-    better = _read(reply, {"better": str, "explanation": str})["better"]
-    if better not in ("A", "B", "neither"):
-        raise UnreadableError(f"better must be A, B or neither, but it is {better}")
-    return None if better == "neither" else LABELS.index(better)
+def read_pair(reply: str, question: Question) -> Found[Preference]:
+    """Raises UnreadableError for what prefers neither one of the two nor neither."""
 
+    def fit(record: dict[str, Any]) -> Found[Preference]:
+        said = _fields(record, {"better": str, "explanation": str})["better"]
+        better = "neither" if said.strip().lower() == "neither" else _label(said)
+        if better not in ("A", "B", "neither"):
+            raise UnreadableError(f"better must be A, B or neither, but it is {said}")
+        place = None if better == "neither" else LABELS.index(better)
+        return Found(Preference(place), _letters([said], [better]))
 
-@dataclass(frozen=True)
-class Mark:
-    """`score`: 1 to 5."""
-
-    score: int
-    reason: str
+    return read_object(reply, fit, question=question.user)
 
 
 def ask_scores(rubric: Rubric, theme: str, text: str) -> Question:
@@ -127,16 +147,21 @@ def ask_scores(rubric: Rubric, theme: str, text: str) -> Question:
     return Question(rubric.system, f"{_fenced(theme, [text])}\n\n{_SCORE}", schema, LABELS[:1])
 
 
-def read_scores(reply: str, rubric: Rubric) -> dict[str, Mark]:
+def read_scores(reply: str, question: Question, criteria: Mapping[str, str]) -> Found[dict[str, Mark]]:
     """By criterion. Raises UnreadableError."""
-    values = _read(reply, dict.fromkeys(rubric.criteria, dict))
-    marks = {}
-    for name, value in values.items():
-        score = value.get("score")
-        if not isinstance(score, int) or isinstance(score, bool) or not 1 <= score <= 5:
-            raise UnreadableError(f"{name} must have a score that is a whole number from 1 to 5, but it is {score}")
-        marks[name] = Mark(score, str(value.get("reason", "")))
-    return marks
+
+    def fit(record: dict[str, Any]) -> Found[dict[str, Mark]]:
+        values = _fields(record, dict.fromkeys(criteria, dict))
+        return Found({name: _mark(name, value) for name, value in values.items()})
+
+    return read_object(reply, fit, question=question.user)
+
+
+def _mark(criterion: str, value: Mapping[str, Any]) -> Mark:
+    score = value.get("score")
+    if isinstance(score, bool) or not isinstance(score, int | float) or score not in (1, 2, 3, 4, 5):
+        raise UnreadableError(f"{criterion} must have a score that is a whole number from 1 to 5, but it is {score}")
+    return Mark(int(score), str(value.get("reason", "")))
 
 
 def again(question: Question, reply: str, trouble: str) -> list[dict[str, str]]:
@@ -157,28 +182,31 @@ def _fenced(theme: str, texts: Sequence[str]) -> str:
     parts = [theme, *texts]
     mark, joined = "", "\0".join(parts)
     while not mark or mark in joined:
-        mark = hashlib.sha256((mark + joined).encode()).hexdigest()[:10]
+        mark = hashlib.sha256((mark + joined).encode("utf-8", "surrogatepass")).hexdigest()[:10]
     fenced = [f"<text theme {mark}>\n{theme}\n</text {mark}>"]
     fenced += [f"<text {label} {mark}>\n{text}\n</text {mark}>" for label, text in zip(LABELS, texts, strict=False)]
     return f"The theme or task, and {len(texts)} text(s) written on it:\n\n" + "\n\n".join(fenced)
 
 
-def _read(reply: str, expected: Mapping[str, type]) -> dict[str, Any]:
-    """The one JSON object of a reply, with the keys that are expected."""
-    block = _JSON.match(reply)
-    try:
-        values = json.loads(block[1] if block else reply)
-    except ValueError as error:
-        raise UnreadableError(f"it is not one JSON object ({error})") from error
-    if not isinstance(values, dict):
-        raise UnreadableError(f"it is not one JSON object but a {type(values).__name__}")
+def _fields(record: Mapping[str, Any], expected: Mapping[str, type]) -> dict[str, Any]:
+    """What is expected, of these kinds."""
     for name, kind in expected.items():
-        if not isinstance(values.get(name), kind):
+        if not isinstance(record.get(name), kind):
             raise UnreadableError(f"{name} is missing or not a {_KINDS[kind]}")
-    return {name: values[name] for name in expected}
+    return {name: record[name] for name in expected}
 
 
 _KINDS: dict[type, str] = {list: "list", str: "text", dict: "object"}
+
+
+def _label(said: Any) -> str | None:
+    """The label that is meant; None for what is none."""
+    found = _LABEL.fullmatch(said) if isinstance(said, str) else None
+    return found[1].upper() if found else None
+
+
+def _letters(said: Sequence[str], meant: Sequence[str | None]) -> frozenset[Leniency]:
+    return frozenset() if list(said) == list(meant) else frozenset({Leniency.LETTERS})
 
 
 def _object(properties: Mapping[str, Any]) -> dict[str, Any]:

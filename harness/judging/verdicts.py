@@ -4,16 +4,18 @@ What cannot be read is unscored, with the reply kept: it never becomes a score.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar
 
+from harness.errors import BudgetSpentError
+from harness.files import writable
 from harness.judging.blocks import Block
+from harness.judging.replies import Found, UnreadableError
 from harness.judging.rubric import (
     Mark,
     Question,
     Rubric,
-    UnreadableError,
     again,
     ask_pair,
     ask_ranking,
@@ -29,10 +31,14 @@ Done = TypeVar("Done")
 
 
 class Reply(Protocol):
+    """`why`: there is no whole text, in words. `answered`: whether there was a reply at all."""
+
     @property
     def text(self) -> str: ...
     @property
-    def failure(self) -> str | None: ...
+    def why(self) -> str | None: ...
+    @property
+    def answered(self) -> bool: ...
     @property
     def cached(self) -> bool: ...
     @property
@@ -43,12 +49,12 @@ class Reply(Protocol):
 Ask = Callable[[Sequence[dict[str, str]], Any], Coroutine[Any, Any, Reply]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """`kind`: ranking, anchors, pair or scores; `ids` and `adapters` in the order shown.
 
     `order`: places, the best first, or for a pair the better one alone, none for neither. `unscored`: why there is
-    none. `reply`: the judge's own words.
+    none. `reply`: the judge's own words; `leniencies`: what was looked past to read them.
     """
 
     judge: str
@@ -58,13 +64,28 @@ class Verdict:
     adapters: list[str]
     lengths: list[int]
     order: list[int]
-    explanation: str
-    unscored: str | None
-    reply: str
-    prompt: str
-    cached: bool
-    seconds: float
+    explanation: str = ""
+    unscored: str | None = None
+    reply: str = ""
+    prompt: str = ""
+    cached: bool = False
+    seconds: float = 0.0
     scores: dict[str, Mark] | None = None
+    leniencies: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class _Settled(Generic[Value]):
+    """What came of a question: `found`, or `why` nothing was."""
+
+    question: Question
+    reply: Reply
+    found: Found[Value] | None
+    why: str | None
+
+    @property
+    def value(self) -> Value | None:
+        return None if self.found is None else self.found.value
 
 
 class Judge:
@@ -75,72 +96,87 @@ class Judge:
 
     async def rank(self, block: Block, kind: str = "ranking") -> Verdict:
         question = ask_ranking(self.rubric, block.theme, [entry.text for entry in block.entries])
-        found, reply, why = await self._settle(question, lambda text: read_ranking(text, question.labels))
-        order, explanation = (found.order, found.explanation) if found else ([], "")
-        return self._verdict(kind, block, question, reply, why, order, explanation)
+        settled = await self._settle(question, lambda text: read_ranking(text, question))
+        verdict = self._verdict(kind, block, settled)
+        if settled.value is None:
+            return verdict
+        return replace(verdict, order=settled.value.order, explanation=settled.value.explanation)
 
     async def compare(self, block: Block, kind: str) -> Verdict:
         """Of two texts the better one, or neither."""
         question = ask_pair(self.rubric, block.theme, [entry.text for entry in block.entries])
-        found, reply, why = await self._settle(question, lambda text: (read_pair(text),))
-        order = [] if found is None or found[0] is None else [found[0]]
-        return self._verdict(kind, block, question, reply, why, order, "")
+        settled = await self._settle(question, lambda text: read_pair(text, question))
+        better = None if settled.value is None else settled.value.better
+        return replace(self._verdict(kind, block, settled), order=[] if better is None else [better])
 
     async def score(self, block: Block) -> Verdict:
         """One text by each criterion."""
         question = ask_scores(self.rubric, block.theme, block.entries[0].text)
-        found, reply, why = await self._settle(question, lambda text: read_scores(text, self.rubric))
-        return self._verdict("scores", block, question, reply, why, [], "", found)
+        settled = await self._settle(question, lambda text: read_scores(text, question, self.rubric.criteria))
+        return replace(self._verdict("scores", block, settled), scores=settled.value)
 
-    async def _settle(self, question: Question, read: Callable[[str], Value]) -> tuple[Value | None, Reply, str | None]:
-        """What was read, the last reply, and why nothing was read."""
+    async def _settle(self, question: Question, read: Callable[[str], Found[Value]]) -> _Settled[Value]:
+        """Ask, and once more where the reply cannot be read. An endpoint that said nothing was tried often enough."""
         reply = await self._ask(first(question), question.schema)
-        for attempt in (1, 2):
-            try:
-                if reply.failure is None:
-                    return read(reply.text), reply, None
-                why = reply.failure
-            except UnreadableError as error:
-                why = str(error)
-            if why.startswith("no reply"):  # it was tried as often as is allowed
-                break
-            if attempt == 1:
-                reply = await self._ask(again(question, reply.text, why), question.schema)
-        return None, reply, why
+        found, why = _read(reply, read)
+        if found is None and reply.answered:
+            reply = await self._ask(again(question, reply.text, why), question.schema)
+            found, why = _read(reply, read)
+        return _Settled(question, reply, found, why if found is None else None)
 
-    def _verdict(
-        self,
-        kind: str,
-        block: Block,
-        question: Question,
-        reply: Reply,
-        why: str | None,
-        order: list[int],
-        explanation: str,
-        scores: dict[str, Mark] | None = None,
-    ) -> Verdict:
+    def _verdict(self, kind: str, block: Block, settled: _Settled[Any]) -> Verdict:
+        """Without what it says, which each kind has for itself."""
         return Verdict(
-            self.name,
-            kind,
-            block.theme,
-            [entry.id for entry in block.entries],
-            [entry.adapter for entry in block.entries],
-            [entry.length for entry in block.entries],
-            order,
-            explanation,
-            why,
-            reply.text,
-            question.user,
-            reply.cached,
-            reply.seconds,
-            scores,
+            judge=self.name,
+            kind=kind,
+            theme=block.theme,
+            ids=[entry.id for entry in block.entries],
+            adapters=[entry.adapter for entry in block.entries],
+            lengths=[entry.length for entry in block.entries],
+            order=[],
+            unscored=settled.why,
+            reply=settled.reply.text,
+            prompt=settled.question.user,
+            cached=settled.reply.cached,
+            seconds=settled.reply.seconds,
+            leniencies=[] if settled.found is None else sorted(settled.found.leniencies),
         )
 
 
-async def gathered(
-    waiting: Sequence[Coroutine[Any, Any, Done]], tell: Callable[[Done], object]
-) -> tuple[list[Done], Exception | None]:
-    """What all came to, in order; once one raises, the others are let finish and what they came to is kept."""
+def _read(reply: Reply, read: Callable[[str], Found[Value]]) -> tuple[Found[Value] | None, str]:
+    """What was read, or why nothing could be."""
+    if reply.why is not None:
+        return None, reply.why
+    try:
+        return read(reply.text), ""
+    except UnreadableError as error:
+        return None, writable(str(error))[:500]
+
+
+def how_read(verdicts: Sequence[Verdict]) -> Mapping[str, int]:
+    """How many replies were read as they were asked for, how many leniently and past what, and how many were not."""
+    scored = [each for each in verdicts if each.unscored is None]
+    lenient = [each for each in scored if each.leniencies]
+    past = sorted({leniency for each in lenient for leniency in each.leniencies})
+    counts = {"as asked": len(scored) - len(lenient), "leniently": len(lenient)}
+    counts |= {f"past {name}": sum(name in each.leniencies for each in lenient) for name in past}
+    return counts | {"unscored": len(verdicts) - len(scored)}
+
+
+@dataclass(frozen=True)
+class Gathered(Generic[Done]):
+    """`done` in order; `spent`: the limit that ended it, in words."""
+
+    done: list[Done]
+    spent: str | None
+
+
+async def gathered(waiting: Sequence[Coroutine[Any, Any, Done]], tell: Callable[[Done], object]) -> Gathered[Done]:
+    """What all came to. Once the budget is spent, those under way are let finish and the rest is left.
+
+    Raises:
+        Exception: whatever one of them raised but for a spent budget, after those under way have finished.
+    """
     trouble: Exception | None = None
 
     async def one(each: Coroutine[Any, Any, Done]) -> Done | None:
@@ -151,10 +187,13 @@ async def gathered(
         try:
             done = await each
         except Exception as error:
-            trouble = trouble or error
+            if trouble is None or isinstance(trouble, BudgetSpentError):
+                trouble = error
             return None
         tell(done)
         return done
 
     ended = await asyncio.gather(*(one(each) for each in waiting))
-    return [done for done in ended if done is not None], trouble
+    if trouble is not None and not isinstance(trouble, BudgetSpentError):
+        raise trouble
+    return Gathered([done for done in ended if done is not None], None if trouble is None else str(trouble))

@@ -7,60 +7,22 @@ nothing of what is asked.
 import asyncio
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
-from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, AsyncOpenAI
+from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, DefaultAsyncHttpxClient
 
 from harness.errors import HarnessError
+from harness.files import writable
 from harness.llm.cache import ReplyCache
-from harness.llm.spending import Spending
+from harness.llm.endpoint import OPENAI, Endpoint
+from harness.llm.reply import Reply, no_reply, read_body
+from harness.llm.retries import Again, after_silence, after_status
+from harness.llm.spending import Spending, about_tokens
 
 Message = dict[str, str]
 Schema = Mapping[str, Any]
-
-_OPENAI = "api.openai.com"
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """`base_url`: None for OpenAI itself. `key_env`: the environment variable with the key; None where none is needed.
-
-    `temperature`: None leaves it to the endpoint. `name`: what the model is called in records, and in the cache.
-    """
-
-    base_url: str | None
-    model: str
-    name: str
-    key_env: str | None
-    timeout_seconds: float
-    retries: int
-    concurrency: int
-    temperature: float | None
-    max_tokens: int
-
-    @property
-    def host(self) -> str:
-        return urlsplit(self.base_url).hostname or "?" if self.base_url else _OPENAI
-
-    @property
-    def is_local(self) -> bool:
-        return self.host in ("localhost", "127.0.0.1", "::1")
-
-
-@dataclass(frozen=True)
-class Reply:
-    """`failure`: why there is no whole text: a refusal, a cut, an error of the endpoint. `cached`: it cost nothing."""
-
-    text: str
-    failure: str | None
-    tokens_in: int = 0
-    tokens_out: int = 0
-    seconds: float = 0.0
-    cached: bool = False
 
 
 class Chat:
@@ -68,17 +30,18 @@ class Chat:
 
     def __init__(self, endpoint: Endpoint, spending: Spending, cache: ReplyCache) -> None:
         self.endpoint, self.spending, self._cache = endpoint, spending, cache
-        self._key = _key(endpoint)
+        self._key = endpoint.key()
         self.schema_heeded = True
 
     async def __aenter__(self) -> "Chat":
         endpoint = self.endpoint
         self._gate = asyncio.Semaphore(endpoint.concurrency)
         self._client = AsyncOpenAI(
-            base_url=endpoint.base_url or f"https://{_OPENAI}/v1",
-            api_key=self._key or "none",
+            base_url=endpoint.base_url or f"https://{OPENAI}/v1",
+            api_key=self._key.value or "none",
             timeout=endpoint.timeout_seconds,
-            max_retries=endpoint.retries,
+            max_retries=0,  # see _call
+            http_client=DefaultAsyncHttpxClient(event_hooks={"response": [_stay]}),
         )
         return self
 
@@ -94,14 +57,14 @@ class Chat:
         word = hashlib.sha256(self.endpoint.name.encode()).hexdigest()[:8]
         schema = _object({f"k_{word}": {"type": "string", "enum": [f"v_{word}"]}})
         reply = await self.ask([{"role": "user", "content": "Say hello."}], schema)
-        if reply.failure is not None and reply.failure.startswith(_BROKEN):
+        if not reply.answered:
             raise HarnessError(
-                f"the judge {self.endpoint.name} cannot be asked: {reply.failure}; "
+                f"the judge {self.endpoint.name} cannot be asked: {reply.why}; "
                 "see judge.base_url, judge.model and judge.key_env"
             )
         try:
             self.schema_heeded = json.loads(reply.text) == {f"k_{word}": f"v_{word}"}
-        except ValueError:
+        except (ValueError, RecursionError):
             self.schema_heeded = False
         if self.schema_heeded:
             return None
@@ -112,29 +75,32 @@ class Chat:
 
         Raises:
             BudgetSpentError: when a limit is reached.
+            HarnessError: when the cache cannot be used.
         """
         request = self._request(messages, schema)
         key = hashlib.sha256(json.dumps([self.endpoint.name, request], sort_keys=True).encode()).hexdigest()
         kept = self._cache.get(key)
         if kept is not None:
             self.spending.cached += 1
-            return Reply(**{**kept, "cached": True})
+            return replace(kept, cached=True).cleaned(self._key.hide)
         async with self._gate:
             self.spending.begin()
-            reply, retries = Reply("", "interrupted"), 0
+            call = _Call(no_reply("interrupted"), 0)
             try:
-                reply, retries = await self._call(request)
+                call = await self._call(request)
             finally:
-                self.spending.end(tokens_in=reply.tokens_in, tokens_out=reply.tokens_out, retries=retries)
-        if reply.failure is None or not reply.failure.startswith(_BROKEN):
-            self._cache.put(key, asdict(reply))
+                reply = call.reply
+                self.spending.end(tokens_in=reply.tokens_in, tokens_out=reply.tokens_out, retries=call.retries)
+        if reply.answered:
+            self._cache.put(key, reply)
         return reply
 
     def _request(self, messages: Sequence[Message], schema: Schema) -> dict[str, Any]:
         endpoint = self.endpoint
-        request: dict[str, Any] = {"model": endpoint.model, "messages": list(messages)}
+        told = [{name: writable(value) for name, value in message.items()} for message in messages]
+        request: dict[str, Any] = {"model": endpoint.model, "messages": told}
         # OpenAI's newer models take no max_tokens; other endpoints know only that
-        limit = "max_completion_tokens" if endpoint.host == _OPENAI else "max_tokens"
+        limit = "max_completion_tokens" if endpoint.host == OPENAI else "max_tokens"
         request[limit] = endpoint.max_tokens
         if endpoint.temperature is not None:
             request["temperature"] = endpoint.temperature
@@ -143,62 +109,65 @@ class Chat:
             request["response_format"] = {"type": "json_schema", "json_schema": described}
         return request
 
-    async def _call(self, request: dict[str, Any]) -> tuple[Reply, int]:
-        """The reply, and how often the SDK tried again."""
-        began = asyncio.get_running_loop().time()
+    async def _call(self, request: dict[str, Any]) -> "_Call":
+        """Tried as often as is allowed. The SDK's own retries know no deadline for a reply that drips in."""
+        for tries in range(1, self.endpoint.retries + 2):
+            reply, again = await self._try(request, tries)
+            if again.seconds is None or tries > self.endpoint.retries:
+                break
+            await asyncio.sleep(again.seconds)
+        return _Call(reply.cleaned(self._key.hide), tries - 1)
+
+    async def _try(self, request: dict[str, Any], tries: int) -> tuple[Reply, Again]:
+        """One reply, or why there is none, and when to try again for one."""
+        clock = asyncio.get_running_loop().time
+        began, limit = clock(), self.endpoint.timeout_seconds
         try:
-            raw = await self._client.chat.completions.with_raw_response.create(**request)
-            completion = raw.parse()
-        except APITimeoutError:
-            return Reply("", f"{_BROKEN} no reply within {self.endpoint.timeout_seconds:g} s"), self.endpoint.retries
-        except APIConnectionError as error:
-            return Reply("", f"{_BROKEN} {self._said(error.__cause__ or error)}"), self.endpoint.retries
+            async with asyncio.timeout(limit):
+                raw = await self._client.chat.completions.with_raw_response.create(**request)
+                body = raw.http_response.content
+        except (TimeoutError, APITimeoutError):
+            return no_reply(f"no whole reply within {limit:g} s"), after_silence(tries)
         except APIStatusError as error:
-            tried = self.endpoint.retries if error.status_code in (408, 409, 429) or error.status_code >= 500 else 0
-            return Reply("", f"{_BROKEN} status {error.status_code}, {self._said(error)}"), tried
-        except (APIError, ValueError) as error:  # what is no reply of the API at all
-            return Reply("", f"{_BROKEN} {self._said(error)}"), 0
-        seconds = asyncio.get_running_loop().time() - began
-        usage = getattr(completion, "usage", None)
-        tokens_in, tokens_out = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-        if not getattr(completion, "choices", None):
-            return Reply("", f"{_BROKEN} a reply without choices", tokens_in, tokens_out, seconds), raw.retries_taken
-        choice = completion.choices[0]
-        text, failure = choice.message.content or "", None
-        if choice.message.refusal:
-            text, failure = choice.message.refusal, "refused"
-        elif choice.finish_reason == "content_filter":
-            failure = "refused by a content filter"
-        elif choice.finish_reason == "length":
-            failure = f"cut at {self.endpoint.max_tokens} tokens"
-        return Reply(text, failure, tokens_in, tokens_out, seconds), raw.retries_taken
+            again = after_status(error.status_code, error.response.headers, tries)
+            said = "" if again.why is None else f", {again.why}"
+            return no_reply(f"status {error.status_code}{said}, {self._said(error)}"), again
+        except APIConnectionError as error:
+            return no_reply(self._said(error.__cause__ or error)), after_silence(tries)
+        except Exception as error:  # what the SDK or HTTP's libraries trip over in a reply is that reply's own
+            return no_reply(self._said(error)), Again(None)
+        asked = "\n".join(message["content"] for message in request["messages"])
+        reply = read_body(body, max_tokens=self.endpoint.max_tokens, about=about_tokens, asked=asked)
+        return replace(reply, seconds=clock() - began), Again(None)
 
     def _said(self, error: BaseException) -> str:
-        """The error in a line, without the key: some endpoints repeat it."""
-        text = " ".join(str(error).split())[:300] or type(error).__name__
-        return text.replace(self._key, "***") if self._key else text
+        """The error in a line. Some endpoints repeat the key, which must be hidden before it may be cut in two."""
+        return self._key.hide(" ".join(str(error).split()) or type(error).__name__)[:300]
 
 
-_BROKEN = "no reply:"
+@dataclass(frozen=True)
+class _Call:
+    reply: Reply
+    retries: int
 
 
-def _key(endpoint: Endpoint) -> str | None:
-    """The key, from the environment alone.
+class _ElsewhereError(Exception):
+    """An endpoint says that another one should be asked."""
+
+
+async def _stay(response: Any) -> None:
+    """For httpx, before it follows a redirect: texts and key go to the address that was given and to no other.
 
     Raises:
-        HarnessError: when it is not there.
+        _ElsewhereError: for another host, or a redirect that drops the question.
     """
-    address = urlsplit(endpoint.base_url or "")
-    if address.username or address.password:
-        raise HarnessError("judge.base_url must not hold a key; put it into an environment variable (judge.key_env)")
-    if endpoint.key_env is None:
-        return None
-    key = os.environ.get(endpoint.key_env)
-    if not key and not endpoint.is_local:
-        raise HarnessError(
-            f"{endpoint.host} needs a key in the environment variable {endpoint.key_env} (judge.key_env); export it"
-        )
-    return key or None
+    if not response.has_redirect_location:
+        return
+    here, there = response.request.url, response.request.url.join(response.headers["location"])
+    to = f"{there.scheme}://{there.netloc.decode('ascii', 'replace').rpartition('@')[2]}{there.path}"
+    same = (there.scheme, there.port) == (here.scheme, here.port) or (here.scheme, there.scheme) == ("http", "https")
+    if response.status_code not in (307, 308) or there.host != here.host or not same:
+        raise _ElsewhereError(f"it redirects to {to}, which is not followed; should it be right, give that address")
 
 
 def _object(properties: Mapping[str, Any]) -> Schema:

@@ -2,11 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from harness.errors import HarnessError
-
-
-class BudgetSpentError(HarnessError):
-    """No further call is allowed. What is cached is still answered."""
+from harness.errors import BudgetSpentError
 
 
 @dataclass(frozen=True)
@@ -21,6 +17,12 @@ class Limits:
 
     def price(self, tokens_in: float, tokens_out: float) -> float:
         return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6
+
+
+def about_tokens(text: str) -> int:
+    """Roughly: a Chinese character each, four letters of other languages."""
+    wide = sum(ord(each) > 0x2E80 for each in text)
+    return wide + (len(text) - wide) // 4
 
 
 @dataclass

@@ -21,8 +21,6 @@ def mac_advice(read: Read | None = None) -> list[str]:
     assertions = read(["pmset", "-g", "assertions"])
     if not re.search(r"PreventUserIdleSystemSleep\s+1", assertions):
         advice.append("the Mac may fall asleep: put caffeinate -is before the command, as caffeinate -is python -m …")
-    if not re.search(r"PreventUserIdleDisplaySleep\s+1", assertions):
-        advice.append("a display that sleeps can slow the GPU: caffeinate -d keeps it awake, at low brightness")
     if "Battery Power" in read(["pmset", "-g", "batt"]):
         advice.append("it runs on battery: plug it in, the GPU is slower without")
     if re.search(r"lowpowermode\s+1", read(["pmset", "-g"])):

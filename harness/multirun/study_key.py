@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.config.axes import Space
 from harness.config.load import flat
 from harness.config.schema import Config
-from harness.run.session import Bench
+from harness.run.session import Session
 from harness.tracking.references import find_adapter
 from harness.tuning.loop import ENGINE
 
@@ -39,11 +39,11 @@ _ASIDE_OF_JUDGE = {
 }
 
 
-def beginning(first: Config, bench: Bench) -> list[str]:
+def beginning(first: Config, session: Session) -> list[str]:
     """What the names of the base and of the adapter to start from lead to now."""
     init = first.train.init_adapter
-    start = None if init is None else find_adapter(init, lambda: bench.store).weights
-    revision = bench.base(first.model).revision
+    start = None if init is None else find_adapter(init, lambda: session.store).weights
+    revision = session.base(first.model).revision
     return [revision] if start is None else [revision, hashlib.sha256(start.read_bytes()).hexdigest()]
 
 

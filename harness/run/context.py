@@ -4,10 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.config.overrides import as_typed
 from harness.config.schema import Config
 from harness.console.progress import Display
+from harness.run.inputs import Inputs
 from harness.run.log import EventLog
-from harness.run.session import Bench, Material
+from harness.run.session import Session
+from harness.tracking import run_folder
 from harness.tracking.runs import TrackedRun
 from harness.tuning.evaluate import Score
 
@@ -15,8 +18,8 @@ from harness.tuning.evaluate import Score
 Report = Callable[[int, float], bool]
 
 
-@dataclass(frozen=True)
-class Place:
+@dataclass(frozen=True, kw_only=True)
+class RunPlace:
     """Where a run belongs: its name, and the sweep whose trial it is.
 
     `left`: how many trials there are still to do with this one, `at_once` of them at a time; `keep_state`: it may be
@@ -33,6 +36,11 @@ class Place:
     repeat: int | None = None
 
     @property
+    def typed(self) -> list[str]:
+        """What was set on the command line, but for what a resumption sets itself."""
+        return [as_typed(word) for word in self.overrides if not word.startswith("train.resume=")]
+
+    @property
     def tags(self) -> dict[str, str]:
         if self.sweep is None:
             return {"kind": "run"}
@@ -40,8 +48,8 @@ class Place:
         return {"kind": "trial", **of} if self.repeat is None else {"kind": "repeat", **of, "repeat": str(self.repeat)}
 
 
-@dataclass(frozen=True)
-class Contact:
+@dataclass(frozen=True, kw_only=True)
+class RunHooks:
     """Who is told of a run under way, and may end it.
 
     `began` gets its id, `report` each validation, saying whether the run is to end there; `judged` each theme that is
@@ -55,26 +63,30 @@ class Contact:
     leave: Callable[[], bool] = lambda: False
 
 
-@dataclass(frozen=True)
-class Work:
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
     """One run at work: what its phases need of it. `totals`: what it measured so far, by the metric's name."""
 
     config: Config
-    material: Material
+    inputs: Inputs
     run: TrackedRun
-    log: EventLog
     name: str
-    bench: Bench
-    contact: Contact
+    place: RunPlace
+    session: Session
+    hooks: RunHooks
     totals: dict[str, float] = field(default_factory=dict)
 
     def stop(self, score: Score) -> bool:
-        return self.contact.report(score.step, score.loss)
+        return self.hooks.report(score.step, score.loss)
 
     @property
     def display(self) -> Display:
-        return self.bench.display
+        return self.session.display
 
     @property
     def folder(self) -> Path:
         return self.run.folder
+
+    @property
+    def log(self) -> EventLog:
+        return EventLog(self.folder / run_folder.LOG)

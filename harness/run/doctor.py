@@ -15,13 +15,13 @@ from harness.machine.device import begin_phase, device, device_memory, free_memo
 from harness.machine.mac import mac_advice
 from harness.machine.provenance import versions
 from harness.models.adapter import Weights, adapter_weights, attached, equal_weights
+from harness.run.inputs import Inputs, gather_inputs
 from harness.run.preflight import check_memory, plan_memory, shortage_said
 from harness.run.samples import plan_samples
-from harness.run.session import Bench, Material, gather
+from harness.run.session import open_session
 from harness.run.shortcuts import planned_cut, prepare_engine
 from harness.sampling.samples import Origin
 from harness.sampling.write import write
-from harness.tracking.store import open_writable_store
 from harness.tuning.batches import stream
 from harness.tuning.engine import Engine
 from harness.tuning.evaluate import Score
@@ -73,30 +73,29 @@ def check_up(config: Config) -> None:
     _line("versions", ", ".join(f"{name} {version}" for name, version in versions().items()))
     for advice in mac_advice():
         _line("advice", advice)
-    store = open_writable_store(config.tracking)
-    place = store.runs.parent
-    _line("tracking", f"{store.uri} answers; {shutil.disk_usage(place).free / 1e9:.0f} GB free in {place}")
     display = Display()
-    bench = Bench(store, display)
-    material = gather(config, bench)
-    _line("base", f"{material.base.path} loads: {material.base.num_blocks} blocks")
-    rows = ", ".join(f"{split.name} {len(split.rows)} rows" for split in material.splits)
+    session = open_session(config.tracking, display)
+    place = session.store.runs.parent
+    _line("tracking", f"{session.store.uri} answers; {shutil.disk_usage(place).free / 1e9:.0f} GB free in {place}")
+    inputs = gather_inputs(config, session)
+    _line("base", f"{inputs.base.path} loads: {inputs.base.num_blocks} blocks")
+    rows = ", ".join(f"{split.name} {len(split.rows)} rows" for split in inputs.splits)
     _line("data", rows)
-    updates = total_updates(config.train, len(material.train.rows))
-    with attached(material.base.model, material.spec, seed=config.train.seed):
-        shape = shape_of(material.base.model, material.spec, material.base.settings)
-        cut = planned_cut(config, material, shape)
-        plan = plan_memory(config, material, shape, cut[0])
-        for line in check_memory(plan, material.base.path):
+    updates = total_updates(config.train, len(inputs.train.rows))
+    with attached(inputs.base.model, inputs.spec, seed=config.train.seed):
+        shape = shape_of(inputs.base.model, inputs.spec, inputs.base.settings)
+        cut = planned_cut(config, inputs, shape)
+        plan = plan_memory(config, inputs, shape, cut[0])
+        for line in check_memory(plan, inputs.base.path):
             _line("need", line)
-        display.say(f"reading the weights of {material.base.path}")
+        display.say(f"reading the weights of {inputs.base.path}")
         with shortage_said(plan):
-            engine = prepare_engine(config, material, cut, bench)
-            material.base.materialize(engine.at)
-    _line("engine", _said(engine, material.base.num_blocks))
+            engine = prepare_engine(config, inputs, cut, session)
+            inputs.base.materialize(engine.at)
+    _line("engine", _said(engine, inputs.base.num_blocks))
     if updates:
         with shortage_said(plan):
-            _time(config, material, engine, display)
+            _time(config, inputs, engine, display)
 
 
 def _said(engine: Engine, blocks: int) -> str:
@@ -106,25 +105,25 @@ def _said(engine: Engine, blocks: int) -> str:
     return f"{where}, the head on {head}{agrees}"
 
 
-def _time(config: Config, material: Material, engine: Engine, display: Display) -> None:
+def _time(config: Config, inputs: Inputs, engine: Engine, display: Display) -> None:
     settings = _few_updates(config.train)
-    valid = fixed_subset(material.valid, _VALID_BATCHES * settings.batch_size)
-    first, _ = _train(material, settings, valid, engine, display)
-    second, timing = _train(material, settings, valid, engine, display)
+    valid = fixed_subset(inputs.valid, _VALID_BATCHES * settings.batch_size)
+    first, _ = _train(inputs, settings, valid, engine, display)
+    second, timing = _train(inputs, settings, valid, engine, display)
     peak = memory_use().peak
     seconds = [later - earlier for earlier, later in zip(timing.ends[1:], timing.ends[2:], strict=False)][
         : _UPDATES - 1
     ]
-    batches = stream(material.train.rows, settings.batch_size, seed=settings.seed)
+    batches = stream(inputs.train.rows, settings.batch_size, seed=settings.seed)
     computed = [sum(next(batches).computed for _ in range(settings.grad_accumulation_steps)) for _ in range(_UPDATES)]
     position_seconds = median(spent / positions for spent, positions in zip(seconds, computed[1:], strict=True))
     assert timing.start is not None
-    trained, validated = computed_positions(material.train, material.valid, config.train)
-    updates = total_updates(config.train, len(material.train.rows))
+    trained, validated = computed_positions(inputs.train, inputs.valid, config.train)
+    updates = total_updates(config.train, len(inputs.train.rows))
     update_seconds = trained / updates * position_seconds
     learned = timing.targets / sum(computed) / position_seconds
     _line("speed", f"{update_seconds:.3g} s an update, {learned:.0f} learned tokens a second")
-    writing = _time_writing(config, material)
+    writing = _time_writing(config, inputs)
     whole = duration(trained * position_seconds + validated * timing.start.position_seconds + writing)
     _line("whole run", f"about {whole}: {updates} updates, validations, {len(config.generate.prompts)} samples")
     _line("peak", f"{peak:.2f} GB in these few updates, which may not be the widest")
@@ -149,21 +148,21 @@ def _few_updates(settings: TrainConfig) -> TrainConfig:
 
 
 def _train(
-    material: Material, settings: TrainConfig, valid: Split, engine: Engine, display: Display
+    inputs: Inputs, settings: TrainConfig, valid: Split, engine: Engine, display: Display
 ) -> tuple[Weights, Timing]:
     begin_phase()
     timing = Timing(display)
-    with attached(material.base.model, material.spec, seed=settings.seed), display.updates(_UPDATES, "timing"):
-        train(material.base.model, material.train, valid, settings, timing, engine=engine)
-        return adapter_weights(material.base.model), timing
+    with attached(inputs.base.model, inputs.spec, seed=settings.seed), display.updates(_UPDATES, "timing"):
+        train(inputs.base.model, inputs.train, valid, settings, timing, engine=engine)
+        return adapter_weights(inputs.base.model), timing
 
 
-def _time_writing(config: Config, material: Material) -> float:
+def _time_writing(config: Config, inputs: Inputs) -> float:
     """Seconds for the run's samples."""
     if not config.generate.prompts:
         return 0.0
     begin_phase()
-    base, short = material.base, min(_TOKENS, config.generate.max_tokens)
+    base, short = inputs.base, min(_TOKENS, config.generate.max_tokens)
     shorter = dataclasses.replace(config, generate=dataclasses.replace(config.generate, max_tokens=short))
     planned = plan_samples(shorter, base.tokenizer, Origin(base.path, None, None, None, 1.0))
     list(write(base.model, base.tokenizer, planned, shorter.generate))  # compiles

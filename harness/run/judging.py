@@ -27,7 +27,7 @@ from harness.judging.anchors import Measured as Judged
 from harness.judging.blocks import Entry
 from harness.judging.verdicts import Verdict
 from harness.llm.spending import Spending
-from harness.run.context import Work
+from harness.run.context import RunContext
 from harness.sampling.samples import Sample, marked
 from harness.tracking import run_folder
 from harness.tracking.overview import DISAGREEMENT, UNSCORED, WIN_RATE, WIN_RATE_ERROR
@@ -69,49 +69,49 @@ def _frozen(config: Config) -> dict[str, list[Entry]]:
     return anchors
 
 
-def judge_texts(work: Work, samples: list[Sample], beside: list[Sample]) -> Found:
+def judge_texts(context: RunContext, samples: list[Sample], beside: list[Sample]) -> Found:
     """The share of frozen anchors that the texts beat. A run that could not be judged says so and has no score."""
-    judge = work.config.judge
+    judge = context.config.judge
     entries = entries_of(marked(samples), adapter_names(samples))
-    anchors = _anchors(work, beside)
+    anchors = _anchors(context, beside)
     if judge.serve:
-        work.material.base.let_go()  # the judge needs the memory
-    data = work.config.data
+        context.inputs.base.let_go()  # the judge needs the memory
+    data = context.config.data
     training = by_theme(read_lines(Path(data.path).expanduser() / "train.jsonl", data.labels))
-    report = work.contact.judged
+    report = context.hooks.judged
     try:
-        scored = judge_against_anchors(judge, entries, anchors, training, work.display, report=report)
+        scored = judge_against_anchors(judge, entries, anchors, training, context.display, report=report)
     except HarnessError as error:
-        work.display.say(f"warning: not judged: {error}")
-        work.run.tags({UNSCORED: reason(error)[:500]})
+        context.display.say(f"warning: not judged: {error}")
+        context.run.tags({UNSCORED: reason(error)[:500]})
         return Found({})
-    _keep(work, [*scored.measured.verdicts, *scored.asked])
-    found = _win_rate(work, scored.measured, scored.spending)
+    _keep(context, [*scored.measured.verdicts, *scored.asked])
+    found = _win_rate(context, scored.measured, scored.spending)
     return Found(found | control_metrics(scored.controls), scored.measured.pruned)
 
 
-def _anchors(work: Work, beside: list[Sample]) -> Mapping[str, list[Entry]]:
-    judge = work.config.judge
-    anchors = anchor_entries(beside, judge.anchors_per_theme) if judge.anchors is None else _frozen(work.config)
-    without = [theme for theme in work.config.generate.prompts if theme not in anchors]
+def _anchors(context: RunContext, beside: list[Sample]) -> Mapping[str, list[Entry]]:
+    judge = context.config.judge
+    anchors = anchor_entries(beside, judge.anchors_per_theme) if judge.anchors is None else _frozen(context.config)
+    without = [theme for theme in context.config.generate.prompts if theme not in anchors]
     if without:
-        work.display.say(f"warning: no anchors on {', '.join(without)}: not judged there")
+        context.display.say(f"warning: no anchors on {', '.join(without)}: not judged there")
     return anchors
 
 
-def _keep(work: Work, verdicts: list[Verdict]) -> None:
+def _keep(context: RunContext, verdicts: list[Verdict]) -> None:
     """The rubric, each verdict and each call, in the run's folder and in MLflow."""
-    rubric = rubric_of(work.config.judge)
-    write_rubric(work.folder / run_folder.RUBRIC, rubric)
-    work.run.artifact(run_folder.RUBRIC)
-    work.run.tags({"rubric": rubric.digest})
+    rubric = rubric_of(context.config.judge)
+    write_rubric(context.folder / run_folder.RUBRIC, rubric)
+    context.run.artifact(run_folder.RUBRIC)
+    context.run.tags({"rubric": rubric.digest})
     if verdicts:
-        work.run.table(verdict_rows(verdicts), run_folder.VERDICTS_TABLE)
+        context.run.table(verdict_rows(verdicts), run_folder.VERDICTS_TABLE)
     if calls := calls_of(verdicts):
-        work.run.traces(calls, run_folder.CALLS)
+        context.run.traces(calls, run_folder.CALLS)
 
 
-def _win_rate(work: Work, judged: Judged, spending: Spending) -> dict[str, float]:
+def _win_rate(context: RunContext, judged: Judged, spending: Spending) -> dict[str, float]:
     rate = judged.rate
     found = {
         "judge/unscored": float(rate.unscored),
@@ -122,11 +122,11 @@ def _win_rate(work: Work, judged: Judged, spending: Spending) -> dict[str, float
     }
     why = judged.ended or "the judge's replies could not be read"
     if judged.pruned:  # on other themes than those of whole runs
-        work.run.tags({UNSCORED: f"ended after {len(rate.by_theme)} themes: {why}"})
+        context.run.tags({UNSCORED: f"ended after {len(rate.by_theme)} themes: {why}"})
         return found
     if rate.value is None:
-        work.display.say(f"warning: not judged: {rate.unscored} of {rate.texts} texts are unscored ({why})")
-        work.run.tags({UNSCORED: f"{rate.unscored} of {rate.texts} texts: {why}"})
+        context.display.say(f"warning: not judged: {rate.unscored} of {rate.texts} texts are unscored ({why})")
+        context.run.tags({UNSCORED: f"{rate.unscored} of {rate.texts} texts: {why}"})
         return found
     found[WIN_RATE] = rate.value
     error = ""
@@ -136,9 +136,9 @@ def _win_rate(work: Work, judged: Judged, spending: Spending) -> dict[str, float
     agreement = between_judges(judged.verdicts)
     if agreement is not None:
         found["judge/agreement"] = agreement.value
-        work.display.say(agreement.said)
+        context.display.say(agreement.said)
         if agreement.low:
-            work.run.tags({DISAGREEMENT: agreement.said})
+            context.run.tags({DISAGREEMENT: agreement.said})
     left = f"; {rate.unscored} of {rate.texts} texts unscored ({why})" if rate.unscored else ""
-    work.display.say(f"judge/win_rate {rate.value:.2f}{error} over {len(rate.by_theme)} themes{left}")
+    context.display.say(f"judge/win_rate {rate.value:.2f}{error} over {len(rate.by_theme)} themes{left}")
     return found

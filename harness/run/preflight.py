@@ -11,7 +11,7 @@ from harness.config.schema import Config
 from harness.console.progress import Display
 from harness.errors import HarnessError, reason
 from harness.machine.device import device_memory, free_memory
-from harness.run.session import Material
+from harness.run.inputs import Inputs
 from harness.sampling.prompts import prompt_for, variants
 from harness.tuning.batches import bucket_width
 from harness.tuning.engine import checked_rows, head_chunk
@@ -48,28 +48,28 @@ class MemoryPlan:
         return f"in this order, each with those before it: {', '.join([*steps, 'a smaller base'])}"
 
 
-def plan_memory(config: Config, material: Material, shape: ModelShape, at: int) -> MemoryPlan:
+def plan_memory(config: Config, inputs: Inputs, shape: ModelShape, at: int) -> MemoryPlan:
     """Predict, for steps that begin at block `at`. The adapter must be attached; nothing is evaluated."""
-    model, settings = material.base.model, material.base.settings
-    rows = [row for split in material.splits for row in split.rows]
+    model, settings = inputs.base.model, inputs.base.settings
+    rows = [row for split in inputs.splits for row in split.rows]
     width = max(bucket_width(len(row.tokens) - 1) for row in rows)
     targets = max(bucket_width(row.targets) for row in rows) if config.train.head_on_targets else None
     chunk = head_chunk(shape.vocabulary) if config.train.head_in_chunks else None
     weights = tail_weights(model, at, settings)
     if config.train.dequantize_tail:
-        weights += dequantized_bytes(model, material.spec)
+        weights += dequantized_bytes(model, inputs.spec)
     load = Load(width, targets, weights, chunk)
     phases = {}
     if at:
-        few = checked_rows(material.train.rows)
+        few = checked_rows(inputs.train.rows)
         checked = replace(config.train, batch_size=len(few), grad_checkpoint=False)
         longest = bucket_width(max(len(row.tokens) - 1 for row in few))
         passing = _PASSING_BLOCKS * (shape.weights - weights) // at  # the others are read and let go of one by one
         phases["checking"] = training_need(shape, checked, Load(longest, None, weights + passing))
-    if total_updates(config.train, len(material.train.rows)):
+    if total_updates(config.train, len(inputs.train.rows)):
         phases["training"] = training_need(shape, config.train, load)
     if config.generate.prompts:
-        tokenizer, way = material.base.tokenizer, variants(config.prompt, "all")[0]
+        tokenizer, way = inputs.base.tokenizer, variants(config.prompt, "all")[0]
         prompts = [
             prompt_for(tokenizer, way, theme, system=config.data.system, fields=config.prompt.fields)
             for theme in config.generate.prompts
@@ -123,7 +123,7 @@ def _said(need: Need) -> str:
     return f"{_gb(need.total)} of memory ({parts})"
 
 
-def check_disk(config: Config, material: Material, folder: Path, adapter_bytes: int, display: Display) -> None:
+def check_disk(config: Config, inputs: Inputs, folder: Path, adapter_bytes: int, display: Display) -> None:
     """Say what the checkpoints will take, and refuse a run that the disk cannot hold.
 
     The state to go on from holds the adapter and at most two numbers of the optimizer for each of its own,
@@ -133,7 +133,7 @@ def check_disk(config: Config, material: Material, folder: Path, adapter_bytes: 
         HarnessError: when there is not enough room.
     """
     settings = config.train
-    updates = total_updates(settings, len(material.train.rows))
+    updates = total_updates(settings, len(inputs.train.rows))
     saved = updates // settings.save_every + 1
     improving = updates // settings.steps_per_eval  # each may be the best so far
     checkpoints = saved + improving if settings.keep == "all" else settings.keep + 1

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from harness.config.checks import total_updates
 from harness.config.schema import Config, TrainConfig
-from harness.models.adapter import checkpoint_name, checkpoint_step
+from harness.models.adapter_files import checkpoint_name, checkpoint_step
 from harness.run.identity import Parts, identity_of
+from harness.run.inputs import Inputs
 from harness.run.log import EventLog
 from harness.run.resume import read_parts
-from harness.run.session import Material
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
 from harness.tracking.overview import was_deleted
@@ -56,20 +56,19 @@ def length_is_free(train: TrainConfig) -> bool:
     return train.iters is not None and train.lr_schedule == "constant" and not warmup_is_share
 
 
-def find_source(config: Config, material: Material, store: Store, *, sweep: str, anywhere: bool) -> Source | None:
+def find_source(config: Config, inputs: Inputs, store: Store, *, sweep: str, anywhere: bool) -> Source | None:
     """The ended run of this sweep, or of the whole store, that spares the most updates."""
-    updates = total_updates(config.train, len(material.train.rows))
-    wanted = _key(material.parts, config.train)
+    updates = total_updates(config.train, len(inputs.train.rows))
+    wanted = _key(inputs.parts, config.train)
     found: list[Source] = []
     for folder in run_folders(store):
-        if not (folder / run_folder.PARTS).exists():
-            continue
-        if _key(read_parts(folder), config.train) != wanted:
+        written = read_parts(folder)
+        if written is None or _key(written, config.train) != wanted:
             continue
         journal = Journal(folder)
         if journal.begun is None or journal.ended is None or not (anywhere or journal.begun["parent"] == sweep):
             continue
-        if _valid_digest(journal) != material.valid.digest or not _scored_alike(journal, config.train):
+        if _valid_digest(journal) != inputs.valid.digest or not _scored_alike(journal, config.train):
             continue
         if was_deleted(store, journal.run_id):
             continue

@@ -7,9 +7,10 @@ from harness.config.schema import Config
 from harness.evaluation.measures import adapter_names, measure_samples, read_authors
 from harness.files import make_folder, one_at_a_time
 from harness.machine.device import memory_use
-from harness.models.adapter import AdapterFiles, loaded
+from harness.models.adapter import loaded
+from harness.models.adapter_files import AdapterFiles
 from harness.models.tokenizer import Tokenizer
-from harness.run.context import Work
+from harness.run.context import RunContext
 from harness.sampling.prompts import Prompt, variants
 from harness.sampling.samples import Origin, Planned, Sample, read_samples, write_in_order
 from harness.sampling.write import plan, write
@@ -31,39 +32,39 @@ def plan_samples(config: Config, tokenizer: Tokenizer, origin: Origin, n: int = 
     )
 
 
-def write_samples(work: Work, adapter: AdapterFiles | None, iteration: int) -> list[Sample]:
+def write_samples(context: RunContext, adapter: AdapterFiles | None, iteration: int) -> list[Sample]:
     """Texts on the fixed prompts by the best checkpoint, read back from disk."""
-    settings, base, file = work.config.generate, work.material.base, work.folder / run_folder.SAMPLES
+    settings, base, file = context.config.generate, context.inputs.base, context.folder / run_folder.SAMPLES
     file.unlink(missing_ok=True)
     if not settings.prompts:
         return []
-    work.display.say(f"writing {len(settings.prompts)} samples with the checkpoint of update {iteration}:")
+    context.display.say(f"writing {len(settings.prompts)} samples with the checkpoint of update {iteration}:")
     source = None if adapter is None else adapter.source
-    origin = Origin(base.path, source, work.run.run_id, iteration, settings.scale)
-    planned = plan_samples(work.config, base.tokenizer, origin)
+    origin = Origin(base.path, source, context.run.run_id, iteration, settings.scale)
+    planned = plan_samples(context.config, base.tokenizer, origin)
     written: dict[str, Sample] = {}
     with nullcontext() if adapter is None else loaded(base.model, adapter, scale=settings.scale):
         for entry in write(base.model, base.tokenizer, planned, settings):
             written[entry.id] = entry
-            work.display.say(f"  {entry.theme}: {' / '.join(entry.text.split())[:60]}")
-    work.totals["memory/sampling_peak_gb"] = memory_use().peak
+            context.display.say(f"  {entry.theme}: {' / '.join(entry.text.split())[:60]}")
+    context.totals["memory/sampling_peak_gb"] = memory_use().peak
     samples = [written[each.id] for each, _ in planned]  # in the prompts' order, which is not that of finishing
     write_in_order(file, samples)
-    work.run.artifact(file.name)
+    context.run.artifact(file.name)
     rows = [{"theme": entry.theme, "text": entry.text, "iteration": entry.iteration} for entry in samples]
-    work.run.table(rows, run_folder.SAMPLES_TABLE)
+    context.run.table(rows, run_folder.SAMPLES_TABLE)
     return samples
 
 
-def base_texts(work: Work) -> list[Sample]:
+def base_texts(context: RunContext) -> list[Sample]:
     """What the bare base writes on the same prompts: once for all runs that ask the same.
 
     One on each, or as many as a judge needs for anchors.
     """
-    judge = work.config.judge
+    judge = context.config.judge
     n = judge.anchors_per_theme if judge.wanted and judge.anchors is None else 1
-    base, settings = work.material.base, work.config.generate
-    planned = plan_samples(work.config, base.tokenizer, Origin(base.path, None, None, None, 1.0), n)
+    base, settings = context.inputs.base, context.config.generate
+    planned = plan_samples(context.config, base.tokenizer, Origin(base.path, None, None, None, 1.0), n)
     ids = [each.id for each, _ in planned]
     file = MLRUNS / "cache" / "base_texts" / f"{base.revision[:16]}.jsonl"
     make_folder(file.parent)
@@ -71,17 +72,19 @@ def base_texts(work: Work) -> list[Sample]:
         there = {entry.id: entry for entry in read_samples(file)} if file.exists() else {}
         missing = [each for each in planned if each[0].id not in there]
         if missing:
-            work.display.say(f"writing {len(missing)} texts with the base alone, to compare with; kept for other runs")
+            context.display.say(
+                f"writing {len(missing)} texts with the base alone, to compare with; kept for other runs"
+            )
             there |= {entry.id: entry for entry in write(base.model, base.tokenizer, missing, settings)}
             write_in_order(file, list(there.values()))
     return [there[each] for each in ids]
 
 
-def measure_texts(work: Work, samples: list[Sample], beside: list[Sample]) -> dict[str, float]:
+def measure_texts(context: RunContext, samples: list[Sample], beside: list[Sample]) -> dict[str, float]:
     """Measures of the run's texts, by the metric's name."""
     if not samples:
         return {}
     names = adapter_names(samples)
-    authors = read_authors(work.config.data)
+    authors = read_authors(context.config.data)
     first = [entry for entry in beside if entry.index == 0]
     return measure_samples(samples, authors, first, names).metrics(next(iter(names.values())))

@@ -1,45 +1,38 @@
-"""Everything that a run starts from, checked before it begins."""
+"""What the runs of one process share: the tracking store, the display, and what was last used.
 
-import atexit
-import gc
+Knows nothing of a single run: what one starts from is in inputs.py.
+"""
+
 from collections.abc import Hashable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.config.checks import check_data, check_model, check_values
-from harness.config.schema import Config, ModelConfig
+from harness.config.schema import Config, ModelConfig, TrackingConfig
 from harness.console.progress import Display
-from harness.data.dataset import Split, fixed_subset, load_split
+from harness.data.dataset import Split, load_split
 from harness.errors import HarnessError
 from harness.machine import blas
-from harness.models.adapter import AdapterFiles, AdapterSpec, check_fits, spec_for
+from harness.machine.device import freeze_libraries
 from harness.models.base import Base, open_base
-from harness.run.identity import Parts, parts_of
-from harness.tracking.references import find_adapter
-from harness.tracking.store import Store
+from harness.tracking.store import Store, open_writable_store
 from harness.tuning.trunk_cache import Trunks
 
 
-class Bench:
-    """What the runs of one process share: the tracking store, the display, and what was last used of these.
+class Session:
+    """The store, the display, the base and tokenized splits last used, and what was found out about that base.
 
-    The base, the tokenized splits, what the frozen blocks made of them (`trunks`), and how steps that leave things
-    out compared with whole ones (`verdicts`, see engines.py). None of it is changed by a run.
+    `trunks`: what the frozen blocks made of the splits; `disagreements`: how steps that leave things out compared with
+    whole ones, None where they agreed (see shortcuts.py). A run changes none of it.
     """
 
     def __init__(self, store: Store, display: Display, trunks: Trunks | None = None) -> None:
         self.store = store
         self.display = display
         self.trunks = Trunks() if trunks is None else trunks
-        self.verdicts: dict[Hashable, str | None] = {}
+        self.disagreements: dict[Hashable, str | None] = {}
         self._config: ModelConfig | None = None
         self._base: Base | None = None
         self._splits: dict[Hashable, Split] = {}
-        if not gc.get_freeze_count():
-            gc.freeze()  # the libraries' million objects: a collection between phases takes a hundredth of the time
-            atexit.register(gc.unfreeze)  # or connections would not be closed
-        display.say(blas.describe())
 
     def base(self, config: ModelConfig) -> Base:
         if self._base is None or config != self._config:
@@ -74,52 +67,16 @@ class Bench:
         return self._splits[key]
 
 
-@dataclass(frozen=True)
-class Material:
-    """`init`: the adapter to start from; `parts`: what determines the weights (see identity.py)."""
-
-    base: Base
-    spec: AdapterSpec
-    train: Split
-    valid: Split
-    test: Split | None
-    init: AdapterFiles | None
-    parts: Parts
-    warnings: list[str]
-
-    @property
-    def splits(self) -> list[Split]:
-        return [self.train, self.valid, *([self.test] if self.test else [])]
-
-
-def gather(config: Config, bench: Bench) -> Material:
-    """All checks, in the order of their cost: values, the base's settings, the data, the layers' names.
+def open_session(tracking: TrackingConfig, display: Display) -> Session:
+    """The session of a command whose process does nothing else: it says what MLX computes with.
 
     Raises:
-        HarnessError: for the first thing that cannot work.
+        HarnessError: when the store cannot be written.
     """
-    warnings = check_values(config)
-    base = bench.base(config.model)
-    check_model(config, num_blocks=base.num_blocks)
-    train_split, valid_split = bench.split(config, "train"), bench.split(config, "valid")
-    test_split = bench.split(config, "test") if config.train.test else None
-    for split in (train_split, valid_split, *([test_split] if test_split else [])):
-        warnings += split.warnings(config.train.max_seq_length)
-    valid_split = fixed_subset(valid_split, config.train.valid_rows)
-    warnings += check_data(
-        config,
-        train_rows=len(train_split.rows),
-        valid_rows=len(valid_split.rows),
-        test_rows=None if test_split is None else len(test_split.rows),
-    )
-    spec = spec_for(config.lora, base.model, base=base.path, base_revision=base.revision)
-    init = None if config.train.init_adapter is None else find_adapter(config.train.init_adapter, lambda: bench.store)
-    if init is not None:
-        warnings += check_fits(init, spec, base.model)
-    parts = parts_of(config, spec, train_split, None if init is None else init.weights)
-    for warning in warnings:
-        bench.display.say(f"warning: {warning}")
-    return Material(base, spec, train_split, valid_split, test_split, init, parts, warnings)
+    session = Session(open_writable_store(tracking), display)
+    freeze_libraries()
+    display.say(blas.describe())
+    return session
 
 
 def _check_vocabulary(split: Split, base: Base) -> None:

@@ -6,24 +6,25 @@ from harness.config.checks import total_updates
 from harness.config.paths import MLRUNS
 from harness.config.schema import Config
 from harness.models.base import Base
-from harness.run.session import Bench, Material
+from harness.run.inputs import Inputs
+from harness.run.session import Session
 from harness.tuning.engine import Engine, checked_rows, disagreement, first_adapted, head_chunk
 from harness.tuning.hidden import hidden_bytes
 from harness.tuning.memory import ModelShape
 
 
-def planned_cut(config: Config, material: Material, shape: ModelShape) -> tuple[int, str]:
+def planned_cut(config: Config, inputs: Inputs, shape: ModelShape) -> tuple[int, str]:
     """The block that a step can begin with, and why, when it is 0: the first."""
-    settings, rows = config.train, len(material.train.rows)
+    settings, rows = config.train, len(inputs.train.rows)
     if settings.trunk_cache is False:
         return 0, "train.trunk_cache=false"
-    at = first_adapted(material.base.model, material.spec)
+    at = first_adapted(inputs.base.model, inputs.spec)
     if at == 0:
         return 0, "every block is adapted, or a layer outside the blocks"
     trained = total_updates(settings, rows) * settings.grad_accumulation_steps * settings.batch_size
     if trained < rows:
         return 0, "less than an epoch to train"
-    need = sum(hidden_bytes(split.rows, shape.hidden, shape.item) for split in (material.train, material.valid))
+    need = sum(hidden_bytes(split.rows, shape.hidden, shape.item) for split in (inputs.train, inputs.valid))
     if need > settings.trunk_cache_gb * 1e9:
         limit = f"train.trunk_cache_gb={settings.trunk_cache_gb:g}"
         return 0, f"what the frozen blocks make of the rows would take {need / 1e9:.1f} GB, beyond {limit}"
@@ -34,39 +35,39 @@ def planned_cut(config: Config, material: Material, shape: ModelShape) -> tuple[
     return at, ""
 
 
-def prepare_engine(config: Config, material: Material, cut: tuple[int, str], bench: Bench) -> Engine:
+def prepare_engine(config: Config, inputs: Inputs, cut: tuple[int, str], session: Session) -> Engine:
     """Compare a step that leaves things out with one of the whole model, and compute what it begins with.
 
     The adapter must be attached. What does not agree is not left out. The comparison is made once for all runs of
-    a bench that adapt the same layers. Afterwards no weights below the cut are held.
+    a session that adapt the same layers. Afterwards no weights below the cut are held.
     """
     at, why_not = cut
-    base, display, settings = material.base, bench.display, config.train
+    base, display, settings = inputs.base, session.display, config.train
     on_targets = settings.head_on_targets
     chunk = head_chunk(base.vocabulary) if on_targets and settings.head_in_chunks else None
     # dropout would draw fewer numbers, and so others
     narrow = on_targets and settings.last_block_on_targets and config.lora.dropout == 0
-    if (at or on_targets) and _disagreement(material, Engine(at, on_targets, narrow, chunk), bench):
-        if at and (differs := _disagreement(material, Engine(at), bench)):
+    if (at or on_targets) and _disagreement(inputs, Engine(at, on_targets, narrow, chunk), session):
+        if at and (differs := _disagreement(inputs, Engine(at), session)):
             at, why_not = 0, f"this model cannot be cut, {differs}"
-        if on_targets and (differs := _disagreement(material, Engine(0, True, False, chunk), bench)):
+        if on_targets and (differs := _disagreement(inputs, Engine(0, True, False, chunk), session)):
             on_targets, chunk = False, None
             display.say(f"the head is computed for all positions: {differs}")
-        if narrow and (not on_targets or (differs := _disagreement(material, Engine(0, True, True), bench))):
+        if narrow and (not on_targets or (differs := _disagreement(inputs, Engine(0, True, True), session))):
             narrow = False
             display.say(f"the last block is computed for all positions: {differs}")
         left = Engine(at, on_targets, narrow, chunk)
         if (at or on_targets) and (
-            differs := _disagreement(material, left, bench)
+            differs := _disagreement(inputs, left, session)
         ):  # each agrees alone, but not together
             at, on_targets, narrow, chunk, why_not = 0, False, False, None, differs
     if at == 0:
         display.say(f"all blocks are computed in every step: {why_not}")
         return Engine(0, on_targets, narrow, chunk)
     _release(base, at)
-    hidden = {split.name: bench.trunks.get(base, split, at, display) for split in (material.train, material.valid)}
+    hidden = {split.name: session.trunks.get(base, split, at, display) for split in (inputs.train, inputs.valid)}
     _release(base, 0)
-    bench.trunks.keep_under(round(config.train.trunk_cache_gb * 1e9))
+    session.trunks.keep_under(round(config.train.trunk_cache_gb * 1e9))
     display.say(f"steps begin at block {at} of {base.num_blocks}: what the frozen ones make of each row is kept")
     return Engine(at, on_targets, narrow, chunk, hidden)
 
@@ -78,16 +79,16 @@ def _release(base: Base, below: int) -> None:
         release(block)
 
 
-def _disagreement(material: Material, engine: Engine, bench: Bench) -> str | None:
-    spec = material.spec
+def _disagreement(inputs: Inputs, engine: Engine, session: Session) -> str | None:
+    spec = inputs.spec
     left_out = (engine.at, engine.on_targets, engine.narrow, engine.chunk)
-    key = (material.base.revision, left_out, spec.fine_tune_type, tuple(spec.keys))
-    if key not in bench.verdicts:
-        base, rows = material.base, checked_rows(material.train.rows)
+    key = (inputs.base.revision, left_out, spec.fine_tune_type, tuple(spec.keys))
+    if key not in session.disagreements:
+        base, rows = inputs.base, checked_rows(inputs.train.rows)
 
         def release() -> None:
             if engine.at:  # else a step needs all weights: they are read once, and stay
                 _release(base, engine.at)
 
-        bench.verdicts[key] = disagreement(base.model, engine, rows, release)
-    return bench.verdicts[key]
+        session.disagreements[key] = disagreement(base.model, engine, rows, release)
+    return session.disagreements[key]

@@ -102,7 +102,7 @@ def _drawn(title: str, make: Callable[[], Any], note: str) -> Plot | None:
 def _doubt(done: Sequence[FrozenTrial], names: Sequence[str]) -> str:
     enough = _ENOUGH * max(len(names), 1)
     if len(done) >= enough:
-        return "computed by fANOVA from the trials that were tried to their end"
+        return "computed by PED-ANOVA from the trials that were tried to their end"
     return (
         f"{len(done)} trials to their end are too few to tell how much {len(names)} settings matter: take this as "
         f"a hint at most ({enough} would do)"

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -17,6 +18,7 @@ from harness.config.load import from_hydra
 from harness.config.overrides import as_typed, check_names
 from harness.config.schema import Config
 from harness.console.command import plainly
+from harness.data.lines import check_first_lines
 from harness.errors import HarnessError, reason
 from harness.multirun.supervisor import supervise, worker_command
 from harness.sweeping.death import COMMAND, Siblings
@@ -50,7 +52,9 @@ class HarnessSweeper(Sweeper):
         if not space.axes:
             raise HarnessError("-m needs something to vary, such as lora.rank=4,8,16 or sweep=<a file in sweeps/>")
 
-        workers = self._compose(space.fixed).sweep.workers
+        fixed = self._compose(space.fixed)
+        check_first_lines(Path(fixed.data.path).expanduser())  # before the libraries are loaded
+        workers = fixed.sweep.workers
         if workers:
             sys.exit(supervise(worker_command(sys.argv[1:]), workers, sys.argv[1:]))
 
@@ -58,7 +62,8 @@ class HarnessSweeper(Sweeper):
 
         blas.load()
         from harness.console.progress import Display
-        from harness.multirun.sweep import Worker, run_sweep
+        from harness.multirun.context import Worker
+        from harness.multirun.sweep import run_sweep
         from harness.multirun.table import print_sweep
 
         display, siblings = Display(), Siblings(os.environ)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from harness.config.load import flat, from_hydra, key_names
+from harness.config.load import flat, from_hydra, from_values, key_names
 from harness.config.paths import CONF
 from harness.config.schema import Config
 from harness.errors import HarnessError
@@ -54,6 +54,21 @@ def test_an_unknown_name_in_a_preset_is_refused_with_the_nearest_one(tmp_path: P
         composed = compose("config", [f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"])
     with pytest.raises(HarnessError, match="lora.rnk is not a setting; did you mean lora.rank?"):
         from_hydra(composed, Config)
+
+
+def test_a_presets_name_is_the_runs(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nname: mine\n", encoding="utf-8")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = compose("config", [f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"])
+    assert from_hydra(composed, Config).name == "mine"
+
+
+@pytest.mark.parametrize("name", ["../../x", "a/b", "..", ".", "a\\b", " ", "a\nb"])
+def test_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
+    values = dataclasses.asdict(compose_config()) | {"name": name}
+    with pytest.raises(HarnessError, match="name must be a name without /"):
+        from_values(values, Config)
 
 
 def test_numbers_in_scientific_notation_are_numbers() -> None:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from harness.adopt import adopt, read_settings
+from harness.adopt import adopt
 from harness.config.mlx_lm_yaml import translate
 from harness.config.paths import CONF
+from harness.config.yaml_file import read_mapping
 from harness.errors import HarnessError
 
 FILE = """
@@ -29,7 +30,14 @@ lr_schedule: {name: cosine_decay, warmup: 10, arguments: [1e-5, 190, 1e-7]}
 
 def _translated(tmp_path: Path, text: str = FILE) -> tuple[dict[str, dict[str, Any]], list[str]]:
     (tmp_path / "lora.yaml").write_text(text, encoding="utf-8")
-    return translate(read_settings(tmp_path / "lora.yaml"))
+    return translate(read_mapping(tmp_path / "lora.yaml"))
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "..", ""])
+def test_a_preset_is_written_among_presets_only(tmp_path: Path, name: str) -> None:
+    (tmp_path / "lora.yaml").write_text("iters: 10\n", encoding="utf-8")
+    with pytest.raises(HarnessError, match="--name must be a name without /"):
+        adopt(tmp_path / "lora.yaml", name)
 
 
 def test_counts_of_micro_batches_become_updates(tmp_path: Path) -> None:
@@ -68,8 +76,8 @@ def test_what_a_file_leaves_out_is_mlx_lms_default(tmp_path: Path) -> None:
     [
         ("fine_tune_type: full", "fine_tune_type=full has no counterpart here"),
         ("lr_schedule: {name: step_decay, arguments: [1, 2, 3]}", "lr_schedule step_decay has no counterpart"),
-        ("- a", "must hold a mapping of settings"),
-        ("a: [", "is not readable YAML"),
+        ("- a", "must hold a mapping"),
+        ("a: [", ":1 must be readable YAML"),
     ],
 )
 def test_what_cannot_be_translated_is_refused(text: str, complaint: str, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The command line is checked and quoted before Hydra sees it."""
 
+from pathlib import Path
+
 import pytest
 
 from harness.config.overrides import as_typed, check_names, prepare
@@ -69,3 +71,25 @@ def test_free_mappings_take_any_key() -> None:
 def test_names_in_a_sweep_file_are_checked_too() -> None:
     with pytest.raises(HarnessError, match=r"lora\.ranks is not a setting; did you mean lora\.rank\?"):
         check_names(["lora.ranks"], Config)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (
+            b'lora:\n  rank: !!python/object/apply:os.system ["echo run > ran"]\n',
+            ":2 must be readable YAML, but could not",
+        ),
+        (b"lora: [1,\n", ":2 must be readable YAML, but expected the node content"),
+        (b"name: \xff\n", ":1 must be UTF-8, but it is not; save the file as UTF-8"),
+        (b"- a\n- b\n", " must hold a mapping, name: value, but it holds a list"),
+    ],
+    ids=["python-tag", "broken", "encoding", "list"],
+)
+def test_a_preset_that_cannot_be_read_is_one_line(tmp_path: Path, content: bytes, complaint: str) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_bytes(content)
+    with pytest.raises(HarnessError) as caught:
+        prepare(["experiment=mine"], Config, tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path}/experiment/mine.yaml{complaint}")
+    assert not Path("ran").exists()

@@ -211,3 +211,22 @@ def test_a_folder_without_the_right_to_write(place: Place) -> None:
 def test_nothing_half_written_was_left(place: Place, adapter: Path) -> None:
     """After all of the above (they share the database): the one run that was meant, and no other."""
     assert len(list((place.home / "runs").iterdir())) == 1
+
+
+def test_a_form_that_is_not_known_is_refused_before_the_libraries_are_loaded(tmp_path: Path) -> None:
+    for name in ("train", "valid"):
+        line = json.dumps({"conversations": [{"from": "human", "value": "河"}, {"from": "gpt", "value": "岸"}]})
+        (tmp_path / f"{name}.jsonl").write_text(f"\n{line}\n", encoding="utf-8")
+    for words in ([], ["-m", "lora.rank=1,2"]):
+        code = (
+            "import sys, harness.train\n"
+            f"sys.argv[1:] = {[*words, f'data.path={tmp_path}']!r}\n"
+            "try:\n    harness.train.main()\n"
+            "finally:\n    print(*{'mlx', 'mlflow', 'optuna', 'transformers'} & set(sys.modules))\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 1 and done.stdout.strip() == ""
+        assert done.stderr == (
+            f"error: {tmp_path}/train.jsonl:2 must have messages, or prompt and completion, or text, "
+            "but it has conversations\n"
+        )

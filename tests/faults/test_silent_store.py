@@ -21,9 +21,9 @@ from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.multirun.sweep import run_sweep
-from harness.run.context import Place
+from harness.run.context import RunPlace
 from harness.run.pipeline import FinishedRun, train_run
-from harness.run.session import Bench
+from harness.run.session import Session
 from harness.run.watcher import RunWatcher
 from harness.tracking import run_folder
 from harness.tracking.overview import BEST, get
@@ -52,8 +52,8 @@ def server(
 
 
 @pytest.fixture
-def bench(server: Server) -> Bench:
-    return Bench(open_store(TrackingConfig(uri=server.uri)), Display())
+def session(server: Server) -> Session:
+    return Session(open_store(TrackingConfig(uri=server.uri)), Display())
 
 
 def _at_update(monkeypatch: pytest.MonkeyPatch, step: int, act: Callable[[], object]) -> None:
@@ -110,18 +110,19 @@ def _check_complete(store: Store, done: FinishedRun) -> None:
     assert (store.runs / run.info.run_id / "report.json").exists(), "found by MLflow's id too"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", ["kill", "hang"])
 def test_a_server_that_goes_away_neither_stops_nor_slows_nor_loses_a_run(
     fault: str,
     server: Server,
-    bench: Bench,
+    session: Session,
     quick_config: Callable[..., Config],
     monkeypatch: pytest.MonkeyPatch,
     waited: list[float],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     _at_update(monkeypatch, 3, getattr(server, fault))
-    done = train_run(quick_config(), bench, Place())
+    done = train_run(quick_config(), session, RunPlace())
     assert sum(waited) < 1.0, "in all"
     said = capsys.readouterr().err
     assert f"of run {done.run_id} have not reached {server.uri}" in said
@@ -131,11 +132,12 @@ def test_a_server_that_goes_away_neither_stops_nor_slows_nor_loses_a_run(
     else:
         server.go_on()
     _wait_for_the_thread(done)
-    assert all(settled.left is None for settled in reconcile(bench.store))
-    _check_complete(bench.store, done)
-    assert list(reconcile(bench.store)) == [], "a second time there is nothing to do"
+    assert all(settled.left is None for settled in reconcile(session.store))
+    _check_complete(session.store, done)
+    assert list(reconcile(session.store)) == [], "a second time there is nothing to do"
 
 
+@pytest.mark.alone
 def test_a_process_ends_though_the_server_hangs_and_another_sends_the_rest(server: Server, tmp_path: Path) -> None:
     code = f"""
 import os, signal, time
@@ -169,11 +171,11 @@ print(time.time())
 
 
 def test_a_server_that_comes_back_during_the_run_gets_everything(
-    server: Server, bench: Bench, quick_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+    server: Server, session: Session, quick_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.hang()
     with pytest.raises(HarnessError, match="does not answer; start it, or keep the run here with tracking.uri=null"):
-        train_run(quick_config(), bench, Place())
+        train_run(quick_config(), session, RunPlace())
     server.go_on()
     with monkeypatch.context() as patch:
         _at_update(patch, 2, server.kill)
@@ -185,8 +187,8 @@ def test_a_server_that_comes_back_during_the_run_gets_everything(
             update(self, at, loss)
 
         patch.setattr(RunWatcher, "on_update", restarting)
-        done = train_run(quick_config(), bench, Place())
-    _check_complete(bench.store, done)
+        done = train_run(quick_config(), session, RunPlace())
+    _check_complete(session.store, done)
 
 
 def test_trials_begin_without_the_server_and_are_sent_later(
@@ -211,19 +213,20 @@ def test_trials_begin_without_the_server_and_are_sent_later(
     assert get(store, later.info.run_id).metrics[BEST] > 0
 
 
+@pytest.mark.alone
 def test_a_database_that_another_program_holds_neither_stops_nor_slows_nor_loses_a_run(
     tmp_path: Path, quick_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, waited: list[float]
 ) -> None:
-    bench = Bench(open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}")), Display())
+    session = Session(open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}")), Display())
     holder = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
     _at_update(monkeypatch, 3, lambda: holder.execute("BEGIN IMMEDIATE"))
-    done = train_run(quick_config(), bench, Place())
+    done = train_run(quick_config(), session, RunPlace())
     assert sum(waited) < 1.0, "in all"
     holder.execute("ROLLBACK")
     holder.close()
     _wait_for_the_thread(done)
-    assert all(settled.left is None for settled in reconcile(bench.store))
-    _check_complete(bench.store, done)
+    assert all(settled.left is None for settled in reconcile(session.store))
+    _check_complete(session.store, done)
 
 
 def test_a_run_whose_process_was_killed_is_closed_and_can_be_gone_on_with(tmp_path: Path) -> None:
@@ -282,7 +285,7 @@ def test_a_journal_whose_last_line_is_half_written_is_read(store: Store) -> None
     journal = run.folder / "tracking.jsonl"
     whole = journal.read_bytes()
     journal.write_bytes(whole + json.dumps({"kind": "metrics"}).encode()[:8])
-    with TrackedRun.go_on(store, run.folder) as again:
+    with TrackedRun.resume(store, run.folder) as again:
         again.metrics(1, {"train/loss": 2.0})
         again.metrics(2, {"train/loss": 1.0})
         assert again.finish("FINISHED") == 0

@@ -21,7 +21,8 @@ from harness.judging.ranking import rank
 from harness.judging.rubric import Rubric
 from harness.judging.verdicts import Judge, Verdict
 from harness.llm.cache import ReplyCache
-from harness.llm.chat import Chat, Endpoint
+from harness.llm.chat import Chat
+from harness.llm.endpoint import Endpoint
 from harness.llm.spending import Limits, Spending
 from tests.judge_server import Habits, judge_server
 
@@ -50,7 +51,17 @@ def _work(
     spending = Spending(limits or Limits())
 
     async def run(url: str) -> Any:
-        endpoint = Endpoint(url, "m", "m", None, 10.0, 1, 8, None, 200)
+        endpoint = Endpoint(
+            base_url=url,
+            model="m",
+            name="m",
+            key_env=None,
+            timeout_seconds=10.0,
+            retries=1,
+            concurrency=8,
+            temperature=None,
+            max_tokens=200,
+        )
         async with Chat(endpoint, spending, ReplyCache(folder / "replies.sqlite")) as chat:
             made = [Judge(f"judge {number}", chat.ask, RUBRIC) for number in range(judges)]
             return await ask(made)
@@ -276,7 +287,7 @@ def test_controls_that_cannot_be_read_are_none(tmp_path: Path) -> None:
 
 
 def _verdict(judge: str, ids: list[str], order: list[int]) -> Verdict:
-    return Verdict(judge, "ranking", "t", ids, ids, [1] * len(ids), order, "", None, "", "", False, 0.0)
+    return Verdict(judge=judge, kind="ranking", theme="t", ids=ids, adapters=ids, lengths=[1] * len(ids), order=order)
 
 
 def test_two_judges_that_agree_have_an_alpha_of_one_and_chance_one_near_nought() -> None:

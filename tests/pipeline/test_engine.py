@@ -23,9 +23,9 @@ from harness.data.dataset import Split
 from harness.errors import HarnessError
 from harness.models.adapter import equal_weights
 from harness.models.base import Base
-from harness.run.context import Place
+from harness.run.context import RunPlace
 from harness.run.pipeline import FinishedRun, train_run
-from harness.run.session import Bench
+from harness.run.session import Session
 from harness.run.watcher import RunWatcher
 from harness.tracking.store import Store, open_store
 from harness.tuning import engine, hidden
@@ -43,13 +43,13 @@ def engine_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture
-def fresh(engine_store: Store, tmp_path: Path) -> Callable[[], Bench]:
+def fresh(engine_store: Store, tmp_path: Path) -> Callable[[], Session]:
     """Its own base and trunks, as a process of its own has them; the files are the test's."""
-    return lambda: Bench(engine_store, Display(), Trunks(tmp_path / "trunks"))
+    return lambda: Session(engine_store, Display(), Trunks(tmp_path / "trunks"))
 
 
 @pytest.fixture
-def bench(fresh: Callable[[], Bench]) -> Bench:
+def session(fresh: Callable[[], Session]) -> Session:
     return fresh()
 
 
@@ -62,8 +62,8 @@ def few_rows(tmp_path: Path, poems: Path) -> str:
     return f"data.path={tmp_path}"
 
 
-def _run(bench: Bench, config: Config) -> FinishedRun:
-    return train_run(config, bench, Place())
+def _run(session: Session, config: Config) -> FinishedRun:
+    return train_run(config, session, RunPlace())
 
 
 def _weights(done: FinishedRun) -> dict[str, mx.array]:
@@ -73,12 +73,12 @@ def _weights(done: FinishedRun) -> dict[str, mx.array]:
 
 
 def test_a_run_that_leaves_things_out_ends_like_one_that_computes_everything(
-    bench: Bench, quick_config: Quick, few_rows: str, capsys: Said
+    session: Session, quick_config: Quick, few_rows: str, capsys: Said
 ) -> None:
-    ours = _run(bench, quick_config(few_rows, "generate.prompts=[河]"))
+    ours = _run(session, quick_config(few_rows, "generate.prompts=[河]"))
     assert "steps begin at block 6 of 8: what the frozen ones make of each row is kept" in capsys.readouterr().err
     off = ["train.trunk_cache=false", "train.head_on_targets=false", "generate.prompts=[河]"]
-    whole = _run(bench, quick_config(few_rows, *off))
+    whole = _run(session, quick_config(few_rows, *off))
     assert "all blocks are computed in every step: train.trunk_cache=false" in capsys.readouterr().err
     assert _losses(ours) == pytest.approx(_losses(whole), abs=1e-4)
     samples = [json.loads((each.folder / "samples.jsonl").read_text("utf-8"))["text"] for each in (ours, whole)]
@@ -87,11 +87,11 @@ def test_a_run_that_leaves_things_out_ends_like_one_that_computes_everything(
 
 @pytest.mark.parametrize("off", ["trunk_cache", "head_on_targets", "head_in_chunks", "last_block_on_targets"])
 def test_each_thing_that_is_left_out_can_be_computed_alone(
-    bench: Bench, quick_config: Quick, few_rows: str, off: str, monkeypatch: pytest.MonkeyPatch
+    session: Session, quick_config: Quick, few_rows: str, off: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "_HEAD_BYTES", 0)  # so that this small vocabulary goes through the head in chunks
-    ours = _run(bench, quick_config(few_rows, "generate.prompts=[]"))
-    with_it = _run(bench, quick_config(few_rows, "generate.prompts=[]", f"train.{off}=false"))
+    ours = _run(session, quick_config(few_rows, "generate.prompts=[]"))
+    with_it = _run(session, quick_config(few_rows, "generate.prompts=[]", f"train.{off}=false"))
     assert _losses(ours) == pytest.approx(_losses(with_it), abs=1e-4)
 
 
@@ -108,36 +108,36 @@ def _losses(done: FinishedRun) -> list[float]:
     ],
 )
 def test_what_keeps_all_blocks_in_every_step_is_said(
-    bench: Bench,
+    session: Session,
     quick_config: Quick,
     few_rows: str,
     capsys: Said,
     overrides: list[str],
     reason: str,
 ) -> None:
-    _run(bench, quick_config(few_rows, "generate.prompts=[]", *overrides))
+    _run(session, quick_config(few_rows, "generate.prompts=[]", *overrides))
     assert f"all blocks are computed in every step: {reason}" in capsys.readouterr().err
 
 
 def test_rows_that_would_take_too_much_disk_are_not_kept(
-    bench: Bench, quick_config: Quick, few_rows: str, capsys: Said, monkeypatch: pytest.MonkeyPatch
+    session: Session, quick_config: Quick, few_rows: str, capsys: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _run(bench, quick_config(few_rows, "generate.prompts=[]", "train.trunk_cache_gb=1e-6"))
+    _run(session, quick_config(few_rows, "generate.prompts=[]", "train.trunk_cache_gb=1e-6"))
     assert "would take 0.0 GB, beyond train.trunk_cache_gb=1e-06" in capsys.readouterr().err
     monkeypatch.setattr(harness.run.shortcuts.shutil, "disk_usage", lambda _: SimpleNamespace(free=1e5))
     with pytest.raises(HarnessError, match="make room"):  # nor are checkpoints
-        _run(bench, quick_config(few_rows, "generate.prompts=[]"))
+        _run(session, quick_config(few_rows, "generate.prompts=[]"))
 
 
 def test_a_model_that_does_not_bear_the_cut_is_trained_whole(
-    bench: Bench,
+    session: Session,
     quick_config: Quick,
     few_rows: str,
     capsys: Said,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(harness.run.shortcuts, "disagreement", lambda *_: "the loss differs by 1 of 2")
-    done = _run(bench, quick_config(few_rows, "generate.prompts=[]"))
+    done = _run(session, quick_config(few_rows, "generate.prompts=[]"))
     said = capsys.readouterr().err
     assert "all blocks are computed in every step: this model cannot be cut, the loss differs by 1 of 2" in said
     assert "the head is computed for all positions: the loss differs by 1 of 2" in said
@@ -145,7 +145,7 @@ def test_a_model_that_does_not_bear_the_cut_is_trained_whole(
 
 
 def test_comparing_with_the_whole_model_does_not_hold_all_of_it(
-    fresh: Callable[[], Bench],
+    fresh: Callable[[], Session],
     quick_config: Quick,
     few_rows: str,
     base: Base,
@@ -170,7 +170,7 @@ def test_comparing_with_the_whole_model_does_not_hold_all_of_it(
 
 
 def test_training_takes_the_same_memory_whether_the_frozen_blocks_were_computed_or_read(
-    fresh: Callable[[], Bench], quick_config: Quick, few_rows: str
+    fresh: Callable[[], Session], quick_config: Quick, few_rows: str
 ) -> None:
     """What lies outside the blocks, not read yet when a step is compiled, was read again in each."""
     first, second = (_run(fresh(), quick_config(few_rows, "generate.prompts=[]")) for _ in range(2))
@@ -178,23 +178,23 @@ def test_training_takes_the_same_memory_whether_the_frozen_blocks_were_computed_
 
 
 def test_what_agrees_alone_but_not_together_is_computed(
-    bench: Bench, quick_config: Quick, few_rows: str, capsys: Said, monkeypatch: pytest.MonkeyPatch
+    session: Session, quick_config: Quick, few_rows: str, capsys: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def together(model: object, engine: Engine, *_: object) -> str | None:
         return "the loss differs by 1 of 2" if engine.at and engine.on_targets else None
 
     monkeypatch.setattr(harness.run.shortcuts, "disagreement", together)
-    _run(bench, quick_config(few_rows, "generate.prompts=[]"))
+    _run(session, quick_config(few_rows, "generate.prompts=[]"))
     assert "all blocks are computed in every step: the loss differs by 1 of 2" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(
-    bench: Bench, fresh: Callable[[], Bench], quick_config: Quick, few_rows: str, monkeypatch: pytest.MonkeyPatch
+    session: Session, fresh: Callable[[], Session], quick_config: Quick, few_rows: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     overrides = [few_rows, "name=interrupted", "lora.dropout=0.1", "generate.prompts=[]", "train.resume=auto"]
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(RunWatcher, "on_update", _interrupt_at_5)
-        _run(bench, quick_config(*overrides))
+        _run(session, quick_config(*overrides))
     resumed = _run(fresh(), quick_config(*overrides))
     whole = _run(fresh(), quick_config(*overrides[:-1]))
     assert resumed.run_id != whole.run_id
@@ -207,7 +207,7 @@ def _interrupt_at_5(self: RunWatcher, at: int, loss: float) -> None:
 
 
 def test_runs_of_one_process_share_what_the_frozen_blocks_made_and_end_as_if_alone(
-    bench: Bench, fresh: Callable[[], Bench], quick_config: Quick, few_rows: str, monkeypatch: pytest.MonkeyPatch
+    session: Session, fresh: Callable[[], Session], quick_config: Quick, few_rows: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[int] = []
     compute = harness.tuning.trunk_cache.compute_hidden
@@ -218,7 +218,7 @@ def test_runs_of_one_process_share_what_the_frozen_blocks_made_and_end_as_if_alo
 
     monkeypatch.setattr(harness.tuning.trunk_cache, "compute_hidden", counted)
     shared = [
-        _run(bench, quick_config(few_rows, f"lora.rank={rank}", f"train.batch_size={rows}"))
+        _run(session, quick_config(few_rows, f"lora.rank={rank}", f"train.batch_size={rows}"))
         for rank, rows in ((4, 2), (8, 3), (4, 2))
     ]
     assert computed == [6, 6], "train and valid, once each"
@@ -228,9 +228,9 @@ def test_runs_of_one_process_share_what_the_frozen_blocks_made_and_end_as_if_alo
 
 
 def test_a_step_holds_no_weights_below_the_cut(
-    bench: Bench, quick_config: Quick, few_rows: str, monkeypatch: pytest.MonkeyPatch
+    session: Session, quick_config: Quick, few_rows: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = bench.base(quick_config().model).model
+    model = session.base(quick_config().model).model
     below = sum(v.nbytes for block in model.layers[:6] for _, v in tree_flatten(block.parameters()))
     held: list[int] = []
 
@@ -240,12 +240,12 @@ def test_a_step_holds_no_weights_below_the_cut(
 
     monkeypatch.setattr(RunWatcher, "on_update", watched)
     for override in ("train.trunk_cache=false", "train.trunk_cache=auto"):
-        _run(bench, quick_config(few_rows, "lora.rank=1", "lora.keys=[q_proj]", override))
+        _run(session, quick_config(few_rows, "lora.rank=1", "lora.keys=[q_proj]", override))
     assert held[1] < held[0] - 0.8 * below
 
 
 def test_a_later_process_reads_what_an_earlier_one_computed(
-    fresh: Callable[[], Bench], quick_config: Quick, few_rows: str, monkeypatch: pytest.MonkeyPatch
+    fresh: Callable[[], Session], quick_config: Quick, few_rows: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = _run(fresh(), quick_config(few_rows))
     through = _counted(monkeypatch)

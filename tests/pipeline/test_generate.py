@@ -13,11 +13,12 @@ from mlx_lm import generate, load
 from harness.config.schema import CompareCommand, GenerateCommand
 from harness.console.progress import Display
 from harness.errors import HarnessError
-from harness.models.adapter import read_adapter, switching
+from harness.models.adapter import switching
+from harness.models.adapter_files import read_adapter
 from harness.models.base import Base
-from harness.run.context import Place
+from harness.run.context import RunPlace
 from harness.run.pipeline import FinishedRun, train_run
-from harness.run.session import Bench
+from harness.run.session import Session
 from harness.sampling.samples import Sample, read_samples
 from harness.tracking.store import Store
 from harness.writing.comparison import as_page, in_terminal
@@ -42,9 +43,9 @@ class Runs:
 
 @pytest.fixture(scope="module")
 def runs(store: Store) -> Runs:
-    bench = Bench(store, Display())
+    session = Session(store, Display())
     configs = [compose_config(*QUICK, "name=generate", f"lora.rank={rank}", "train.iters=6") for rank in (2, 4)]
-    low, high = (train_run(config, bench, Place()) for config in configs)
+    low, high = (train_run(config, session, RunPlace()) for config in configs)
     return Runs(store, low, high)
 
 
@@ -168,11 +169,11 @@ def test_side_by_side_in_terminal_and_as_a_page(runs: Runs, capsys: pytest.Captu
 
 def test_the_best_of_a_sweeps_trials(store: Store) -> None:
     # made by hand: what a sweep leaves is shown in test_sweep.py
-    bench = Bench(store, Display())
+    session = Session(store, Display())
     sweep = store.client.create_run(store.experiment_id("of_sweep"), tags={"kind": "sweep"}).info.run_id
     for trial, rank in enumerate((2, 4)):
         config = compose_config(*QUICK, "name=of_sweep", f"lora.rank={rank}", "train.iters=3")
-        train_run(config, bench, Place(f"rank={rank}", [], sweep, trial))
+        train_run(config, session, RunPlace(name=f"rank={rank}", sweep=sweep, trial=trial))
     command = compose_config(
         *SHORT,
         f"adapters=sweeps:/{sweep}",

@@ -14,12 +14,13 @@ from harness.config.schema import Config, JudgeCommand, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.evaluation.standings import measure_and_judge
-from harness.multirun.sweep import SweepResult, Worker, run_sweep
+from harness.multirun.context import Worker
+from harness.multirun.sweep import SweepResult, run_sweep
 from harness.multirun.table import print_sweep
-from harness.run.context import Place
+from harness.run.context import RunPlace
 from harness.run.pipeline import FinishedRun, train_run
 from harness.run.samples import measure_texts
-from harness.run.session import Bench
+from harness.run.session import Session
 from harness.sampling.samples import Sample, write_in_order
 from harness.tracking.overview import UNSCORED, get, newest, table_of, trials
 from harness.tracking.store import Store
@@ -191,7 +192,7 @@ def test_what_a_judge_lacks_is_said_before_anything_is_read(overrides: list[str]
 def _train(store: Store, *overrides: str) -> FinishedRun:
     words = [*QUICK, "name=judged", f"generate.prompts=[{','.join(THEMES)}]", f"tracking.uri={store.uri}"]
     words.append("judge.controls=0")
-    return train_run(compose_config(*words, *overrides), Bench(store, Display()), Place())
+    return train_run(compose_config(*words, *overrides), Session(store, Display()), RunPlace())
 
 
 def test_a_run_is_measured_always_and_judged_when_asked(store: Store, url: str) -> None:
@@ -286,15 +287,15 @@ def test_the_tuned_model_is_let_go_of_before_a_local_judge_begins(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held: list[bool] = []
-    bench = Bench(store, Display())
+    session = Session(store, Display())
     config = compose_config(*QUICK, "name=judged", f"tracking.uri={store.uri}", *SERVED)
 
     def ask(*arguments: Any, **values: Any) -> Any:
-        held.append("model" in vars(bench.base(config.model)))
+        held.append("model" in vars(session.base(config.model)))
         raise HarnessError("enough")
 
     monkeypatch.setattr("harness.run.judging.judge_against_anchors", ask)
-    run = train_run(config, bench, Place())
+    run = train_run(config, session, RunPlace())
     assert held == [False] and get(store, run.run_id).tags[UNSCORED] == "enough"
 
 
@@ -324,7 +325,7 @@ def test_a_sweep_is_steered_by_the_judge(store: Store, url: str, capsys: pytest.
     assert {result.run_id: -(result.value or 0) for result in swept.results} == rates
     parent = get(store, swept.sweep_id)
     assert parent.metrics["judge/win_rate"] == max(rates.values()) and "valid/best_loss" not in parent.metrics
-    assert "best -judge/win_rate" in capsys.readouterr().err
+    assert f"best judge/win_rate {max(rates.values()):.4f} by " in capsys.readouterr().err
 
 
 def test_wilcoxon_ends_a_trial_by_the_themes_that_it_loses(

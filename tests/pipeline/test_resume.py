@@ -14,11 +14,12 @@ from harness.config.schema import Config, TrackingConfig, TrainConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.files import only_process
-from harness.models.adapter import read_adapter
-from harness.run.context import Place
+from harness.models.adapter_files import read_adapter
+from harness.run.context import RunPlace
 from harness.run.identity import differences, identity_of
+from harness.run.inputs import gather_inputs
 from harness.run.pipeline import FinishedRun, train_run
-from harness.run.session import Bench, gather
+from harness.run.session import Session
 from harness.run.watcher import RunWatcher
 from harness.tracking import run_folder
 from harness.tracking.store import Store, open_store
@@ -27,13 +28,13 @@ Quick = Callable[..., Config]
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     home = tmp_path_factory.mktemp("resume")
-    return Bench(open_store(TrackingConfig(uri=f"sqlite:///{home / 'mlflow.db'}")), Display())
+    return Session(open_store(TrackingConfig(uri=f"sqlite:///{home / 'mlflow.db'}")), Display())
 
 
-def _run(bench: Bench, config: Config, overrides: list[str] | None = None) -> FinishedRun:
-    return train_run(config, bench, Place(overrides=overrides or []))
+def _run(session: Session, config: Config, overrides: list[str] | None = None) -> FinishedRun:
+    return train_run(config, session, RunPlace(overrides=overrides or []))
 
 
 def _interrupt_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
@@ -48,13 +49,13 @@ def _interrupt_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     monkeypatch.setattr(RunWatcher, "on_update", interrupted)
 
 
-def _interrupted(bench: Bench, config: Config, monkeypatch: pytest.MonkeyPatch, after: int = 4) -> str:
+def _interrupted(session: Session, config: Config, monkeypatch: pytest.MonkeyPatch, after: int = 4) -> str:
     """A run stopped by Ctrl-C; its id."""
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         _interrupt_after(patch, after)
-        _run(bench, config)
-    experiment = bench.store.experiment_id(config.name)
-    found = bench.store.client.search_runs([experiment], order_by=["attributes.start_time DESC"], max_results=1)
+        _run(session, config)
+    experiment = session.store.experiment_id(config.name)
+    found = session.store.client.search_runs([experiment], order_by=["attributes.start_time DESC"], max_results=1)
     return str(found[0].info.run_id)
 
 
@@ -65,18 +66,18 @@ def _last_weights(store: Store, run_id: str) -> dict[str, mx.array]:
 
 
 def test_an_interrupted_run_says_how_to_go_on_and_does(
-    bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    session: Session, quick_config: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = quick_config("name=goes-on", "lora.dropout=0.1")
-    run_id = _interrupted(bench, config, monkeypatch)
+    run_id = _interrupted(session, config, monkeypatch)
     assert f"go on with: python -m harness.train train.resume={run_id}" in capsys.readouterr().err
-    whole = _run(bench, config)
-    rest = _run(bench, quick_config("name=goes-on", "lora.dropout=0.1", f"train.resume={run_id}"))
+    whole = _run(session, config)
+    rest = _run(session, quick_config("name=goes-on", "lora.dropout=0.1", f"train.resume={run_id}"))
     assert rest.run_id == run_id != whole.run_id
     assert rest.outcome.best.loss == whole.outcome.best.loss
-    first, second = _last_weights(bench.store, run_id), _last_weights(bench.store, whole.run_id)
+    first, second = _last_weights(session.store, run_id), _last_weights(session.store, whole.run_id)
     assert all(mx.array_equal(first[key], second[key]).item() for key in first)
-    history = bench.store.client.get_metric_history(run_id, "valid/loss")
+    history = session.store.client.get_metric_history(run_id, "valid/loss")
     assert [point.step for point in history] == [0, 3, 6], "one MLflow run, each point once"
     report = json.loads((rest.folder / "report.json").read_text("utf-8"))
     assert [entry["step"] for entry in report["validations"]] == [0, 3, 6]
@@ -85,65 +86,65 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(
 
 
 def test_auto_goes_on_with_the_same_identity_only(
-    bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
+    session: Session, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id = _interrupted(bench, quick_config("name=auto"), monkeypatch)
-    other = _run(bench, quick_config("name=auto", "train.resume=auto", "lora.rank=4"))
+    run_id = _interrupted(session, quick_config("name=auto"), monkeypatch)
+    other = _run(session, quick_config("name=auto", "train.resume=auto", "lora.rank=4"))
     assert other.run_id != run_id
-    same = _run(bench, quick_config("name=auto", "train.resume=auto", "train.steps_per_report=3"))
+    same = _run(session, quick_config("name=auto", "train.resume=auto", "train.steps_per_report=3"))
     assert same.run_id == run_id
-    again = _run(bench, quick_config("name=auto", "train.resume=auto"))
+    again = _run(session, quick_config("name=auto", "train.resume=auto"))
     assert again.run_id != run_id, "a finished run is not gone on with"
 
 
 def test_another_identity_is_refused_naming_what_differs(
-    bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
+    session: Session, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id = _interrupted(bench, quick_config("name=other"), monkeypatch)
+    run_id = _interrupted(session, quick_config("name=other"), monkeypatch)
     with pytest.raises(HarnessError, match="is another run: lora.rank was 8 and is 4, train.learning_rate was 0.005"):
-        _run(bench, quick_config("name=other", f"train.resume={run_id}", "lora.rank=4", "train.learning_rate=0.001"))
+        _run(session, quick_config("name=other", f"train.resume={run_id}", "lora.rank=4", "train.learning_rate=0.001"))
 
 
-def test_a_finished_run_is_not_gone_on_with(bench: Bench, quick_config: Quick) -> None:
-    done = _run(bench, quick_config("name=finished"))
+def test_a_finished_run_is_not_gone_on_with(session: Session, quick_config: Quick) -> None:
+    done = _run(session, quick_config("name=finished"))
     with pytest.raises(HarnessError, match="names a run that is finished"):
-        _run(bench, quick_config("name=finished", f"train.resume={done.run_id}"))
+        _run(session, quick_config("name=finished", f"train.resume={done.run_id}"))
 
 
 def test_a_run_stopped_before_its_first_checkpoint_is_refused(
-    bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    session: Session, quick_config: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_id = _interrupted(bench, quick_config("name=early"), monkeypatch, after=1)
+    run_id = _interrupted(session, quick_config("name=early"), monkeypatch, after=1)
     assert "stopped before the first checkpoint" in capsys.readouterr().err
     with pytest.raises(HarnessError, match="was stopped before its first checkpoint; start it anew"):
-        _run(bench, quick_config("name=early", f"train.resume={run_id}"))
+        _run(session, quick_config("name=early", f"train.resume={run_id}"))
 
 
 def test_a_run_whose_folder_is_elsewhere_is_refused(
-    bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
+    session: Session, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id = _interrupted(bench, quick_config("name=elsewhere"), monkeypatch)
-    shutil.rmtree(bench.store.runs / run_id)
+    run_id = _interrupted(session, quick_config("name=elsewhere"), monkeypatch)
+    shutil.rmtree(session.store.runs / run_id)
     with pytest.raises(HarnessError, match="must have its folder here"):
-        _run(bench, quick_config("name=elsewhere", f"train.resume={run_id}"))
+        _run(session, quick_config("name=elsewhere", f"train.resume={run_id}"))
 
 
 def test_two_processes_cannot_work_on_one_run(
-    bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
+    session: Session, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id = _interrupted(bench, quick_config("name=twice"), monkeypatch)
+    run_id = _interrupted(session, quick_config("name=twice"), monkeypatch)
     with (
-        only_process(bench.store.runs / run_id / ".lock", "the test"),
+        only_process(session.store.runs / run_id / ".lock", "the test"),
         pytest.raises(
             HarnessError, match=f"run {run_id} is in the hands of process {os.getpid()}; wait for it or stop it"
         ),
     ):
-        _run(bench, quick_config("name=twice", f"train.resume={run_id}"))
+        _run(session, quick_config("name=twice", f"train.resume={run_id}"))
 
 
-def test_what_only_watches_is_not_part_of_the_identity(bench: Bench, quick_config: Quick) -> None:
+def test_what_only_watches_is_not_part_of_the_identity(session: Session, quick_config: Quick) -> None:
     def identity(*overrides: str) -> str:
-        return identity_of(gather(quick_config(*overrides), bench).parts)
+        return identity_of(gather_inputs(quick_config(*overrides), session).parts)
 
     plain = identity()
     for same in (
@@ -167,9 +168,9 @@ def test_differences_name_both_values() -> None:
     assert differences({"a": 1, "b": 2}, {"a": 1, "b": 3}) == "b was 2 and is 3"
 
 
-def test_a_warm_start_begins_with_the_adapters_weights(bench: Bench, quick_config: Quick) -> None:
-    first = _run(bench, quick_config("name=warm"))
-    second = _run(bench, quick_config("name=warm", f"train.init_adapter=runs:/{first.run_id}", "train.seed=3"))
+def test_a_warm_start_begins_with_the_adapters_weights(session: Session, quick_config: Quick) -> None:
+    first = _run(session, quick_config("name=warm"))
+    second = _run(session, quick_config("name=warm", f"train.init_adapter=runs:/{first.run_id}", "train.seed=3"))
     assert second.outcome.start.loss == first.outcome.best.loss
     assert second.outcome.best.loss < first.outcome.best.loss
     parts = json.loads((second.folder / run_folder.PARTS).read_text("utf-8"))
@@ -186,31 +187,31 @@ def test_a_warm_start_begins_with_the_adapters_weights(bench: Bench, quick_confi
     ],
 )
 def test_a_warm_start_from_another_adapter_is_refused(
-    bench: Bench, quick_config: Quick, override: str, complaint: str
+    session: Session, quick_config: Quick, override: str, complaint: str
 ) -> None:
-    first = _run(bench, quick_config("name=misfit", "train.iters=1", "generate.prompts=[]"))
+    first = _run(session, quick_config("name=misfit", "train.iters=1", "generate.prompts=[]"))
     with pytest.raises(HarnessError, match=complaint):
-        _run(bench, quick_config("name=misfit", f"train.init_adapter={first.folder / 'adapters'}", override))
+        _run(session, quick_config("name=misfit", f"train.init_adapter={first.folder / 'adapters'}", override))
 
 
-def test_a_warm_start_from_another_base_is_refused(bench: Bench, quick_config: Quick, tmp_path: Path) -> None:
-    first = _run(bench, quick_config("name=base", "train.iters=1", "generate.prompts=[]"))
+def test_a_warm_start_from_another_base_is_refused(session: Session, quick_config: Quick, tmp_path: Path) -> None:
+    first = _run(session, quick_config("name=base", "train.iters=1", "generate.prompts=[]"))
     shutil.copytree(first.folder / "adapters", tmp_path / "a", symlinks=False)
     config = json.loads((tmp_path / "a" / "adapter_config.json").read_text())
     (tmp_path / "a" / "adapter_config.json").write_text(json.dumps(config | {"model_revision": "0123"}))
     with pytest.raises(
         HarnessError, match="was trained on builtin:tiny at 0123, but this run's base is builtin:tiny at"
     ):
-        _run(bench, quick_config("name=base", f"train.init_adapter={tmp_path / 'a'}"))
+        _run(session, quick_config("name=base", f"train.init_adapter={tmp_path / 'a'}"))
 
 
-def test_evaluating_only_scores_an_adapter_on_valid_and_test(bench: Bench, quick_config: Quick) -> None:
-    trained = _run(bench, quick_config("name=evaluate", "train.test=true"))
+def test_evaluating_only_scores_an_adapter_on_valid_and_test(session: Session, quick_config: Quick) -> None:
+    trained = _run(session, quick_config("name=evaluate", "train.test=true"))
     scored = _run(
-        bench,
+        session,
         quick_config("name=evaluate", "train.iters=0", "train.test=true", f"train.init_adapter=runs:/{trained.run_id}"),
     )
-    metrics = [bench.store.client.get_run(each.run_id).data.metrics for each in (trained, scored)]
+    metrics = [session.store.client.get_run(each.run_id).data.metrics for each in (trained, scored)]
     assert metrics[0]["valid/best_loss"] == metrics[1]["valid/best_loss"]
     assert metrics[0]["test/loss"] == metrics[1]["test/loss"] > 0
     assert not list((scored.folder / "adapters").glob("*.safetensors"))
@@ -218,20 +219,20 @@ def test_evaluating_only_scores_an_adapter_on_valid_and_test(bench: Bench, quick
     assert samples[0]["text"] == samples[1]["text"]
 
 
-def test_the_bare_base_can_be_evaluated(bench: Bench, quick_config: Quick) -> None:
-    scored = _run(bench, quick_config("name=bare", "train.iters=0", "train.test=true"))
+def test_the_bare_base_can_be_evaluated(session: Session, quick_config: Quick) -> None:
+    scored = _run(session, quick_config("name=bare", "train.iters=0", "train.test=true"))
     assert scored.outcome.best.step == 0 and scored.outcome.updates == 0
 
 
-def test_a_missing_test_split_is_refused(bench: Bench, quick_config: Quick, poems: Path, tmp_path: Path) -> None:
+def test_a_missing_test_split_is_refused(session: Session, quick_config: Quick, poems: Path, tmp_path: Path) -> None:
     for name in ("train", "valid"):
         shutil.copy(poems / f"{name}.jsonl", tmp_path)
     with pytest.raises(HarnessError, match="test.jsonl is not there"):
-        _run(bench, quick_config("train.test=true", f"data.path={tmp_path}"))
+        _run(session, quick_config("train.test=true", f"data.path={tmp_path}"))
 
 
 def test_a_run_that_diverges_fails_with_its_good_checkpoints_kept(
-    bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
+    session: Session, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The learning rate explodes at update 5, after the checkpoint of update 3."""
 
@@ -240,27 +241,27 @@ def test_a_run_that_diverges_fails_with_its_good_checkpoints_kept(
 
     monkeypatch.setattr("harness.tuning.optimizer.learning_rate", explode)
     with pytest.raises(HarnessError, match=r"must be a finite number, but is (nan|inf); lower train.learning_rate"):
-        _run(bench, quick_config("name=diverges", "train.iters=20"))
-    (run,) = bench.store.client.search_runs([bench.store.experiment_id("diverges")])
+        _run(session, quick_config("name=diverges", "train.iters=20"))
+    (run,) = session.store.client.search_runs([session.store.experiment_id("diverges")])
     assert run.info.status == "FAILED" and "(lines " in run.data.tags["failure"]
-    adapter = read_adapter(bench.store.runs / run.info.run_id / "adapters")
+    adapter = read_adapter(session.store.runs / run.info.run_id / "adapters")
     weights = mx.load(str(adapter.weights))
     assert isinstance(weights, dict) and adapter.iteration == 3
     assert all(mx.isfinite(value).all().item() for value in weights.values())
 
 
 def test_a_run_that_the_disk_cannot_hold_is_refused_before_it_trains(
-    bench: Bench, quick_config: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    session: Session, quick_config: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = _run(bench, quick_config("name=disk", "train.save_every=2"))
+    done = _run(session, quick_config("name=disk", "train.save_every=2"))
     assert "up to 6 checkpoints of " in capsys.readouterr().err
     used = sum(path.stat().st_size for path in done.folder.rglob("*.safetensors") if not path.is_symlink())
     assert used > 0
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=used))
     with pytest.raises(HarnessError, match=r"need up to .* GB, but .* has 0.0 GB free; set train.keep=3, or make room"):
-        _run(bench, quick_config("name=disk", "train.save_every=2"))
+        _run(session, quick_config("name=disk", "train.save_every=2"))
 
 
-def test_a_runs_adapter_is_the_best_checkpoint(bench: Bench, quick_config: Quick) -> None:
-    done = _run(bench, quick_config("name=best"))
+def test_a_runs_adapter_is_the_best_checkpoint(session: Session, quick_config: Quick) -> None:
+    done = _run(session, quick_config("name=best"))
     assert read_adapter(done.folder / "adapters").iteration == done.outcome.best.step

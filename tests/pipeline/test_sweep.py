@@ -23,9 +23,9 @@ from harness.models.adapter import equal_weights
 from harness.multirun.live_table import Board
 from harness.multirun.supervisor import Crew, supervise
 from harness.multirun.sweep import SweepResult, run_sweep
-from harness.run.context import Contact, Place
+from harness.run.context import RunHooks, RunPlace
 from harness.run.pipeline import train_run
-from harness.run.session import Bench
+from harness.run.session import Session
 from harness.run.watcher import RunWatcher
 from harness.tracking import run_folder
 from harness.tracking.overview import get, trials
@@ -228,13 +228,13 @@ def test_a_search_draws_from_ranges_and_more_trials_go_on_with_it(sweep: Sweep, 
 
 def test_a_pruned_run_ends_at_its_validation_and_can_be_gone_on_with(sweep_store: Store, capsys: Said) -> None:
     config = compose_config(*QUICK, "name=pruned")
-    bench = Bench(sweep_store, Display())
-    pruned = train_run(config, bench, Place(), Contact(report=lambda step, loss: step == 3))
+    session = Session(sweep_store, Display())
+    pruned = train_run(config, session, RunPlace(), RunHooks(report=lambda step, loss: step == 3))
     assert "pruned after update 3: others were better there" in capsys.readouterr().err
     row = get(sweep_store, pruned.run_id)
     assert row.status == "PRUNED" and pruned.outcome.last.step == 3
     assert (pruned.folder / run_folder.STATE).exists() and not (pruned.folder / "samples.jsonl").exists()
-    whole = train_run(compose_config(*QUICK, "name=pruned", f"train.resume={pruned.run_id}"), bench, Place())
+    whole = train_run(compose_config(*QUICK, "name=pruned", f"train.resume={pruned.run_id}"), session, RunPlace())
     assert whole.run_id == pruned.run_id and whole.outcome.updates == 6
     report = json.loads((whole.folder / "report.json").read_text("utf-8"))
     assert [score["step"] for score in report["validations"]] == [0, 3, 6]
@@ -242,9 +242,9 @@ def test_a_pruned_run_ends_at_its_validation_and_can_be_gone_on_with(sweep_store
 
 
 def test_a_run_that_has_fallen_behind_at_its_last_update_is_whole(sweep_store: Store) -> None:
-    bench = Bench(sweep_store, Display())
+    session = Session(sweep_store, Display())
     done = train_run(
-        compose_config(*QUICK, "name=behind"), bench, Place(), Contact(report=lambda step, loss: step == 6)
+        compose_config(*QUICK, "name=behind"), session, RunPlace(), RunHooks(report=lambda step, loss: step == 6)
     )
     assert not done.outcome.pruned and get(sweep_store, done.run_id).status == "FINISHED"
     assert (done.folder / "samples.jsonl").exists()

@@ -385,6 +385,7 @@ def test_a_journal_with_half_a_line_is_gone_on_with(tmp_path: Path) -> None:
     assert len(make_study(tmp_path, RANK).results()) == 2
 
 
+@pytest.mark.alone
 def test_a_study_of_a_thousand_trials_stays_linear(tmp_path: Path) -> None:
     """The last hundred trials take no more than thrice the time of the first."""
     axis = Axis("lora.rank", list(range(1, 1001)), list(map(str, range(1, 1001))))

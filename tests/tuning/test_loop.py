@@ -17,7 +17,8 @@ from mlx_lm.tuner.trainer import train as mlx_lm_train
 from harness.config.schema import TrainConfig
 from harness.data.dataset import Split
 from harness.errors import HarnessError
-from harness.models.adapter import AdapterSpec, adapter_weights, attached
+from harness.models.adapter import adapter_weights, attached
+from harness.models.adapter_files import AdapterSpec
 from harness.models.base import Base
 from harness.tuning.batches import fixed_batches, stream
 from harness.tuning.cut import Tail
@@ -337,6 +338,7 @@ def test_the_estimate_grows_with_the_work(splits: Splits) -> None:
     assert long == pytest.approx(2 * short, rel=0.05)
 
 
+@pytest.mark.alone
 def test_the_estimate_is_of_the_right_size(base: Base, make_spec: MakeSpec, splits: Splits) -> None:
     settings = _settings(iters=30, steps_per_eval=10)
     _train(base, make_spec(), splits, settings)  # compiled once: a first run on a machine takes longer
