@@ -11,6 +11,7 @@ from rich.table import Table
 
 from harness.config.paths import MLRUNS
 from harness.config.schema import TrackingConfig
+from harness.tracking.luck import Luck, left_said, luck_of
 from harness.tracking.overview import BEST, Finished, get, newest, trials
 from harness.tracking.store import Store, open_store
 
@@ -28,7 +29,10 @@ def print_sweep(sweep_id: str | None, tracking: TrackingConfig) -> None:
     store = open_store(tracking)
     chosen = newest(store) if sweep_id is None else get(store, sweep_id)
     rows = trials(store, chosen) or [chosen]
-    print_wide(_table(rows, f"{chosen.name} ({chosen.run_id})"))
+    luck = luck_of(store, [row.run_id for row in rows if BEST in row.metrics])
+    print_wide(_table(rows, f"{chosen.name} ({chosen.run_id})", luck))
+    if luck is not None:
+        print(f"the best is {luck.said}" + ("; ≈: may be the best as well" if len(luck.alike) > 1 else ""))
     Console(highlight=False).print(f"Open them in MLflow: {ui_command(store)}", soft_wrap=True)
 
 
@@ -57,7 +61,8 @@ def _python() -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def _table(rows: list[Finished], title: str) -> Table:
+def _table(rows: list[Finished], title: str, luck: Luck | None) -> Table:
+    """The best first. `luck`: of the choice between them."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     table.add_column("run", no_wrap=True)
     for label, _ in _METRICS.values():
@@ -65,10 +70,19 @@ def _table(rows: list[Finished], title: str) -> Table:
     judged = any(row.judged is not None for row in rows)
     if judged:
         table.add_column("anchors beaten", no_wrap=True)
+    table.add_column("left", justify="right", no_wrap=True)  # after the choice of the run's checkpoint
     table.add_column("status")
     table.add_column("id", no_wrap=True)
     for row in rows:
         values = [format(row.metrics[key], form) if key in row.metrics else "–" for key, (_, form) in _METRICS.items()]
         verdict = [row.judged or "–"] if judged else []
-        table.add_row(row.name, *values, *verdict, row.status, row.run_id)
+        values[0] += _mark(row, rows, luck)
+        table.add_row(row.name, *values, *verdict, left_said(row.metrics), row.status, row.run_id)
     return table
+
+
+def _mark(row: Finished, rows: list[Finished], luck: Luck | None) -> str:
+    """Whether it may be the best though another is lowest; as wide for all."""
+    if luck is None or len(luck.alike) < 2:
+        return ""
+    return " ≈" if row is not rows[0] and row.run_id in luck.alike else "  "

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from harness.config.objective import VALID_LOSS
 from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
 from harness.tracking import overview
+from harness.tracking.luck import TEST, luck_of
 from harness.tracking.registry import Candidates, checkpoints, of_run, of_sweep, register, set_alias
 from harness.tracking.store import Store, open_store
 
@@ -43,6 +45,8 @@ def promote(tracking: TrackingConfig, choice: Choice, *, name: str | None, alias
     before = set_alias(store, version.name, alias, version.number)
     verb = "registered as" if version.new else "is already"
     print(f"best of {len(candidates.best)} checkpoints in {where}: {choice.metric} {best.value:.4f}")
+    if choice.metric == VALID_LOSS.checkpoint:
+        _say_what_is_left(store, [point.run_id for point in candidates.best])
     print(f"update {best.step} of run {best.run_id} {verb} {version.name} version {version.number}")
     _say_alias(version.name, alias, version.number, before)
 
@@ -83,6 +87,18 @@ def _run_or_sweep(store: Store, choice: Choice) -> overview.Finished:
     if choice.sweep and found.tags.get("kind") != "sweep":
         raise HarnessError(f"--sweep={wanted} is a single run; give it as --run={wanted}")
     return found
+
+
+def _say_what_is_left(store: Store, run_ids: list[str]) -> None:
+    """Of a loss that was chosen: the best's run stands first."""
+    luck = luck_of(store, list(dict.fromkeys(run_ids)))
+    if luck is not None:
+        print(luck.said)
+        if others := len(luck.alike - {run_ids[0]}):
+            print(f"{others} other run{'s' if others > 1 else ''} may be as good: the validation rows do not tell")
+    tested = overview.get(store, run_ids[0]).metrics.get(TEST)
+    if tested is not None:
+        print(f"on the test split: {tested:.4f}")
 
 
 def _say_alias(name: str, alias: str, number: int, before: int | None) -> None:

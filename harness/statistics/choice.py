@@ -13,7 +13,9 @@ Marks = NDArray[np.bool_]
 
 LEVEL = 0.95
 _SPLITS = 200
-_FLIPS = 999
+_FLIPS = 1000
+_LOOK = 200  # what is clear by then needs no more of them
+_CLEAR = (1, 25)  # as many of the first or fewer, or more: beaten, or not, beyond doubt
 _LEAST_ROWS = 4  # with fewer, a half says nothing
 
 
@@ -81,8 +83,14 @@ def _not_beaten(differences: Array, flipped: Array) -> bool:
     squares = (differences**2).sum(axis=1)
     rows = differences.shape[1]
     largest = float(_studentized(differences.sum(axis=1), squares, rows).max())
-    by_chance = _studentized(flipped, squares, rows).max(axis=1)
-    return bool((by_chance >= largest).sum() + 1 > (1 - LEVEL) * (len(by_chance) + 1))
+
+    def reached(flips: Array) -> int:
+        return int((_studentized(flips, squares, rows).max(axis=1) >= largest).sum())
+
+    first = reached(flipped[:_LOOK])
+    if not _CLEAR[0] < first < _CLEAR[1]:
+        return first >= _CLEAR[1]
+    return (first + reached(flipped[_LOOK:]) + 1) / (len(flipped) + 1) > 1 - LEVEL
 
 
 def _studentized(sums: Array, squares: Array, rows: int) -> Array:
