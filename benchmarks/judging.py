@@ -217,7 +217,7 @@ def print_ties(worlds: int) -> None:
     print(f"{'':34} {'adapters':>8} {'themes':>7} {'split':>7} {'covered':>8} {'unequal':>8} {'ms a ranking':>13}")
     for name, variants, suits in (
         ("one text a theme", 1, 0.0),
-        ("3 texts, themes suit adapters", 3, 0.7),
+        ("3 texts, 3 looks, themes suit some", 3, 0.7),
     ):
         for count, themes in itertools.product((2, 8, 20), (5, 30, 100)):
             equal = [_tried(np.zeros(count), themes, variants, suits, seed) for seed in range(worlds)]

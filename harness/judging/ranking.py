@@ -78,9 +78,10 @@ class _Spread:
         return float(np.sqrt(max(of @ self.found @ of, of @ self.least @ of)))
 
 
-def rank(verdicts: Sequence[Ranked], adapters: Sequence[str], *, seed: int) -> Standings:
+def rank(verdicts: Sequence[Ranked], adapters: Sequence[str], *, seed: int, looks: int = 1) -> Standings:
     """Fit all verdicts; what a theme's verdicts share counts once. `seed`: of the draws behind the groups.
 
+    `looks`: how often it will be asked in all, each time of more verdicts, whether the order is decided.
     With fewer than two themes each verdict counts by itself.
     """
     rankings = Rankings(verdicts, adapters)
@@ -89,11 +90,12 @@ def rank(verdicts: Sequence[Ranked], adapters: Sequence[str], *, seed: int) -> S
     of = [names[verdict.theme] for verdict in verdicts] if len(names) > 1 else list(range(len(verdicts)))
     spread = _spread(fit, np.array(of, np.int64), len(adapters))
     one, count = np.eye(rankings.size), len(adapters)
+    reach = reach_of_pairs(spread.found[:count, :count], spread.degrees, seed=seed, looks=looks)
     # standing first rather than at the mean of the other places
     first = one[count] - one[count + 1 : -1].mean(axis=0) if rankings.width > 1 else np.zeros(rankings.size)
     first_place = Effect(float(fit.value @ first), spread.error(first))
     length = Effect(float(fit.value[-1]), spread.error(one[-1]))
-    return Standings(*_ratings(adapters, fit.value, spread, verdicts, seed), first_place, length)
+    return Standings(*_ratings(adapters, fit.value, spread, verdicts, reach), first_place, length)
 
 
 def _spread(fit: Fit, theme: NDArray[np.int64], adapters: int) -> _Spread:
@@ -113,13 +115,12 @@ def _spread(fit: Fit, theme: NDArray[np.int64], adapters: int) -> _Spread:
 
 
 def _ratings(
-    names: Sequence[str], value: Array, spread: _Spread, verdicts: Sequence[Ranked], seed: int
+    names: Sequence[str], value: Array, spread: _Spread, verdicts: Sequence[Ranked], reach: float
 ) -> tuple[list[Rating], list[tuple[str, str]]]:
-    """The best first, and the neighbours that cannot be told apart."""
+    """The best first, and the neighbours that cannot be told apart: by less than `reach` standard errors."""
     count = len(names)
     among, least = spread.found[:count, :count], spread.least[:count, :count]
     errors = np.maximum(pair_errors(among), pair_errors(least))
-    reach = reach_of_pairs(among, spread.degrees, seed=seed)
 
     def apart(this: int, that: int) -> bool:
         return bool(abs(value[this] - value[that]) > reach * errors[this, that])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 LEVEL = 0.95
-_DRAWS = 4000  # the quantile is then known to about 0.01 of itself
+_DRAWS = 10_000  # the quantile is then known to about 0.01 of itself
 
 
 def pair_errors(covariance: Array) -> Array:
@@ -20,8 +20,10 @@ def pair_errors(covariance: Array) -> Array:
     return np.sqrt(np.maximum(squares, 0.0))
 
 
-def reach_of_pairs(covariance: Array, degrees: float, *, seed: int) -> float:
+def reach_of_pairs(covariance: Array, degrees: float, *, seed: int, looks: int = 1) -> float:
     """How many standard errors the difference of *any* pair of equals stays below, in 95 of 100 cases.
+
+    So at each of all `looks`, when more is collected in between and the first that says so decides (Bonferroni).
 
     Args:
         covariance: of the estimates, [count, count]; it may be singular, as of ratings about their mean.
@@ -39,4 +41,4 @@ def reach_of_pairs(covariance: Array, degrees: float, *, seed: int) -> float:
     for one in range(count - 1):
         apart = np.abs(drawn[:, one, None] - drawn[:, one + 1 :]) / errors[one, one + 1 :]
         largest = np.maximum(largest, apart.max(axis=1))
-    return float(np.quantile(largest / np.sqrt(rng.chisquare(degrees, _DRAWS) / degrees), LEVEL))
+    return float(np.quantile(largest / np.sqrt(rng.chisquare(degrees, _DRAWS) / degrees), 1 - (1 - LEVEL) / looks))

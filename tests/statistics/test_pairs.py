@@ -24,3 +24,7 @@ def test_the_same_estimate_twice_never_differs_and_one_alone_from_none() -> None
     same = np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     assert 1.9 < reach_of_pairs(same, 1000, seed=0) < 2.1  # there is but one difference
     assert reach_of_pairs(np.eye(1), 5, seed=0) == 0 == reach_of_pairs(np.zeros((3, 3)), 5, seed=0)
+
+
+def test_more_looks_ask_for_more_of_each() -> None:
+    assert reach_of_pairs(np.eye(2), 1000, seed=0, looks=5) == pytest.approx(student.ppf(0.995, 1000), rel=0.03)
