@@ -12,6 +12,7 @@ from rich.table import Table
 
 from harness.config.load import flat
 from harness.config.schema import JudgeCommand
+from harness.console.interrupt import told
 from harness.console.progress import Display
 from harness.data.authored import by_theme
 from harness.data.lines import read_lines
@@ -93,8 +94,8 @@ def _judged(
             judgement = agreement_with_people(judgement, decisions)
             found = _to_json(command, judgement, samples, names)
             _keep(run, command, judgement, found, samples, names)
-        except KeyboardInterrupt:
-            run.finish("KILLED", "interrupted from the keyboard")
+        except KeyboardInterrupt as error:
+            run.finish("KILLED", told(error).why)
             display.say("what was paid for is kept: the same command goes on")
             raise
         except BaseException as error:

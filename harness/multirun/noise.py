@@ -7,7 +7,7 @@ from harness.config.objective import VALID_LOSS, Objective
 from harness.multirun.repeats import deviation, noise_floor
 from harness.statistics.choice import reach_of_best
 from harness.tracking.luck import luck_of
-from harness.tracking.overview import Finished
+from harness.tracking.queries import Finished
 from harness.tracking.store import Store
 
 # a trial's run, if MLflow knows it, with what the search made small

@@ -6,18 +6,19 @@ from html import escape
 from pathlib import Path
 
 from harness.config.axes import short_names
-from harness.config.objective import objective
+from harness.config.objective import VALID_LOSS, Objective, objective
 from harness.console.html import html_page, paragraphs, table
 from harness.console.progress import duration
 from harness.files import write_text
 from harness.multirun.noise import Noise, noise_of
 from harness.sweeping.listing import Listed
 from harness.sweeping.plots import Plot, Told, draw, script, told_trials
+from harness.sweeping.states import TrialStatus
 from harness.sweeping.storage import Studies
 from harness.tracking import run_folder
 from harness.tracking.luck import left_said
-from harness.tracking.overview import BEST, Finished, repeats, table_of, trials
-from harness.tracking.overview import get as get_run
+from harness.tracking.queries import Finished, repeats, table_of, trials
+from harness.tracking.queries import get as get_run
 from harness.tracking.store import Store
 
 _BEST_ROWS = 10
@@ -53,19 +54,20 @@ def page(store: Store, studies: Studies, listed: Listed) -> str:
         run.run_id: {label: run.metrics[name] for name, label in _COSTS.items() if name in run.metrics}
         for run in runs.values()
     }
-    best = sorted((e for e in entries if e.told.state == "done" and e.told.value is not None), key=_value)
-    metric = parent.params.get("sweep.metric", BEST)
-    noise = noise_of(store, [(e.run, e.told.value) for e in best], repeats(store, parent), objective(metric))
+    best = sorted((e for e in entries if e.told.state is TrialStatus.DONE and e.told.value is not None), key=_value)
+    chosen_by = objective(parent.params.get("sweep.metric", VALID_LOSS.name))
+    noise = noise_of(store, [(e.run, e.told.value) for e in best], repeats(store, parent), chosen_by)
     parts = [
         f"<h1>{escape(parent.name)}</h1>",
-        paragraphs(_summary(listed, entries, best, noise, objective(metric).label)),
+        paragraphs(_summary(listed, entries, best, noise, chosen_by)),
         "<h2>The best</h2>",
         table(
-            ["trial", "", objective(metric).label, *_HEADS], [_row(entry, best, noise) for entry in best[:_BEST_ROWS]]
+            ["trial", "", chosen_by.label, *_HEADS],
+            [_row(entry, best, noise, chosen_by) for entry in best[:_BEST_ROWS]],
         ),
         *_settings(best[:1]),
         *_sampled(store, best[:_SAMPLED]),
-        *_plots(draw(studies, listed, costs, objective(metric).label)),
+        *_plots(draw(studies, listed, costs, chosen_by)),
         *_failures(entries),
     ]
     return html_page(parent.name, parts, script())
@@ -85,14 +87,18 @@ def _said(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _summary(listed: Listed, entries: Sequence[Entry], best: Sequence[Entry], noise: Noise, metric: str) -> list[str]:
-    counts = listed.counts
+def _summary(
+    listed: Listed, entries: Sequence[Entry], best: Sequence[Entry], noise: Noise, chosen_by: Objective
+) -> list[str]:
+    done, pruned = listed.counts[TrialStatus.DONE], listed.counts[TrialStatus.PRUNED]
+    failed = listed.counts[TrialStatus.FAILED]
     said = [
-        f"{listed.ended} of {listed.total} trials: {counts['done']} to their end, {counts['pruned']} pruned, "
-        f"{counts['failed']} failed. It is {listed.state}."
+        f"{listed.ended} of {listed.total} trials: {done} to their end, {pruned} pruned, {failed} failed. "
+        f"It is {listed.state}."
     ]
     if best:
-        said.append(f"Best: {best[0].name} with {metric} {best[0].told.value:.4f} (run {best[0].told.run_id}).")
+        value = chosen_by.shown(best[0].told.value or 0.0)
+        said.append(f"Best: {best[0].name} with {chosen_by.label} {value:.4f} (run {best[0].told.run_id}).")
     said += noise.said if len(best) > 1 else []
     said += _saved(entries)
     return said
@@ -100,13 +106,13 @@ def _summary(listed: Listed, entries: Sequence[Entry], best: Sequence[Entry], no
 
 def _saved(entries: Sequence[Entry]) -> list[str]:
     """Updates that did not have to be trained, and the time that they would have taken."""
-    whole = [entry.run for entry in entries if entry.run and entry.told.state == "done"]
+    whole = [entry.run for entry in entries if entry.run and entry.told.state is TrialStatus.DONE]
     seconds = sum(run.metrics.get("train/seconds", 0.0) for run in whole)  # what was taken over is in it
     updates = sum(int(run.params["train.updates"]) for run in whole)
     pruned = sum(
         int(e.run.params["train.updates"]) - (e.told.last_step or 0)
         for e in entries
-        if e.told.state == "pruned" and e.run
+        if e.told.state is TrialStatus.PRUNED and e.run
     )
     taken = sum(int(e.run.tags.get("taken_updates", 0)) for e in entries if e.run)
     if not updates or not (pruned or taken):
@@ -124,7 +130,7 @@ def _saved(entries: Sequence[Entry]) -> list[str]:
 _HEADS = ["left", "at update", "anchors beaten", "seconds", "peak GB", "adapter MB", "run"]
 
 
-def _row(entry: Entry, best: Sequence[Entry], noise: Noise) -> list[str]:
+def _row(entry: Entry, best: Sequence[Entry], noise: Noise, chosen_by: Objective) -> list[str]:
     def shown(name: str, form: str) -> str:
         value = entry.metric(name)
         return "–" if value is None else format(value, form)
@@ -134,7 +140,7 @@ def _row(entry: Entry, best: Sequence[Entry], noise: Noise) -> list[str]:
     return [
         str(entry.told.place),
         entry.name + taken,
-        f"{entry.told.value or 0.0:.4f}{alike}",
+        f"{chosen_by.shown(entry.told.value or 0.0):.4f}{alike}",
         "–" if entry.run is None else left_said(entry.run.metrics),
         shown("valid/best_step", ".0f"),
         (entry.run and entry.run.judged) or "–",
@@ -180,5 +186,5 @@ def _plots(plots: Iterable[Plot]) -> Iterable[str]:
 
 
 def _failures(entries: Sequence[Entry]) -> list[str]:
-    rows = [[str(e.told.place), e.name, e.told.failure or "?"] for e in entries if e.told.state == "failed"]
+    rows = [[str(e.told.place), e.name, e.told.failure or "?"] for e in entries if e.told.state is TrialStatus.FAILED]
     return ["<h2>Failed</h2>", table(["trial", "", "why"], rows)] if rows else []

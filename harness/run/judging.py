@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.config.objective import WIN_RATE
 from harness.config.schema import Config
 from harness.console.progress import Display
 from harness.data.authored import by_theme
@@ -30,7 +31,7 @@ from harness.llm.spending import Spending
 from harness.run.context import RunContext
 from harness.sampling.samples import Sample, marked
 from harness.tracking import run_folder
-from harness.tracking.overview import DISAGREEMENT, UNSCORED, WIN_RATE, WIN_RATE_ERROR
+from harness.tracking.queries import DISAGREEMENT, UNSCORED, WIN_RATE_ERROR
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _win_rate(context: RunContext, judged: Judged, spending: Spending) -> dict[s
         context.display.say(f"warning: not judged: {rate.unscored} of {rate.texts} texts are unscored ({why})")
         context.run.tags({UNSCORED: f"{rate.unscored} of {rate.texts} texts: {why}"})
         return found
-    found[WIN_RATE] = rate.value
+    found[WIN_RATE.name] = rate.value
     error = ""
     if rate.stderr is not None:
         found[WIN_RATE_ERROR] = rate.stderr

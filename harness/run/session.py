@@ -30,9 +30,16 @@ class Session:
         self.display = display
         self.trunks = Trunks() if trunks is None else trunks
         self.disagreements: dict[Hashable, str | None] = {}
+        self._warned: set[str] = set()
         self._config: ModelConfig | None = None
         self._base: Base | None = None
         self._splits: dict[Hashable, Split] = {}
+
+    def warn_once(self, line: str) -> None:
+        """Say a warning, once for all runs of the session."""
+        if line not in self._warned:
+            self._warned.add(line)
+            self.display.say(f"warning: {line}")
 
     def base(self, config: ModelConfig) -> Base:
         if self._base is None or config != self._config:
@@ -75,7 +82,7 @@ def open_session(tracking: TrackingConfig, display: Display) -> Session:
     """
     session = Session(open_writable_store(tracking), display)
     freeze_libraries()
-    display.say(blas.describe())
+    display.say(blas.load().words)
     return session
 
 

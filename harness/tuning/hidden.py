@@ -116,7 +116,7 @@ def _through_block(
                 on_batch(done)
 
     model.eval()
-    write_whole(_bits_file(folder, block + 1), write)
+    write_whole(_bits_file(folder, block + 1), write, durable=False)  # it can be computed again
     index = {"dtype": kind, "size": size, "starts": list(starts.items()), "checksums": list(checksums.items())}
     write_json(_index_file(folder, block + 1), index)
     return _open(folder, block + 1)

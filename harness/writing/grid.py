@@ -62,7 +62,9 @@ def lay_out(command: GenerateCommand, scales: Sequence[float]) -> Grid:
     """
     themes = _themes(command)
     ways = variants(command.prompt, command.variants)
-    selection = Selection(command.adapters, command.from_iteration, command.first, command.top)
+    selection = Selection(
+        adapters=command.adapters, from_iteration=command.from_iteration, first=command.first, top=command.top
+    )
     adapters = selection.find(lambda: open_store(command.tracking))
     if not any(adapters) and list(scales) != [1]:
         raise HarnessError(f"scale {scales[0]:g} needs an adapter to scale; give adapters=…")
