@@ -15,8 +15,9 @@ from harness.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE, checkpoint_n
 from harness.run.context import RunContext
 from harness.tracking import run_folder
 from harness.tracking.valid_rows import RowKeeper
+from harness.tuning.estimate import estimated_seconds
 from harness.tuning.evaluate import RowLosses, Score
-from harness.tuning.loop import Window, estimated_seconds
+from harness.tuning.loop import Window
 from harness.tuning.state import Course, LoopState, save_state
 
 Record = TypeVar("Record", Window, Score)
