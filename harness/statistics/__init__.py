@@ -1,4 +1,5 @@
-"""What may be said of several numbers at once, and of the best of many: plain arrays in, plain arrays out.
+"""What may be said of several numbers at once, and of the best of many.
 
-Knows nothing of files, models, judges or runs.
+Knows arrays. Does not know files, models, judges or runs.
+Others use: pairs.reach_of_pairs, choice.left_out_loss, choice.may_be_best, choice.reach_of_best.
 """

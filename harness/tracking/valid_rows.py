@@ -71,7 +71,7 @@ class RowKeeper:
 
     def add(self, step: int, lines: NDArray[np.int64], targets: NDArray[np.int64], sums: NDArray[np.float32]) -> None:
         """What the rows, [row], lost at the checkpoint of this step."""
-        if not self._keeps:
+        if not self._keeps or not np.isfinite(sums).all():  # such a checkpoint ends its run and is nobody's choice
             return
         before = self._rows
         steps = np.array([step], np.int64) if before is None else np.append(before.steps, step)

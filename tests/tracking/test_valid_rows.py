@@ -39,6 +39,12 @@ def test_a_run_of_before_the_file_goes_on_without_it(tmp_path: Path) -> None:
     assert read_valid_rows(tmp_path) is None and left_out_of_run(tmp_path) == {}
 
 
+def test_a_loss_that_is_no_number_is_not_among_the_choice(tmp_path: Path) -> None:
+    _keep(tmp_path, [2.0, float("nan")])
+    found = read_valid_rows(tmp_path)
+    assert found is not None and found.steps.tolist() == [10]
+
+
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 half a file"])
 def test_a_damaged_file_is_none(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / run_folder.VALID_ROWS).write_bytes(damage)
