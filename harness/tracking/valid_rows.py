@@ -34,7 +34,7 @@ class ValidRows:
 def read_valid_rows(folder: Path) -> ValidRows | None:
     """Of a run by its folder; None where there are none, or none that can be read."""
     try:
-        with np.load(folder / run_folder.VALID_ROWS, allow_pickle=False) as found:
+        with (folder / run_folder.VALID_ROWS).open("rb") as file, np.load(file, allow_pickle=False) as found:
             return ValidRows(str(found["digest"]), found["lines"], found["targets"], found["steps"], found["sums"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
