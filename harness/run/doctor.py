@@ -55,6 +55,8 @@ class Timing:
 
     def on_interrupt(self, state: Any) -> None: ...
 
+    def on_rows(self, rows: Any) -> None: ...
+
     def on_score(self, score: Score, state: Any, *, best: bool) -> None:
         self.start = self.start or score
         self.ends.append(time.perf_counter())

@@ -129,6 +129,8 @@ def take_over(source: Source, run: TrackedRun, log: EventLog) -> Course:
         step = checkpoint_step(path)
         if step is not None and step <= source.updates:
             _link(path, run.folder / run_folder.ADAPTERS / path.name)
+    if (source.folder / run_folder.VALID_ROWS).exists():  # what lies beyond is cut off when the run goes on
+        _link(source.folder / run_folder.VALID_ROWS, run.folder / run_folder.VALID_ROWS)
     for entry in Journal(source.folder).entries:
         courses = ("train/loss", VALID_LOSS.checkpoint)
         if (

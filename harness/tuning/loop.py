@@ -19,7 +19,7 @@ from harness.models.randomness import seeded
 from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import Tail
 from harness.tuning.engine import WHOLE_MODEL, Engine
-from harness.tuning.evaluate import Evaluator, Score
+from harness.tuning.evaluate import Evaluator, RowLosses, Score
 from harness.tuning.loss import loss_sum
 from harness.tuning.optimizer import make_optimizer
 from harness.tuning.process import checkpointed_blocks, dequantized_blocks, wired_memory
@@ -55,6 +55,9 @@ class Watcher(Protocol):
     def on_update(self, step: int, loss: float) -> None: ...
     def on_window(self, window: Window) -> None: ...
     def on_validating(self, done: int, total: int) -> None: ...
+    def on_rows(self, rows: RowLosses) -> None:
+        """What the validation of which `on_score` tells next is the mean of."""
+
     def on_score(self, score: Score, state: LoopState | None, *, best: bool) -> None:
         """A validation. `state`: what was scored, its weights and how to go on, when that is to be saved."""
 
@@ -149,7 +152,7 @@ class _Run:
         # read what lies outside the blocks now: what is not there when a step is compiled would be read in each
         mx.eval(loss_sum(self._tail, *self._make(self._valid.rows[:1]).inputs))
         if resume is None:
-            start = self._evaluator.score(0, self._watcher.on_validating)
+            start = self._evaluator.score(0, self._watcher.on_validating, self._watcher.on_rows)
             self._watcher.on_score(start, None, best=False)
             self._course = Course.beginning(start)
         else:
@@ -196,7 +199,7 @@ class _Run:
 
     def validate(self) -> None:
         """Score these very weights, decide whether that is the end, and hand them over where they are to be kept."""
-        score = self._evaluator.score(self._step, self._watcher.on_validating)
+        score = self._evaluator.score(self._step, self._watcher.on_validating, self._watcher.on_rows)
         check_finite(score.loss, f"the validation loss after update {self._step}")
         best = self._course.best.step == 0 or score.loss < self._course.best.loss
         self._course = self._meter.scored(self._course, score, best=best)

@@ -26,16 +26,19 @@ from harness.multirun.one_trial import OneTrial
 from harness.multirun.report import page
 from harness.multirun.retention import drop_losers
 from harness.multirun.sweep import SweepResult, run_sweep
+from harness.multirun.table import print_sweep
 from harness.run.watcher import RunWatcher
 from harness.sweeping.listing import ask_to_stop, find_study
 from harness.sweeping.siblings import Siblings
 from harness.sweeping.states import TrialStatus
 from harness.sweeping.storage import open_studies
+from harness.tracking import run_folder
 from harness.tracking.candidates import run_checkpoints
 from harness.tracking.journal import Journal
 from harness.tracking.queries import Finished, get, repeats, trials
 from harness.tracking.registry import register, resolve, set_alias
 from harness.tracking.store import Store, open_store
+from harness.tracking.valid_rows import valid_rows_of
 from tests.conftest import QUICK, compose_config
 
 Sweep = Callable[..., SweepResult]
@@ -109,10 +112,13 @@ def test_a_grid_over_iterations_costs_its_longest(sweep: Sweep, store: Store, up
         for iters, other in alone.items():
             row, twin = rows[f"iters={iters}"], _rows(store, other)[f"iters={iters}"]
             assert equal_weights(_weights(store, row.run_id, iters), _weights(store, twin.run_id, iters))
-            for name in ("valid/loss", "valid/best_loss", "valid/best_step", "train/loss"):
+            for name in ("valid/loss", "valid/best_loss", "valid/best_step", "train/loss", "valid/left_out_loss"):
                 assert row.metrics[name] == twin.metrics[name]
             scored = [[(e["step"], e["loss"]) for e in _events(store, run.run_id, "scored")] for run in (row, twin)]
             assert scored[0] == scored[1]
+            kept = [valid_rows_of(store, run.run_id) for run in (row, twin)]
+            assert kept[0] and kept[1] and kept[0].steps.tolist() == kept[1].steps.tolist() != []
+            assert (kept[0].sums == kept[1].sums).all()
             steps = [len(store.client.get_metric_history(run.run_id, "valid/loss")) for run in (row, twin)]
             assert steps[0] == steps[1]
         source = rows["iters=4"].tags["taken_from"]
@@ -354,6 +360,25 @@ def test_a_search_learns_from_earlier_runs_on_the_same_data(sweep: Sweep, store:
         sweep("lora.rank=4,8", "sweep.warm_start=earlier", "name=warm4")
 
 
+def test_a_sweep_without_repeats_marks_what_the_validation_rows_do_not_tell_from_the_best(
+    sweep: Sweep, store: Store, capsys: Said
+) -> None:
+    swept = sweep("lora.scale=16.0,16.1", "train.learning_rate=1e-7,5e-3", "name=marked", "train.valid_rows=10")
+    studies = open_studies(None, store.studies)
+    written = page(store, studies, find_study(studies, swept.sweep_id))
+    assert (
+        "8 checkpoints of 4 runs on the same rows" in written and written.count(" ≈") - written.count("marked ≈") == 1
+    )
+    capsys.readouterr()
+    print_sweep(swept.sweep_id, TrackingConfig(uri=store.uri))
+    shown = capsys.readouterr().out
+    assert shown.count(" ≈ ") == 1 and "is left of it on rows that did not choose; ≈: may be the best" in shown
+    for row in _rows(store, swept).values():  # as runs of before were
+        (store.runs / row.run_id / run_folder.VALID_ROWS).unlink()
+    print_sweep(swept.sweep_id, TrackingConfig(uri=store.uri))
+    assert "≈" not in capsys.readouterr().out
+
+
 def test_repeats_tell_how_much_is_noise_and_the_report_shows_it(sweep: Sweep, store: Store, capsys: Said) -> None:
     words = ["lora.rank=2,4,6,8", "name=repeats", "sweep.repeats=2", "generate.prompts=['河']"]
     swept = sweep(*words)
@@ -368,6 +393,7 @@ def test_repeats_tell_how_much_is_noise_and_the_report_shows_it(sweep: Sweep, st
     for part in (
         "4 of 4 trials: 4 to their end",
         "may differ by their seeds alone",
+        "is left of it on rows that did not choose",
         "Parallel coordinates",
         "Texts of",
     ):
