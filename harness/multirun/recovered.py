@@ -116,9 +116,8 @@ def _with_end(found: Recovered, journal: Journal) -> Recovered:
 
 def _state(journal: Journal) -> RunState | None:
     said = journal.tag(STATE)
-    return journal.ended and state_of(
-        journal.ended, {"failure": journal.reason or ""} | ({STATE: said} if said else {})
-    )
+    tags = {"failure": journal.reason or ""} | ({STATE: said} if said else {})
+    return None if journal.ended is None else state_of(journal.ended, tags)
 
 
 def _value(folder: Path) -> float:
