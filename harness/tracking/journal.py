@@ -53,7 +53,10 @@ class Journal:
     def _read_sent(self, file: Path) -> Sent:
         """What MLflow has; nothing where that cannot be told, for an entry that is told twice does no harm."""
         try:
-            return Sent(**json.loads(file.read_bytes()))
+            content = json.loads(file.read_bytes())
+            if not isinstance(content, dict):
+                raise ValueError("it is no JSON object")
+            return Sent(**content)
         except FileNotFoundError:
             return Sent()
         except (ValueError, TypeError) as error:
