@@ -19,6 +19,7 @@ from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS, load_config, load_model, load_t
 
 from harness.config.schema import ModelConfig
 from harness.errors import HarnessError, reason
+from harness.machine.device import compile_nothing_on_the_cpu
 from harness.models import tiny
 from harness.models.tokenizer import Tokenizer
 from harness.models.weights_file import read_metadata
@@ -52,6 +53,13 @@ class Base:
         """Tokens that the weights know; a tokenizer may have fewer."""
         return int(self.settings.get("vocab_size") or self.settings["text_config"]["vocab_size"])
 
+    @property
+    def caveat(self) -> str:
+        """What to say before texts of this base are shown; empty where there is nothing to say."""
+        if self.path != BUILTIN_TINY:
+            return ""
+        return f"{BUILTIN_TINY} has random weights: these texts show that everything runs, not what a model writes"
+
     @cached_property
     def tokenizer(self) -> Tokenizer:
         try:
@@ -65,6 +73,7 @@ class Base:
         """Frozen and in evaluation mode. Lazy: a weight is read from disk when it is first computed with."""
         for file in sorted(self.folder.glob("model*.safetensors")):
             read_metadata(file)  # each must be whole: what is cut off would only be missed when it is read
+        compile_nothing_on_the_cpu()
         try:
             model, _ = load_model(self.folder, lazy=True)
         except (ValueError, RuntimeError, KeyError) as error:
