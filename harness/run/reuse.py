@@ -151,7 +151,17 @@ def _course(source: Source) -> Course:
     # by step: what was done again after an interruption counts once
     windows = {e["step"]: e["seconds"] for e in events if e["event"] == "trained" and e["step"] <= source.updates}
     seconds = sum(windows.values())
-    return Course(source.updates, scores[0], scores[source.updates], best, stale, seconds, 0.0, 0, 0.0)
+    return Course(
+        step=source.updates,
+        start=scores[0],
+        last=scores[source.updates],
+        best=best,
+        stale=stale,
+        train_seconds=seconds,
+        window_loss=0.0,
+        window_targets=0,
+        window_seconds=0.0,
+    )
 
 
 def taken_outcome(course: Course) -> Outcome:

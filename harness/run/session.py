@@ -14,6 +14,7 @@ from harness.errors import HarnessError
 from harness.machine import blas
 from harness.machine.device import freeze_libraries
 from harness.models.base import Base, open_base
+from harness.models.digests import Stamp
 from harness.tracking.store import Store, open_writable_store
 from harness.tuning.trunk_cache import Trunks
 
@@ -45,7 +46,7 @@ class Session:
         if self._base is None or config != self._config:
             self._base = None  # let the former go before the next is loaded
             self._splits.clear()
-            self._base, self._config = open_base(config), config
+            self._base, self._config = open_base(config, self.display), config
         return self._base
 
     def split(self, config: Config, name: str) -> Split:
@@ -65,7 +66,7 @@ class Session:
             "mask_prompt": config.train.mask_prompt,
         }
         file = folder / f"{name}.jsonl"
-        written = (file.stat().st_mtime_ns, file.stat().st_size) if file.exists() else None
+        written = Stamp.of(file) if file.exists() else None
         key = (file.resolve(), written, repr(reading))
         if key not in self._splits:
             split = load_split(folder, name, base.tokenizer, **reading)

@@ -14,8 +14,9 @@ from harness.models.adapter import save_weights
 from harness.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE, checkpoint_name, checkpoint_step
 from harness.run.context import RunContext
 from harness.tracking import run_folder
+from harness.tuning.estimate import estimated_seconds
 from harness.tuning.evaluate import Score
-from harness.tuning.loop import Window, estimated_seconds
+from harness.tuning.loop import Window
 from harness.tuning.state import Course, LoopState, save_state
 
 Record = TypeVar("Record", Window, Score)

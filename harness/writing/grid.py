@@ -175,8 +175,10 @@ def _base(command: GenerateCommand, adapters: Sequence[AdapterFiles]) -> Base:
         base = open_base(model)
     except HarnessError as error:
         raise HarnessError(f"the base of {adapters[0].source}: {error}" if adapters else str(error)) from error
+    for warning in base.warnings:
+        Display().say(f"warning: {warning}")
     for adapter in adapters:
-        if adapter.spec.base_revision not in (None, base.revision):
+        if adapter.spec.base_revision not in (None, base.revision, base.former_revision):
             Display().say(
                 f"warning: {adapter.source} was trained on {adapter.spec.base} at {adapter.spec.base_revision}, "
                 f"but {base.path} is at {base.revision}"
