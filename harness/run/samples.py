@@ -39,6 +39,8 @@ def write_samples(context: RunContext, adapter: AdapterFiles | None, iteration: 
     if not settings.prompts:
         return []
     context.display.say(f"writing {len(settings.prompts)} samples with the checkpoint of update {iteration}:")
+    if base.caveat:
+        context.display.say(base.caveat)
     source = None if adapter is None else adapter.source
     origin = Origin(base=base.path, adapter=source, run=context.run.run_id, iteration=iteration, scale=settings.scale)
     planned = plan_samples(context.config, base.tokenizer, origin)

@@ -92,6 +92,8 @@ def write_all(grid: Grid, command: GenerateCommand, display: Display) -> Iterato
     if not grid.planned:
         return
     display.say(f"reading the weights of {grid.base.path}")
+    if grid.base.caveat:
+        display.say(grid.base.caveat)
     grid.base.materialize()
     with switching(grid.base.model) as put_on, display.texts(len(grid.planned)) as tell:
         for part in grid.parts:
