@@ -108,9 +108,9 @@ def _new_run(
 def _tracked(config: Config, inputs: Inputs, session: Session, place: RunPlace, start: Start) -> Iterator[TrackedRun]:
     """The run in MLflow: a new one, or the one that is gone on with. Of two commands at once one sees the other's."""
     store = session.store
-    make_folder(store.runs)
+    make_folder(store.runs.parent)
     with ExitStack() as inside:
-        with one_at_a_time(store.runs / ".starting.lock"):
+        with one_at_a_time(store.runs.with_name(".starting.lock")):
             settle_twins(config, inputs, session, sweep=place.sweep, resumed=start.former)
             if start.former is None:
                 tags = {"identity": identity_of(inputs.parts)} | start.tags
