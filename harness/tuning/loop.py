@@ -144,7 +144,7 @@ class _Run:
         self._evaluator = Evaluator(tail, fixed_batches(valid_split.rows, settings.batch_size, self._make))
         self._optimizer = make_optimizer(settings, self._updates)
         self._optimizer.init(self._model.trainable_parameters())
-        self._step, self._pruned = 0, False
+        self._step, self._pruned, self._grad_norm = 0, False, 0.0
 
     def begin(self, resume: LoopState | None) -> None:
         """Score the start, or put everything back as it was left; then make what an update needs."""
@@ -192,6 +192,7 @@ class _Run:
         tic = time.perf_counter()
         done = one_update(self._apply, next(self._micro_batches), self._step, self._train)
         self._meter.add(done, time.perf_counter() - tic)
+        self._grad_norm = done.grad_norm
         self._watcher.on_update(self._step, done.loss / done.targets)
         if self._step % self._settings.steps_per_report == 0 or self._step == self._updates:
             self._watcher.on_window(self._meter.read(self._step, done.grad_norm))
@@ -203,6 +204,9 @@ class _Run:
         best = self._course.best.step == 0 or score.loss < self._course.best.loss
         self._course = self._meter.scored(self._course, score, best=best)
         self._pruned = self._stop(score) and self._step < self._updates  # else it is whole
+        if self._out_of_patience and self._meter.unread:  # the last report
+            self._watcher.on_window(self._meter.read(self._step, self._grad_norm))
+            self._course = self._meter.at(self._step, self._course)
         keep = self._to_save or best or self.ended
         self._watcher.on_score(score, self._captured() if keep else None, best=best)
 
@@ -237,6 +241,11 @@ class _Meter:
         self._targets += update.targets
         self._seconds += seconds
         self._all_seconds += seconds
+
+    @property
+    def unread(self) -> bool:
+        """Whether there were updates since the last report."""
+        return self._targets > 0
 
     def read(self, step: int, grad_norm: float) -> Window:
         window = Window(

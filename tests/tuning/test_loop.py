@@ -285,10 +285,12 @@ def test_the_best_validation_so_far_is_saved_between_checkpoints(
 
 def test_patience_ends_a_run_that_no_longer_improves(base: Base, make_spec: MakeSpec, splits: Splits) -> None:
     worse = {"learning_rate": 0.3, "warmup": 0.0, "lr_schedule": "constant", "steps_per_eval": 1}
-    settings = _settings(iters=30, patience=3, **worse)
+    settings = _settings(iters=30, patience=3, steps_per_report=100, **worse)
     recorder, weights, outcome = _train(base, make_spec(), splits, settings)
     assert outcome.updates < 30 and outcome.updates == outcome.best.step + 3 == recorder.scores[-1].step
     assert _same(recorder.saved[outcome.updates], weights), "the last weights are saved too"
+    assert recorder.windows[-1].step == outcome.updates, "and the training since the last report is told"
+    assert recorder.states[outcome.updates].course.window_targets == 0
     rest = Recorder()
     with attached(base.model, make_spec(), seed=0):
         again = train(base.model, *splits, settings, rest, resume=recorder.states[outcome.updates])
