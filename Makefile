@@ -11,7 +11,7 @@ TEST_PROCESSES ?= 2
 EXTRAS := dev$(if $(filter Linux,$(shell uname -s)),$(if $(CUDA),$(comma)cuda,$(comma)cpu))
 WHAT := -c constraints.txt -e '.[$(EXTRAS)]'
 PIP := python -m pip install --quiet --disable-pip-version-check
-INSTALL := pip install --quiet $(WHAT)
+INSTALL := pip install --quiet --compile-bytecode $(WHAT)
 
 .PHONY: env demo test faults format bench pictures clean
 
