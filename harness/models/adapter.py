@@ -121,8 +121,12 @@ def _alone(spec: AdapterSpec) -> AdapterSpec:
     return dataclasses.replace(spec, base=None, base_revision=None, dropout=0.0)
 
 
-def check_fits(adapter: AdapterFiles, spec: AdapterSpec, model: nn.Module) -> list[str]:
+def check_fits(
+    adapter: AdapterFiles, spec: AdapterSpec, model: nn.Module, *, former_revision: str | None = None
+) -> list[str]:
     """Whether training can start from an adapter; returns warnings.
+
+    `former_revision`: what an earlier version called the base of `spec`.
 
     Raises:
         HarnessError: naming the first thing that differs, with both values.
@@ -143,7 +147,7 @@ def check_fits(adapter: AdapterFiles, spec: AdapterSpec, model: nn.Module) -> li
             f"train.init_adapter={adapter.source} has lora.keys=[{','.join(theirs.keys)}], "
             f"but this run [{','.join(spec.keys)}]; make them the same"
         )
-    if theirs.base_revision not in (None, spec.base_revision):
+    if theirs.base_revision not in (None, spec.base_revision, former_revision):
         raise HarnessError(
             f"train.init_adapter={adapter.source} was trained on {theirs.base} at {theirs.base_revision}, "
             f"but this run's base is {spec.base} at {spec.base_revision}; choose the same base"

@@ -54,7 +54,8 @@ class Worker:
 class SweepContext:
     """`config`: that of the first combination, of which what does not vary holds for all.
 
-    `beginning`: what the names of the base and of the adapter to start from lead to now.
+    `beginning`: what the names of the base and of the adapter to start from lead to now; `former_beginning`: as the
+    version before called it, None where that is the same.
     """
 
     config: Config
@@ -64,6 +65,7 @@ class SweepContext:
     studies: Studies
     pace: Pace
     beginning: list[str]
+    former_beginning: list[str] | None = None
 
     @property
     def space(self) -> Space:
@@ -94,7 +96,7 @@ def sweep_context(configs: TrialConfigs, display: Display, worker: Worker) -> Sw
     first = configs.check(display)
     session = open_session(first.tracking, display)
     studies = open_studies(first.sweep.storage, session.store.studies)
-    started_from = beginning(first, session)
+    started_from, former = beginning(first, session), session.base(first.model).former_revision
     return SweepContext(
         config=first,
         configs=configs,
@@ -103,6 +105,7 @@ def sweep_context(configs: TrialConfigs, display: Display, worker: Worker) -> Sw
         studies=studies,
         pace=_pace(first, rows=len(session.split(first, "train").rows)),
         beginning=started_from,
+        former_beginning=None if former is None else [former, *started_from[1:]],
     )
 
 
