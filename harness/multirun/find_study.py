@@ -70,7 +70,7 @@ def _name(context: SweepContext, again: int) -> str:
         return name
     context.session.warn_once(
         f"this sweep was begun when a base was known by a part of its bytes, {context.former_beginning[0]}: it goes "
-        f"on with the base as it is now, {context.beginning[0]}; if its weights were changed since, give it another name"
+        f"on with the base as it is now, {context.beginning[0]}; if its weights were changed since, give a new name"
     )
     return former
 
