@@ -115,10 +115,12 @@ def _with_end(found: Recovered, journal: Journal) -> Recovered:
 
 
 def _state(journal: Journal) -> RunState | None:
-    said = journal.tag(STATE)
-    return journal.ended and state_of(
-        journal.ended, {"failure": journal.reason or ""} | ({STATE: said} if said else {})
-    )
+    if journal.ended is None:
+        return None
+    tags = {"failure": journal.reason or ""}
+    if said := journal.tag(STATE):
+        tags[STATE] = said
+    return state_of(journal.ended, tags)
 
 
 def _value(folder: Path) -> float:

@@ -32,11 +32,9 @@ class Recovered:
 
 def has_begun(studies: Studies, name: str) -> bool:
     """Whether a study of that name has a run that stands for it, or a trial."""
-    if name not in studies.names():
-        return False
     try:
         study = optuna.load_study(study_name=name, storage=studies.storage(name))
-    except KeyError:  # its file is empty
+    except KeyError:  # there is none
         return False
     return PARENT in study.user_attrs or bool(study.get_trials(deepcopy=False))
 

@@ -26,9 +26,10 @@ from harness.multirun.sweep import SweepResult, run_sweep
 from harness.run.watcher import RunWatcher
 from harness.sweeping.listing import find_study
 from harness.sweeping.storage import open_studies
+from harness.tracking.candidates import run_checkpoints
 from harness.tracking.journal import Journal
 from harness.tracking.queries import Finished, get, repeats, trials
-from harness.tracking.registry import register, resolve, run_checkpoints, set_alias
+from harness.tracking.registry import register, resolve, set_alias
 from harness.tracking.store import Store, open_store
 from tests.conftest import QUICK, compose_config
 
