@@ -28,10 +28,13 @@ class Tail:
 
     With `narrow` the last block computes queries, its output projection and MLP for chosen positions only: what the
     others get there reaches nothing. `chunk` is how many chosen positions go through the head at once; None for all.
+    `compiled`: whether what is computed with it may be.
     """
 
-    def __init__(self, model: nn.Module, at: int, *, narrow: bool = False, chunk: int | None = None) -> None:
-        self.model, self.at, self.narrow, self.chunk = model, at, narrow, chunk
+    def __init__(
+        self, model: nn.Module, at: int, *, narrow: bool = False, chunk: int | None = None, compiled: bool = True
+    ) -> None:
+        self.model, self.at, self.narrow, self.chunk, self.compiled = model, at, narrow, chunk, compiled
         self._given: mx.array | None = None  # what enters block `at`
         self._headed: mx.array | None = None  # what goes through the head alone
         self._chosen: mx.array | None = None

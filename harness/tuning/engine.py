@@ -31,6 +31,7 @@ class Engine:
 
     `at`: the block that it begins with, from `hidden` by split; 0: from tokens. `on_targets`: the head is computed for
     learned positions only, `narrow`: and what it can be of the last block, `chunk`: so many positions at a time.
+    `compiled`: by mx.compile, where the model bears it.
     """
 
     at: int = 0
@@ -38,9 +39,10 @@ class Engine:
     narrow: bool = False
     chunk: int | None = None
     hidden: Mapping[str, HiddenRows] = field(default_factory=dict)
+    compiled: bool = True
 
     def tail(self, model: nn.Module) -> Tail:
-        return Tail(model, self.at, narrow=self.narrow, chunk=self.chunk)
+        return Tail(model, self.at, narrow=self.narrow, chunk=self.chunk, compiled=self.compiled)
 
     def batcher(self, split: str) -> Batcher:
         return Batcher(self.on_targets, self.hidden.get(split))
@@ -100,6 +102,18 @@ def disagreement(
         if not difference <= tolerance * max(size, 1e-6):
             return f"{name} differs by {difference:.3g} of {size:.3g}"
     return None
+
+
+def is_compilable(model: nn.Module, rows: Sequence[Row]) -> bool:
+    """Whether mx.compile can take the model in: not where it asks for values in the middle. Evaluates nothing else."""
+    model.eval()
+    tail = WHOLE_MODEL.tail(model)
+    with tail.in_place():
+        try:
+            mx.compile(partial(loss_sum, tail))(*Batcher()(rows[:1]).inputs)
+        except ValueError:
+            return False
+    return True
 
 
 def misfits(

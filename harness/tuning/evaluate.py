@@ -39,7 +39,8 @@ class Evaluator:
         self._model = tail.model
         self._batches = batches
         # compiled over the state: the weights of the moment are inputs, not constants
-        self._loss_sum = mx.compile(partial(loss_sum, tail), inputs=[tail.state])
+        whole = partial(loss_sum, tail)
+        self._loss_sum = mx.compile(whole, inputs=[tail.state]) if tail.compiled else whole
 
     def score(self, step: int, on_batch: Callable[[int, int], None] = lambda done, total: None) -> Score:
         """Evaluate now, telling `on_batch` how many batches of how many are done.
