@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config.schema import Config
-from harness.errors import DamagedError, HarnessError, reason
+from harness.errors import DamagedError, HarnessError
 from harness.machine import blas
 from harness.models.base import Base
 from harness.run.identity import Parts, differences, identity_of, renewed
@@ -51,7 +51,7 @@ def find_unfinished(config: Config, session: Session, parts: Parts, *, sweep: st
             _warn_of_former(folder, session, base)
             return found
         except DamagedError as error:
-            session.display.say(f"warning: run {folder.name} is not gone on with: {reason(error)}")
+            session.display.say(f"warning: run {folder.name} is not gone on with: its {error.path.name} {error.why}")
     return None
 
 
