@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mlx_lm.generate import generate_step
 
+from harness.machine.device import compile_nothing_on_the_cpu
 from harness.models.base import Base
 from harness.models.randomness import seeded
 from harness.sampling.choose import Choice, Chooser
@@ -90,6 +91,7 @@ def test_no_padding_gets_into_a_state_space(name: str) -> None:
             assert difference.item() < 2e-5, "a fifth of what is settled by the row alone"
     finally:
         mx.enable_compile()
+        compile_nothing_on_the_cpu()
 
 
 def test_writing_ahead_of_reading_gives_the_same_texts(base: Base) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from harness.data.dataset import Row, Split
 from harness.errors import HarnessError
+from harness.machine.device import compile_nothing_on_the_cpu
 from harness.models.adapter import adapter_weights, attached, spec_for
 from harness.models.sizes import Sizes, sizes_of
 from harness.tuning.engine import Engine, disagreement, first_adapted, is_compilable
@@ -45,6 +46,7 @@ def uncompiled() -> Iterator[None]:
     mx.disable_compile()
     yield
     mx.enable_compile()
+    compile_nothing_on_the_cpu()
 
 
 def _rows() -> list[Row]:
