@@ -8,7 +8,7 @@ from harness.config.schema import Config
 from harness.models.base import Base
 from harness.run.inputs import Inputs
 from harness.run.session import Session
-from harness.tuning.engine import Engine, checked_rows, disagreement, first_adapted, head_chunk, misfits
+from harness.tuning.engine import Engine, checked_rows, disagreement, first_adapted, head_chunk, is_compilable, misfits
 from harness.tuning.hidden import HiddenRows, hidden_bytes
 from harness.tuning.memory import ModelShape
 
@@ -61,13 +61,16 @@ def prepare_engine(config: Config, inputs: Inputs, cut: tuple[int, str], session
             differs := _disagreement(inputs, left, session)
         ):  # each agrees alone, but not together
             at, on_targets, narrow, chunk, why_not = 0, False, False, None, differs
+    compiled = is_compilable(base.model, checked_rows(inputs.train.rows))
+    if not compiled:
+        display.say("steps are not compiled: this model asks for values in the middle of one")
     if at == 0:
         display.say(f"all blocks are computed in every step: {why_not}")
-        return Engine(0, on_targets, narrow, chunk)
+        return Engine(0, on_targets, narrow, chunk, compiled=compiled)
     hidden = _trunks(inputs, at, session)
     session.trunks.keep_under(round(config.train.trunk_cache_gb * 1e9))
     display.say(f"steps begin at block {at} of {base.num_blocks}: what the frozen ones make of each row is kept")
-    return Engine(at, on_targets, narrow, chunk, hidden)
+    return Engine(at, on_targets, narrow, chunk, hidden, compiled)
 
 
 def _trunks(inputs: Inputs, at: int, session: Session) -> dict[str, HiddenRows]:

@@ -13,11 +13,11 @@ import mlx.nn as nn
 from mlx.utils import tree_flatten
 
 from harness.data.dataset import Row
-from harness.errors import reason
+from harness.errors import HarnessError, reason
 from harness.models.adapter_files import AdapterSpec
 from harness.models.sizes import activation_bytes
 from harness.tuning.batches import Batcher, padded_tokens
-from harness.tuning.cut import Tail, between
+from harness.tuning.cut import Tail, between, hands_on_more
 from harness.tuning.hidden import HiddenRows
 from harness.tuning.loss import loss_sum
 
@@ -31,6 +31,7 @@ class Engine:
 
     `at`: the block that it begins with, from `hidden` by split; 0: from tokens. `on_targets`: the head is computed for
     learned positions only, `narrow`: and what it can be of the last block, `chunk`: so many positions at a time.
+    `compiled`: by mx.compile, where the model bears it.
     """
 
     at: int = 0
@@ -38,9 +39,10 @@ class Engine:
     narrow: bool = False
     chunk: int | None = None
     hidden: Mapping[str, HiddenRows] = field(default_factory=dict)
+    compiled: bool = True
 
     def tail(self, model: nn.Module) -> Tail:
-        return Tail(model, self.at, narrow=self.narrow, chunk=self.chunk)
+        return Tail(model, self.at, narrow=self.narrow, chunk=self.chunk, compiled=self.compiled)
 
     def batcher(self, split: str) -> Batcher:
         return Batcher(self.on_targets, self.hidden.get(split))
@@ -75,13 +77,24 @@ def disagreement(
     Compared are the loss and all gradients of the adapter, which must be attached, without dropout. `release` makes
     the model let go of weights that are only needed here: called when a computation is set up and not begun, so that
     each is read when its turn comes, and gone after it.
+
+    Raises:
+        HarnessError: when the whole model cannot be trained either.
     """
     model.eval()
     try:
         whole = _loss_and_gradients(model, WHOLE_MODEL, rows, release)
+    except (RuntimeError, MemoryError):  # the device's
+        raise
+    except Exception as error:  # what an architecture's own forward pass raises when it is differentiated
+        name = getattr(model, "model_type", type(model).__name__)
+        raise HarnessError(
+            f"a {name} model cannot be trained: its forward pass ends with {reason(error)}; choose another base"
+        ) from error
+    try:
         ours = _loss_and_gradients(model, engine, rows, release)
-    except Exception as error:  # what an architecture's own forward pass raises when it is cut
-        return reason(error)
+    except Exception as error:  # or when it is cut
+        return "its blocks hand on more than hidden states" if hands_on_more(model) else reason(error)
     tolerance = _TOLERANCE[min(4, activation_bytes(model.layers[0]))]
     for name, one in whole.items():
         difference = mx.linalg.norm(one - ours[name]).item()
@@ -89,6 +102,18 @@ def disagreement(
         if not difference <= tolerance * max(size, 1e-6):
             return f"{name} differs by {difference:.3g} of {size:.3g}"
     return None
+
+
+def is_compilable(model: nn.Module, rows: Sequence[Row]) -> bool:
+    """Whether mx.compile can take the model in: not where it asks for values in the middle. Evaluates nothing else."""
+    model.eval()
+    tail = WHOLE_MODEL.tail(model)
+    with tail.in_place():
+        try:
+            mx.compile(partial(loss_sum, tail))(*Batcher()(rows[:1]).inputs)
+        except ValueError:
+            return False
+    return True
 
 
 def misfits(

@@ -54,7 +54,8 @@ class Evaluator:
         self._model = tail.model
         self._batches = batches
         # compiled over the state: the weights of the moment are inputs, not constants
-        self._row_losses = mx.compile(partial(row_losses, tail), inputs=[tail.state])
+        each = partial(row_losses, tail)
+        self._row_losses = mx.compile(each, inputs=[tail.state]) if tail.compiled else each
 
     def score(
         self,

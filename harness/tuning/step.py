@@ -35,8 +35,7 @@ def make_step(tail: Tail, optimizer: optim.Optimizer, *, max_grad_norm: float | 
     # mx.compile would bake in anything not listed here
     state = [tail.state, optimizer.state, mx.random.state]
 
-    @partial(mx.compile, inputs=state, outputs=state)
-    def step(inputs: Inputs, carried: Any, last: bool) -> StepResult:
+    def plain(inputs: Inputs, carried: Any, last: bool) -> StepResult:
         (total, targets), gradient = loss_and_gradient(*inputs)
         if carried is not None:
             total, targets = total + carried[0], targets + carried[1]
@@ -47,6 +46,8 @@ def make_step(tail: Tail, optimizer: optim.Optimizer, *, max_grad_norm: float | 
         gradient, norm = optim.clip_grad_norm(gradient, math.inf if max_grad_norm is None else max_grad_norm)
         optimizer.update(model, gradient)
         return total, targets, norm, None
+
+    step = mx.compile(plain, inputs=state, outputs=state) if tail.compiled else plain
 
     def evaluated(inputs: Inputs, carried: Any, last: bool) -> StepResult:
         result = step(inputs, carried, last)
