@@ -36,6 +36,7 @@ from harness.tracking import run_folder
 from harness.tracking.candidates import run_checkpoints
 from harness.tracking.journal import Journal
 from harness.tracking.queries import Finished, get, repeats, trials
+from harness.tracking.reconcile import run_folders
 from harness.tracking.registry import register, resolve, set_alias
 from harness.tracking.store import Store, open_store
 from harness.tracking.valid_rows import valid_rows_of
@@ -337,7 +338,7 @@ def test_a_sweep_that_is_deleted_in_mlflow_stops_and_is_settled_before_another_b
         sweep(*words)
     journal = Journal(store.runs / seen[0])
     assert journal.ended == "KILLED" and not journal.waiting
-    journals = [Journal(folder) for folder in store.runs.iterdir()]
+    journals = [Journal(folder) for folder in run_folders(store)]
     ended = [each.ended for each in journals if each.begun and each.begun["parent"] == seen[0]]
     assert ended == ["KILLED"], "its only trial"
     other = sweep(*words)
