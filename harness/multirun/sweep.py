@@ -85,13 +85,16 @@ def _is_done(context: SweepContext, study: Study) -> bool:
 def _work_settled(context: SweepContext, study: Study, parent: ParentRun) -> str | None:
     """`_work`, and if it does not come to its end the sweep's run says why."""
     try:
-        return _work(context, study, parent)
+        left_early = _work(context, study, parent)
+        if left_early is not None and parent.deleted:
+            raise deleted_error(study)
+        return left_early
     except KeyboardInterrupt as error:
-        if study.stopped:
-            return STOPPED
         if parent.deleted:
             parent.leave(WAS_DELETED)
             raise deleted_error(study) from error
+        if study.stopped:
+            return STOPPED
         parent.leave(told(error).why)
         if context.worker.is_first:
             context.display.say(go_on_line(context))

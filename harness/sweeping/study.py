@@ -162,6 +162,12 @@ class Study:
         return [self._ended[trial.number] for trial in counted if trial.number in self._ended]
 
     @property
+    def tried(self) -> int:
+        """How often a trial has come to an end, one that was tried again each time."""
+        counted = (trial for trial in self._trials() if ASIDE not in trial.user_attrs or AGAIN in trial.user_attrs)
+        return sum(status_of(trial).has_ended for trial in counted)
+
+    @property
     def known(self) -> int:
         """How many trials `add_known` has added."""
         return sum(str(trial.user_attrs.get(ASIDE, "")).startswith(KNOWN) for trial in self._trials())
