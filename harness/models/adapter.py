@@ -11,35 +11,26 @@ from pathlib import Path
 import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_unflatten
-from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from harness.config.checks import matched_keys
 from harness.config.schema import LoraConfig
 from harness.errors import DamagedError, HarnessError
+from harness.models.adaptable import adaptable_names, bearing_names
 from harness.models.adapter_files import AdapterFiles, AdapterSpec
 from harness.models.randomness import seeded
 from harness.models.tensors import Arrays, load_arrays, save_arrays
 
 Weights = Arrays
 
-_ADAPTABLE = (
-    nn.Linear,
-    nn.QuantizedLinear,
-    SwitchLinear,
-    QuantizedSwitchLinear,
-    nn.Embedding,
-    nn.QuantizedEmbedding,
-)
-
 
 def spec_for(lora: LoraConfig, model: nn.Module, *, base: str, base_revision: str) -> AdapterSpec:
     """The spec that a configuration means on this model, with keys as full names within a block.
 
     Raises:
-        HarnessError: for a key that matches nothing.
+        HarnessError: for a key that matches nothing, or a model that LoRA cannot be put on.
     """
-    names = _adaptable_names(model)
+    names = bearing_names(model)
     keys = names if lora.keys is None else matched_keys(lora.keys, names)
     assert lora.scale is not None, "config.load fills in the scale"
     num_layers = len(model.layers) if lora.num_layers == -1 else lora.num_layers
@@ -99,7 +90,7 @@ def switching(model: nn.Module) -> Iterator[Callable[[AdapterFiles | None, float
     """
     with ExitStack() as worn:
         present: AdapterSpec | None = None
-        names = _adaptable_names(model)
+        names = adaptable_names(model)
 
         def put_on(adapter: AdapterFiles | None, scale: float = 1.0) -> None:
             nonlocal present
@@ -121,8 +112,12 @@ def _alone(spec: AdapterSpec) -> AdapterSpec:
     return dataclasses.replace(spec, base=None, base_revision=None, dropout=0.0)
 
 
-def check_fits(adapter: AdapterFiles, spec: AdapterSpec, model: nn.Module) -> list[str]:
+def check_fits(
+    adapter: AdapterFiles, spec: AdapterSpec, model: nn.Module, *, former_revision: str | None = None
+) -> list[str]:
     """Whether training can start from an adapter; returns warnings.
+
+    `former_revision`: what an earlier version called the base of `spec`.
 
     Raises:
         HarnessError: naming the first thing that differs, with both values.
@@ -143,7 +138,7 @@ def check_fits(adapter: AdapterFiles, spec: AdapterSpec, model: nn.Module) -> li
             f"train.init_adapter={adapter.source} has lora.keys=[{','.join(theirs.keys)}], "
             f"but this run [{','.join(spec.keys)}]; make them the same"
         )
-    if theirs.base_revision not in (None, spec.base_revision):
+    if theirs.base_revision not in (None, spec.base_revision, former_revision):
         raise HarnessError(
             f"train.init_adapter={adapter.source} was trained on {theirs.base} at {theirs.base_revision}, "
             f"but this run's base is {spec.base} at {spec.base_revision}; choose the same base"
@@ -194,18 +189,5 @@ def with_all_keys(spec: AdapterSpec, model: nn.Module, names: list[str] | None =
     `names`: of the bare model's layers, where adapters may be on it.
     """
     num_layers = spec.num_layers if 0 < spec.num_layers <= len(model.layers) else len(model.layers)
-    keys = spec.keys or (_adaptable_names(model) if names is None else names)
+    keys = spec.keys or (adaptable_names(model) if names is None else names)
     return dataclasses.replace(spec, keys=keys, num_layers=num_layers)
-
-
-def _adaptable_names(model: nn.Module) -> list[str]:
-    """Names, within a block, of the layers that LoRA can go on, in the order of the blocks."""
-    names: dict[str, None] = {}
-    for block in model.layers:
-        found = [
-            name
-            for name, module in block.named_modules()
-            if isinstance(module, _ADAPTABLE) or hasattr(module, "to_lora")
-        ]
-        names |= dict.fromkeys(reversed(found))
-    return list(names)

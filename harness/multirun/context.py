@@ -55,7 +55,8 @@ class Worker:
 class SweepContext:
     """`config`: that of the first combination, of which what does not vary holds for all.
 
-    `beginning`: what the names of the base and of the adapter to start from lead to now.
+    `beginning`: what the names of the base and of the adapter to start from lead to now; `former_beginning`: as the
+    version before called it, None where that is the same.
     """
 
     config: Config
@@ -65,6 +66,7 @@ class SweepContext:
     studies: Studies
     pace: Pace
     beginning: list[str]
+    former_beginning: list[str] | None = None
 
     @property
     def space(self) -> Space:
@@ -96,7 +98,7 @@ def sweep_context(configs: TrialConfigs, display: Display, worker: Worker) -> Sw
     session = open_session(first.tracking, display)
     studies = open_studies(first.sweep.storage, session.store.studies)
     freeze_libraries()  # all that trials need is imported
-    started_from = beginning(first, session)
+    started_from, former = beginning(first, session), session.base(first.model).former_revision
     return SweepContext(
         config=first,
         configs=configs,
@@ -105,6 +107,7 @@ def sweep_context(configs: TrialConfigs, display: Display, worker: Worker) -> Sw
         studies=studies,
         pace=_pace(first, rows=len(session.split(first, "train").rows)),
         beginning=started_from,
+        former_beginning=None if former is None else [former, *started_from[1:]],
     )
 
 

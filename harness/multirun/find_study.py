@@ -56,10 +56,28 @@ def _certain_study(context: SweepContext, sweep_id: str) -> Study:
 def _studies(context: SweepContext) -> Iterator[Study]:
     """Those that the command may mean, the last of them not begun yet."""
     for again in itertools.count():
-        name = study_name(context.config, context.space, [again, *context.beginning])
+        name = _name(context, again)
         if (sweep_id := rebuild_if_gone(context, name)) is not None:
             context.display.say(f"the study of sweep {sweep_id} was gone: it is rebuilt from its runs")
         yield _open(context, name, context.space, context.config.sweep)
+
+
+def _name(context: SweepContext, again: int) -> str:
+    """A study that the version before began, which knew a base by a part of its bytes, is gone on with."""
+    name = study_name(context.config, context.space, [again, *context.beginning])
+    if context.former_beginning is None:
+        return name
+    former, there = (
+        study_name(context.config, context.space, [again, *context.former_beginning]),
+        context.studies.names(),
+    )
+    if former not in there or name in there:
+        return name
+    context.session.warn_once(
+        f"this sweep was begun when a base was known by a part of its bytes, {context.former_beginning[0]}: it goes "
+        f"on with the base as it is now, {context.beginning[0]}; if its weights were changed since, give a new name"
+    )
+    return former
 
 
 def study_of_repeats(context: SweepContext, study: Study, name: str, space: Space, sweep_id: str) -> Study:

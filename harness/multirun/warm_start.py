@@ -33,11 +33,12 @@ def _add_known(context: SweepContext, study: Study, source: str) -> int:
     """Those that fit, and how many they are."""
     valid = context.session.split(context.config, "valid")
     digest = fixed_subset(valid, context.config.train.valid_rows).digest
-    revision, metric = context.beginning[0], context.objective.name
+    revisions = {context.beginning[0], *(context.former_beginning or [])[:1]}
+    metric = context.objective.name
     taken = 0
     for run in scored_runs(context.store, source, metric):
         params = as_combination(context.space, run.params)
-        if params is None or run.base_revision != revision or run.valid_digest != digest:
+        if params is None or run.base_revision not in revisions or run.valid_digest != digest:
             continue
         study.add_known(params, context.objective.minimized({metric: run.value}), run.run_id)
         taken += 1

@@ -14,6 +14,7 @@ from harness.config.load import flat
 from harness.config.schema import Config
 from harness.data.dataset import Split
 from harness.models.adapter_files import AdapterSpec
+from harness.models.base import Base
 from harness.tuning.loop import ENGINE
 
 _WATCHING = {
@@ -46,6 +47,15 @@ _LORA = ("fine_tune_type", "rank", "scale", "dropout", "num_layers", "keys")
 def identity_of(parts: Mapping[str, Any]) -> str:
     """16 hex digits of a hash over the parts."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def renewed(written: Parts, base: Base) -> Parts:
+    """What determined a run's weights, with the base called as it is now where the version before wrote it.
+
+    That knew a base by a part of its bytes: whether the run's was this very one cannot be said.
+    """
+    is_former = base.former_revision is not None and written.get("base") == base.former_revision
+    return written | {"base": base.revision} if is_former else written
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:

@@ -55,7 +55,7 @@ def gather_inputs(config: Config, session: Session) -> Inputs:
     spec = spec_for(config.lora, base.model, base=base.path, base_revision=base.revision)
     init = None if config.train.init_adapter is None else find_adapter(config.train.init_adapter, lambda: session.store)
     if init is not None:
-        warnings += check_fits(init, spec, base.model)
+        warnings += check_fits(init, spec, base.model, former_revision=base.former_revision)
     parts = parts_of(config, spec, train_split, None if init is None else init.weights)
     for warning in warnings:
         session.display.say(f"warning: {warning}")

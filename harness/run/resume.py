@@ -9,7 +9,8 @@ from pathlib import Path
 from harness.config.schema import Config
 from harness.errors import DamagedError, HarnessError
 from harness.machine import blas
-from harness.run.identity import Parts, differences, identity_of
+from harness.models.base import Base
+from harness.run.identity import Parts, differences, identity_of, renewed
 from harness.run.session import Session
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
@@ -38,24 +39,38 @@ def find_unfinished(config: Config, session: Session, parts: Parts, *, sweep: st
     wanted = config.train.resume if sweep is None else "auto"
     if wanted is False:
         return None
-    store = session.store
+    store, base = session.store, session.base(config.model)
     if wanted != "auto":
         folder = (store.runs / wanted).resolve()
-        _refuse_other(wanted, folder, store, parts)
+        _refuse_other(wanted, folder, store, parts, base)
+        _warn_of_former(folder, session, base)
         return Unfinished(folder, load_state(folder / run_folder.STATE).course)
-    for folder in _of_identity(config.name, store, parts, sweep):
+    for folder in _of_identity(config.name, store, parts, sweep, base):
         try:
-            return Unfinished(folder, load_state(folder / run_folder.STATE).course)
+            found = Unfinished(folder, load_state(folder / run_folder.STATE).course)
+            _warn_of_former(folder, session, base)
+            return found
         except DamagedError as error:
             session.display.say(f"warning: run {folder.name} is not gone on with: its {error.path.name} {error.why}")
     return None
 
 
-def _of_identity(experiment: str, store: Store, parts: Parts, sweep: str | None) -> Iterator[Path]:
+def _warn_of_former(folder: Path, session: Session, base: Base) -> None:
+    written = read_parts(folder)
+    if written is not None and written.get("base") != base.revision:
+        session.warn_once(
+            f"run {folder.name} was begun when a base was known by a part of its bytes ({written['base']}): "
+            f"it goes on with {base.path} as it is now, {base.revision}; if its weights were changed since, start anew"
+        )
+
+
+def _of_identity(experiment: str, store: Store, parts: Parts, sweep: str | None, base: Base) -> Iterator[Path]:
     """The folders of runs of one identity that have a state, the newest first."""
     for folder in reversed(run_folders(store)):
         written = read_parts(folder)
-        if written is None or not (folder / run_folder.STATE).exists() or identity_of(written) != identity_of(parts):
+        if written is None or not (folder / run_folder.STATE).exists():
+            continue
+        if identity_of(renewed(written, base)) != identity_of(parts):
             continue
         journal = Journal(folder)
         if journal.begun is None or sweep not in (None, journal.begun["parent"]):
@@ -64,10 +79,11 @@ def _of_identity(experiment: str, store: Store, parts: Parts, sweep: str | None)
             yield folder
 
 
-def _refuse_other(run_id: str, folder: Path, store: Store, parts: Parts) -> None:
-    there = read_parts(folder)
-    if there is None:
+def _refuse_other(run_id: str, folder: Path, store: Store, parts: Parts, base: Base) -> None:
+    written = read_parts(folder)
+    if written is None:
         raise HarnessError(f"train.resume={run_id} must have its folder here, but {store.runs} does not hold it")
+    there = renewed(written, base)
     journal = Journal(folder)
     if journal.ended == "FINISHED":
         raise HarnessError(

@@ -14,7 +14,7 @@ from harness.config.objective import VALID_LOSS
 from harness.config.schema import Config, TrainConfig
 from harness.errors import HarnessError
 from harness.models.adapter_files import checkpoint_name, checkpoint_step
-from harness.run.identity import Parts, identity_of
+from harness.run.identity import Parts, identity_of, renewed
 from harness.run.inputs import Inputs
 from harness.run.log import EventLog
 from harness.run.resume import read_parts
@@ -69,9 +69,11 @@ def find_source(
     found: list[Source] = []
     for folder in run_folders(store):
         written = read_parts(folder)
-        if written is None or _key(written, config.train) != wanted:
+        if written is None or _key(renewed(written, inputs.base), config.train) != wanted:
             continue
         journal = Journal(folder)
+        if written.get("base") != inputs.base.revision and (journal.begun is None or journal.begun["parent"] != sweep):
+            continue  # of the version before, which knew a base by a part of its bytes: its own sweep alone goes on
         if journal.damage:
             warn(f"nothing is taken over from run {journal.run_id}: {journal.damage[0]}")
             continue

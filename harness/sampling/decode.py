@@ -8,16 +8,16 @@ nothing of adapters: what is attached to the model writes.
 import copy
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx_lm.models.cache import make_prompt_cache
+from mlx_lm.models.cache import ArraysCache, CacheList, make_prompt_cache
 
 from harness.machine.device import free_memory
-from harness.sampling.choose import Choice, Chooser
+from harness.sampling.choose import Choice
 
 _PREFILL_TOKENS = 1024  # of a prompt at a time
 _JOINING = 8  # at most so many rows are prefilled together
@@ -52,13 +52,16 @@ class _Row:
 
 
 class Decoder:
-    """`settle`: let what rounding could have decided be decided by the row alone; default: on the CPU."""
+    """`chooser`: from logits and luck to tokens (choose.Chooser).
+
+    `settle`: let what rounding could have decided be decided by the row alone; default: on the CPU.
+    """
 
     def __init__(
         self,
         model: nn.Module,
         end_ids: set[int],
-        chooser: Chooser,
+        chooser: Callable[[mx.array, mx.array], Choice],
         *,
         max_tokens: int,
         batch_size: int,
@@ -70,8 +73,10 @@ class Decoder:
 
     def write(self, requests: Sequence[Request]) -> Iterator[tuple[int, Decoded]]:
         """The index of each request with what was written, as they finish."""
-        waiting = deque(_Row(index, request) for index, request in enumerate(requests))
-        start = self._prefix([row.request.ids for row in waiting])
+        every = [_Row(index, request) for index, request in enumerate(requests)]
+        start = self._prefix([row.request.ids for row in every])
+        alike = _keeps_state(start[1])  # prompts of one length only are prefilled together
+        waiting = deque(sorted(every, key=lambda row: len(row.request.ids)) if alike else every)
         size = self._fitting(start, requests)
         rows: list[_Row] = []
         cache: Cache = []
@@ -80,7 +85,7 @@ class Decoder:
         while waiting or rows:
             room = size - len(rows)
             if waiting and (not rows or room >= min(_JOINING, max(size // 4, 1))):
-                joining = [waiting.popleft() for _ in range(min(room, _JOINING, len(waiting)))]
+                joining = _next(waiting, min(room, _JOINING), alike=alike)
                 joined = self._prefilled(joining, start)
                 first = self._launch(joining, mx.array([row.request.ids[-1] for row in joining]), joined)
                 ahead = first if ahead is None else _joined(ahead, first)
@@ -192,6 +197,20 @@ class Decoder:
             self._model(tokens[:, begin:end], cache=cache)
             mx.eval([part.state for part in cache])
             begin = end
+
+
+def _next(waiting: deque[_Row], count: int, *, alike: bool) -> list[_Row]:
+    """The next rows to prefill together, `count` at most, and all of one length if they are to be `alike`."""
+    rows = [waiting.popleft()]
+    while waiting and len(rows) < count and not (alike and len(waiting[0].request.ids) != len(rows[0].request.ids)):
+        rows.append(waiting.popleft())
+    return rows
+
+
+def _keeps_state(cache: Cache) -> bool:
+    """Whether padding could be taken into a state: attention masks it, but not each of mlx-lm's state spaces does."""
+    parts = [each for part in cache for each in (part.caches if isinstance(part, CacheList) else [part])]
+    return any(isinstance(part, ArraysCache) for part in parts)
 
 
 def _room(tokens: int) -> int:

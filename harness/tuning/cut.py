@@ -6,13 +6,15 @@ then not used is never computed, and weights that are never computed with are ne
 that is for a comparison with the whole model to say (see engine.py).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
+
+from harness.errors import HarnessError
 
 Call = Callable[..., mx.array]
 
@@ -78,7 +80,7 @@ class Tail:
                 self.model(tokens)
         except _Reached as end:
             return end.hidden
-        raise AssertionError("a forward pass goes through the last block")
+        raise _not_called()
 
     def head(self, x: mx.array) -> mx.array:
         """Logits, [1, count, vocabulary], of what left the last block, [1, count, hidden size]."""
@@ -100,21 +102,23 @@ class Tail:
         finally:
             self._given = self._headed = self._chosen = self._places = None
 
-    def _give(self, block: nn.Module, x: mx.array, *args: Any, **kwargs: Any) -> mx.array:
+    def _give(self, block: nn.Module, *args: Any, **kwargs: Any) -> mx.array:
         if self._headed is not None:
-            return x
+            return _entering(args, kwargs)
         assert self._given is not None, "the cut is computed from hidden states"
         return self._given
 
-    def _compute(self, former: Call, block: nn.Module, x: mx.array, *args: Any, **kwargs: Any) -> mx.array:
-        return x if self._headed is not None else former(block, x, *args, **kwargs)
+    def _compute(self, former: Call, block: nn.Module, *args: Any, **kwargs: Any) -> mx.array:
+        return _entering(args, kwargs) if self._headed is not None else former(block, *args, **kwargs)
 
-    def _finish(self, former: Call, block: nn.Module, x: mx.array, *args: Any, **kwargs: Any) -> mx.array:
+    def _finish(self, former: Call, block: nn.Module, *args: Any, **kwargs: Any) -> mx.array:
         if self._headed is not None:
             return self._headed
-        y = former(block, x, *args, **kwargs)
+        y = former(block, *args, **kwargs)
         if self._chosen is None:
             return y
+        if isinstance(y, mx.array) and y.ndim != 3:
+            raise HarnessError("its last block gives more than one vector a position")
         raise _Reached(y.reshape(1, -1, y.shape[-1])[:, self._chosen])
 
     def _on_chosen(self, former: Call, module: nn.Module, x: mx.array) -> mx.array:
@@ -133,11 +137,11 @@ def between(model: nn.Module, start: int, stop: int) -> Iterator[Callable[[mx.ar
     """
     given: list[mx.array] = []
 
-    def give(block: nn.Module, x: mx.array, *args: Any, **kwargs: Any) -> mx.array:
+    def give(block: nn.Module, *args: Any, **kwargs: Any) -> mx.array:
         return given[0]
 
-    def reached(block: nn.Module, x: mx.array, *args: Any, **kwargs: Any) -> mx.array:
-        raise _Reached(x)
+    def reached(block: nn.Module, *args: Any, **kwargs: Any) -> mx.array:
+        raise _Reached(_entering(args, kwargs))
 
     def compute(tokens: mx.array, hidden: mx.array | None) -> mx.array:
         given[:] = [] if hidden is None else [hidden]
@@ -145,7 +149,7 @@ def between(model: nn.Module, start: int, stop: int) -> Iterator[Callable[[mx.ar
             model(tokens)
         except _Reached as end:
             return end.hidden
-        raise AssertionError("a forward pass goes through every block")
+        raise _not_called()
 
     blocks = model.layers
     calls: list[tuple[nn.Module, Call]] = [(block, _pass_on) for block in blocks[: max(start - 1, 0)]]
@@ -153,6 +157,24 @@ def between(model: nn.Module, start: int, stop: int) -> Iterator[Callable[[mx.ar
         calls.append((blocks[start - 1], give))
     with _acting([*calls, (blocks[stop], reached)]):
         yield compute
+
+
+def hands_on_more(model: nn.Module) -> bool:
+    """Whether a block gives more than hidden states to the next. Evaluates nothing."""
+    given: list[Any] = []
+
+    def watched(former: Call, block: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        given.append(former(block, *args, **kwargs))
+        return given[-1]
+
+    first = model.layers[0]
+    with _acting([(first, partial(watched, type(first).__call__))]):
+        model(mx.zeros((1, 2), mx.int32))
+    return any(isinstance(each, tuple) for each in given)
+
+
+def _not_called() -> HarnessError:
+    return HarnessError("its forward pass does not call its blocks one after the other")
 
 
 class _Reached(Exception):  # noqa: N818  (no error: the way out of a forward pass)
@@ -165,8 +187,13 @@ def _method(call: Call) -> Call:
     return lambda module, *args, **kwargs: call(module, *args, **kwargs)
 
 
-def _pass_on(block: nn.Module, x: mx.array, *args: Any, **kwargs: Any) -> mx.array:
-    return x
+def _pass_on(block: nn.Module, *args: Any, **kwargs: Any) -> mx.array:
+    return _entering(args, kwargs)
+
+
+def _entering(args: Sequence[Any], kwargs: Mapping[str, Any]) -> mx.array:
+    """The hidden states that a block is called with: always first, by whatever name."""
+    return args[0] if args else next(iter(kwargs.values()))
 
 
 @contextmanager

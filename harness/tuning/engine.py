@@ -13,11 +13,11 @@ import mlx.nn as nn
 from mlx.utils import tree_flatten
 
 from harness.data.dataset import Row
-from harness.errors import reason
+from harness.errors import HarnessError, reason
 from harness.models.adapter_files import AdapterSpec
 from harness.models.sizes import activation_bytes
 from harness.tuning.batches import Batcher, padded_tokens
-from harness.tuning.cut import Tail, between
+from harness.tuning.cut import Tail, between, hands_on_more
 from harness.tuning.hidden import HiddenRows
 from harness.tuning.loss import loss_sum
 
@@ -75,13 +75,24 @@ def disagreement(
     Compared are the loss and all gradients of the adapter, which must be attached, without dropout. `release` makes
     the model let go of weights that are only needed here: called when a computation is set up and not begun, so that
     each is read when its turn comes, and gone after it.
+
+    Raises:
+        HarnessError: when the whole model cannot be trained either.
     """
     model.eval()
     try:
         whole = _loss_and_gradients(model, WHOLE_MODEL, rows, release)
+    except (RuntimeError, MemoryError):  # the device's
+        raise
+    except Exception as error:  # what an architecture's own forward pass raises when it is differentiated
+        name = getattr(model, "model_type", type(model).__name__)
+        raise HarnessError(
+            f"a {name} model cannot be trained: its forward pass ends with {reason(error)}; choose another base"
+        ) from error
+    try:
         ours = _loss_and_gradients(model, engine, rows, release)
-    except Exception as error:  # what an architecture's own forward pass raises when it is cut
-        return reason(error)
+    except Exception as error:  # or when it is cut
+        return "its blocks hand on more than hidden states" if hands_on_more(model) else reason(error)
     tolerance = _TOLERANCE[min(4, activation_bytes(model.layers[0]))]
     for name, one in whole.items():
         difference = mx.linalg.norm(one - ours[name]).item()

@@ -166,7 +166,7 @@ class _Run:
 
     @property
     def ended(self) -> bool:
-        return self._step == self._updates or self._pruned or self._out_of_patience
+        return self._step >= self._updates or self._pruned or self._out_of_patience
 
     @property
     def to_validate(self) -> bool:

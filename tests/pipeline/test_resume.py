@@ -102,6 +102,18 @@ def test_auto_goes_on_with_the_same_identity_only(
     assert again.run_id != run_id, "a finished run is not gone on with"
 
 
+def test_a_run_of_the_version_that_knew_a_base_by_a_part_of_its_bytes_goes_on_with_a_warning(
+    session: Session, quick_config: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id = _interrupted(session, quick_config("name=former"), monkeypatch)
+    file = session.store.runs / run_id / "identity.json"
+    base = session.base(quick_config().model)
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"base": base.former_revision}))
+    assert _run(session, quick_config("name=former", "train.resume=auto")).run_id == run_id
+    said = capsys.readouterr().err
+    assert f"warning: run {run_id} was begun when a base was known by a part of its bytes" in said
+
+
 def test_another_identity_is_refused_naming_what_differs(
     session: Session, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:

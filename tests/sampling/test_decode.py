@@ -1,5 +1,6 @@
 """Many texts at once are the texts that each would be alone."""
 
+from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
@@ -10,9 +11,10 @@ from mlx_lm.generate import generate_step
 
 from harness.models.base import Base
 from harness.models.randomness import seeded
-from harness.sampling.choose import Chooser
+from harness.sampling.choose import Choice, Chooser
 from harness.sampling.decode import Decoder, Request
 from tests.tuning.architectures import ARCHITECTURES, make_model
+from tests.tuning.every_architecture import tiny_model
 
 PREFIX = [7, 8, 9, 10, 11, 12]
 _lengths = np.random.default_rng(3)
@@ -21,8 +23,11 @@ REQUESTS = [
 ]
 
 
+Choose = Callable[[mx.array, mx.array], Choice]
+
+
 def _texts(
-    model: nn.Module, chooser: Chooser, requests: list[Request] = REQUESTS, **values: Any
+    model: nn.Module, chooser: Choose, requests: list[Request] = REQUESTS, **values: Any
 ) -> dict[int, tuple[list[int], str]]:
     settings: dict[str, Any] = {"max_tokens": 20, "batch_size": 4} | values
     decoder = Decoder(model, {17, 40}, chooser, **settings)
@@ -55,6 +60,36 @@ def test_every_architecture_writes_in_batches_what_it_writes_alone(name: str, ki
         stock = [int(token) for token, _ in generate_step(mx.array(request.ids), model, max_tokens=8)]
         ended = next((place for place, token in enumerate(stock) if token in (17, 40)), 8)
         assert greedy[request.seed][0] == stock[:ended]
+
+
+class _Recording:
+    """A greedy chooser that keeps the logits of each row's steps, by its seed."""
+
+    def __init__(self) -> None:
+        self.logits: dict[tuple[int, int], mx.array] = {}
+
+    def __call__(self, logits: mx.array, luck: mx.array) -> Choice:
+        for key, row in zip(luck.tolist(), logits, strict=True):
+            self.logits[key[0], key[1]] = row
+        mx.eval(logits)
+        return GREEDY(logits, luck)
+
+
+@pytest.mark.parametrize("name", ["mamba", "jamba", "nemotron_h", "rwkv7"])
+def test_no_padding_gets_into_a_state_space(name: str) -> None:
+    """Prompts of several lengths: what one of mlx-lm's states took of another's padding looked like large rounding."""
+    mx.disable_compile()
+    try:
+        model, _ = tiny_model(name)
+        requests = [Request([token % 250 for token in request.ids], request.seed) for request in REQUESTS[:7]]
+        alone, together = _Recording(), _Recording()
+        for chooser, rows in ((alone, 1), (together, 7)):
+            _texts(model, chooser, requests, batch_size=rows, max_tokens=4, settle=False)
+        for key, logits in alone.logits.items():
+            difference = mx.abs(logits - together.logits[key]).max() / mx.std(logits)
+            assert difference.item() < 2e-5, "a fifth of what is settled by the row alone"
+    finally:
+        mx.enable_compile()
 
 
 def test_writing_ahead_of_reading_gives_the_same_texts(base: Base) -> None:
