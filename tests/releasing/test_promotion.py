@@ -1,8 +1,6 @@
 """From a choice of runs to one champion."""
 
-import subprocess
-import sys
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -15,8 +13,9 @@ from harness.tracking.candidates import (
     best_of_trials,
 )
 from harness.tracking.queries import trials
+from harness.tracking.registry import alias_version
 from harness.tracking.runs import TrackedRun
-from harness.tracking.store import Store, open_store
+from harness.tracking.store import Store
 from harness.tracking.views import samples_link
 from tests.runs import Begin, begin_trial, end_run, log_checkpoint
 
@@ -57,18 +56,15 @@ def test_what_is_the_best_follows_the_metric_of_the_sweep(
     assert store.client.get_model_version_by_alias("judged", "champion").run_id == better.run_id
 
 
-def test_several_that_promote_at_once_leave_one_champion_and_no_error(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    store = open_store(TrackingConfig(uri=uri))
-    with TrackedRun.start(store, "at-once", name="r", tags={"kind": "run"}) as run:
-        log_checkpoint(run, 1, 3.0)
-        end_run(run)
-    code = (
-        "from harness.config.schema import TrackingConfig; from harness.releasing.promotion import Choice, promote;"
-        f"promote(TrackingConfig(uri={uri!r}), Choice(), name='one', alias='champion')"
-    )
-    processes = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(3)]
-    said = [process.communicate()[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], said
-    versions = store.client.search_model_versions("name = 'one'")
-    assert [int(version.version) for version in versions] == [1]
+def test_several_that_promote_at_once_leave_one_champion_and_no_error(store: Store, begin: Begin) -> None:
+    run = begin("at-once")
+    log_checkpoint(run, 1, 3.0)
+    end_run(run)
+
+    def promote_it(_: int) -> None:
+        promote(TrackingConfig(uri=store.uri), Choice(run=run.run_id), name="one", alias="champion")
+
+    with ThreadPoolExecutor(4) as several:
+        list(several.map(promote_it, range(4)))
+    assert [int(version.version) for version in store.client.search_model_versions("name = 'one'")] == [1]
+    assert alias_version(store, "one", "champion") == 1
