@@ -20,7 +20,7 @@ def _judge(command: JudgeCommand) -> None:
         raise HarnessError(f"out={out} must be a .json file in a folder that exists; choose another")
 
     from harness.console.progress import Display
-    from harness.evaluation.standings import measure_and_judge
+    from harness.evaluation.samples import measure_and_judge
 
     measure_and_judge(command, out, Display())
 

@@ -43,14 +43,14 @@ class Leniency(StrEnum):
 
 
 @dataclass(frozen=True)
-class Found(Generic[Value]):
+class Reading(Generic[Value]):
     """What a reply says. `leniencies`: none for a reply that is the object alone, as it was asked for."""
 
     value: Value
     leniencies: frozenset[Leniency] = frozenset()
 
 
-def read_object(reply: str, fit: Callable[[dict[str, Any]], Found[Value]], *, question: str) -> Found[Value]:
+def read_object(reply: str, fit: Callable[[dict[str, Any]], Reading[Value]], *, question: str) -> Reading[Value]:
     """The one object that fits.
 
     Args:
@@ -62,7 +62,7 @@ def read_object(reply: str, fit: Callable[[dict[str, Any]], Found[Value]], *, qu
     spoken = reply if _is_json(reply.strip()) else _THOUGHT.sub("", reply)
     thought = {Leniency.THINKING} if spoken != reply else set()
     asked = _squeezed(question)
-    fitting: list[Found[Value]] = []
+    fitting: list[Reading[Value]] = []
     trouble: UnreadableError | None = None
     for text in _objects(spoken):
         if _squeezed(text) in asked:
@@ -75,7 +75,7 @@ def read_object(reply: str, fit: Callable[[dict[str, Any]], Found[Value]], *, qu
             trouble = trouble or error
             continue
         past = found.leniencies | thought | _around(around) | ({Leniency.COMMAS} if commas else set())
-        fitting.append(Found(found.value, frozenset(past)))
+        fitting.append(Reading(found.value, frozenset(past)))
     if not fitting:
         raise trouble or UnreadableError("it is not one JSON object")
     if any(found.value != fitting[0].value for found in fitting):

@@ -92,14 +92,16 @@ def append_sample(path: Path, entry: Sample) -> None:
     append_json(path, entry.to_json())
 
 
-def read_samples(path: Path) -> list[Sample]:
+def read_samples(path: Path, *, setting: str = "samples") -> list[Sample]:
     """All samples of a file; a last line that was cut off by a crash is not one. The file stays as it is.
+
+    `setting`: what the file is called where it was given.
 
     Raises:
         HarnessError: naming the line that is no sample.
     """
     if not path.is_file():
-        raise HarnessError(f"samples={path} is not there; write some with harness.generate out={path}")
+        raise HarnessError(f"{setting}={path} is not there; write some with harness.generate out={path}")
     known = {field.name for field in dataclasses.fields(Sample)}
     samples: list[Sample] = []
     try:

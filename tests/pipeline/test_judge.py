@@ -13,7 +13,7 @@ from harness.config.overrides import prepare
 from harness.config.schema import Config, JudgeCommand, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
-from harness.evaluation.standings import measure_and_judge
+from harness.evaluation.samples import measure_and_judge
 from harness.multirun.sweep import SweepResult, Worker, run_sweep
 from harness.multirun.table import print_sweep
 from harness.run.context import RunPlace
