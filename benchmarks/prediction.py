@@ -97,7 +97,7 @@ def _measure(folder: Path, overrides: list[str]) -> list[tuple[float, float]]:
         begin_phase()
         training = train(model, inputs.train, inputs.valid, config.train, Silent(), engine=engine).peak_gb
         begin_phase()
-        planned = plan_samples(config, inputs.base.tokenizer, Origin(inputs.base.path, None, None, None, 1.0))
+        planned = plan_samples(config, inputs.base.tokenizer, Origin(base=inputs.base.path))
         list(write(model, inputs.base.tokenizer, planned, config.generate))
         sampling = memory_use().peak
     return [(phases["training"].total / 1e9, training), (phases["sampling"].total / 1e9, sampling)]

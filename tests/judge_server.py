@@ -94,6 +94,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._say('{"ranking": ["A", "A"], "top": "A", "explanation": "x"}')
             case "nonsense":
                 return self._send(200, {"what": 1}, {})
+            case "chatty":
+                return self._say(f"<think>Hm, {{A}}?</think>Here it is: {text} I hope that it helps.")
             case "fenced":
                 return self._say(f"```json\n{text}\n```")
         return self._say(text)

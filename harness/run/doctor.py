@@ -162,7 +162,7 @@ def _time_writing(config: Config, inputs: Inputs) -> float:
     begin_phase()
     base, short = inputs.base, min(_TOKENS, config.generate.max_tokens)
     shorter = dataclasses.replace(config, generate=dataclasses.replace(config.generate, max_tokens=short))
-    planned = plan_samples(shorter, base.tokenizer, Origin(base.path, None, None, None, 1.0))
+    planned = plan_samples(shorter, base.tokenizer, Origin(base=base.path))
     list(write(base.model, base.tokenizer, planned, shorter.generate))  # compiles
     written = list(write(base.model, base.tokenizer, planned, shorter.generate))
     token_seconds = sum(entry.seconds for entry in written) / max(sum(entry.tokens for entry in written), 1)

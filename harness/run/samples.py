@@ -39,7 +39,7 @@ def write_samples(context: RunContext, adapter: AdapterFiles | None, iteration: 
         return []
     context.display.say(f"writing {len(settings.prompts)} samples with the checkpoint of update {iteration}:")
     source = None if adapter is None else adapter.source
-    origin = Origin(base.path, source, context.run.run_id, iteration, settings.scale)
+    origin = Origin(base=base.path, adapter=source, run=context.run.run_id, iteration=iteration, scale=settings.scale)
     planned = plan_samples(context.config, base.tokenizer, origin)
     written: dict[str, Sample] = {}
     with nullcontext() if adapter is None else loaded(base.model, adapter, scale=settings.scale):
@@ -63,7 +63,7 @@ def base_texts(context: RunContext) -> list[Sample]:
     judge = context.config.judge
     n = judge.anchors_per_theme if judge.wanted and judge.anchors is None else 1
     base, settings = context.inputs.base, context.config.generate
-    planned = plan_samples(context.config, base.tokenizer, Origin(base.path, None, None, None, 1.0), n)
+    planned = plan_samples(context.config, base.tokenizer, Origin(base=base.path), n)
     ids = [each.id for each, _ in planned]
     file = MLRUNS / "cache" / "base_texts" / f"{base.revision[:16]}.jsonl"
     make_folder(file.parent)

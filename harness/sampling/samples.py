@@ -22,7 +22,7 @@ from harness.files import append_json, write_text
 _NEARLY_THE_SAME = 90.0  # of 100, by rapidfuzz's ratio of edits
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Origin:
     """Which weights wrote: the adapter's reference (None: the bare base), its run, the update it was saved after.
 
@@ -30,10 +30,10 @@ class Origin:
     """
 
     base: str
-    adapter: str | None
-    run: str | None
-    iteration: int | None
-    scale: float
+    adapter: str | None = None
+    run: str | None = None
+    iteration: int | None = None
+    scale: float = 1.0
 
     @property
     def name(self) -> str:
@@ -69,7 +69,7 @@ class Planned(Origin):
 
     @property
     def origin(self) -> Origin:
-        return Origin(*(getattr(self, field.name) for field in dataclasses.fields(Origin)))
+        return Origin(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Origin)})
 
 
 @dataclass(frozen=True)

@@ -149,8 +149,14 @@ def _themes(command: GenerateCommand) -> list[str]:
 
 def _origin(base: Base, adapter: AdapterFiles | None, scale: float) -> Origin:
     if adapter is None:
-        return Origin(base.path, None, None, None, 1.0)
-    return Origin(base.path, adapter.source, read_metadata(adapter.weights).get("run"), adapter.iteration, scale)
+        return Origin(base=base.path)
+    return Origin(
+        base=base.path,
+        adapter=adapter.source,
+        run=read_metadata(adapter.weights).get("run"),
+        iteration=adapter.iteration,
+        scale=scale,
+    )
 
 
 def _base(command: GenerateCommand, adapters: Sequence[AdapterFiles]) -> Base:

@@ -156,14 +156,35 @@ def test_a_second_judge_and_a_persons_decisions_are_compared_with(
     assert len(found["judges"]) == 2
 
 
-def test_a_judge_that_says_nothing_readable_leaves_no_ranking(
+def test_a_judging_in_which_nothing_could_be_scored_has_failed_and_says_why(
     samples: Path, store: Store, url: str, habits: Habits, capsys: pytest.CaptureFixture[str]
 ) -> None:
     habits.always = "prose"
-    found = _judge(store, samples, *JUDGE, f"judge.base_url={url}")
-    assert found["ranking"] == [] and found["unscored"] == len(found["verdicts"])
+    with pytest.raises(
+        HarnessError, match=r"nothing could be scored \(not one .*: 27 of 27 questions are unscored; the"
+    ):
+        _judge(store, samples, *JUDGE, f"judge.base_url={url}")
+    found = json.loads(samples.with_name("ranking.json").read_text("utf-8"))
+    assert found["ranking"] == [] and found["unscored"] == len(found["verdicts"]) == 27
     assert found["verdicts"][0]["reply"] == "I think that all of them are lovely."
     assert "no ranking" in capsys.readouterr().err
+    (run,) = store.client.search_runs([store.experiment_id("judging")], "tags.kind = 'judge'", max_results=1)
+    assert run.info.status == "FAILED"
+    with pytest.raises(HarnessError, match=r"nothing could be scored \(the budget of judge.max_calls=1 is spent\)"):
+        _judge(store, samples, *JUDGE, f"judge.base_url={url}", "judge.max_calls=1", "judge.temperature=0.5")
+
+
+def test_how_replies_were_read_is_in_the_rubrics_record(
+    samples: Path, store: Store, url: str, habits: Habits, capsys: pytest.CaptureFixture[str]
+) -> None:
+    habits.always = "chatty"
+    found = _judge(store, samples, *JUDGE, f"judge.base_url={url}", "judge.controls=0")
+    count = len(found["verdicts"])
+    read = {"as asked": 0, "leniently": count, "past prose": count, "past thinking": count, "unscored": 0}
+    assert found["rubric"]["replies"] == read and found["ranking"][0]["adapter"] == "goodgood@6"
+    assert f"{count} replies were not the one object asked for, and were read past prose {count}" in (
+        capsys.readouterr().out
+    )
 
 
 def test_a_local_judge_that_is_not_there_is_said_by_its_name(samples: Path, store: Store) -> None:

@@ -21,7 +21,7 @@ from tests.conftest import compose_config
 
 SETTINGS = GenerateConfig(prompts=[], max_tokens=12, temperature=0.8, top_p=0.9, seed=4, scale=1.0, batch_size=4)
 GREEDY = dataclasses.replace(SETTINGS, temperature=0.0, top_p=1.0)
-ORIGIN = Origin("builtin:tiny", None, None, None, 1.0)
+ORIGIN = Origin(base="builtin:tiny")
 CHAT = PromptConfig(templates={"base": "{chat}", "newline": "{chat}\n"}, fields={})
 
 
