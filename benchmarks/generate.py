@@ -27,7 +27,8 @@ from harness.config.load import from_values
 from harness.config.schema import GenerateCommand
 from harness.console.progress import Display
 from harness.machine.blas import describe
-from harness.models.adapter import AdapterSpec, adapter_weights, attached, checkpoint_name, save_spec, save_weights
+from harness.models.adapter import adapter_weights, attached, save_weights
+from harness.models.adapter_files import AdapterSpec, checkpoint_name, save_spec
 from harness.models.base import Base, open_base
 from harness.models.randomness import seeded
 from harness.sampling.samples import read_samples

@@ -63,7 +63,7 @@ def _run(studies: Studies, trials: int) -> list[float]:
 
 
 def _compose(trials: int) -> float:
-    from harness.multirun.trial_configs import Configurations
+    from harness.multirun.trial_configs import TrialConfigs
 
     def composed(overrides: Sequence[str]) -> Config:
         found = compose("config", [*overrides])
@@ -73,7 +73,7 @@ def _compose(trials: int) -> float:
 
     started = time.perf_counter()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        Configurations(read_space({}, [f"lora.rank=range(1,{trials + 1})"]), composed).check(Display())
+        TrialConfigs(read_space({}, [f"lora.rank=range(1,{trials + 1})"]), composed).check(Display())
     return time.perf_counter() - started
 
 

@@ -21,7 +21,8 @@ from benchmarks.sides import Settings, forget_trunk, reports, run_harness, run_m
 from harness.config.schema import ModelConfig
 from harness.data.dataset import load_split
 from harness.machine.blas import describe
-from harness.models.adapter import loaded, read_adapter
+from harness.models.adapter import loaded
+from harness.models.adapter_files import read_adapter
 from harness.models.base import Base, open_base
 from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import Tail

@@ -1,5 +1,7 @@
 """What users are meant to read: an exception for each kind that somebody tells apart, and how any is said in a line."""
 
+from pathlib import Path
+
 # the exit code that shells give a process that SIGINT ended
 INTERRUPTED = 130
 
@@ -14,6 +16,26 @@ class WriteError(HarnessError):
 
 class BusyError(HarnessError):
     """Another process has it in hand."""
+
+
+class SettingError(HarnessError):
+    """A setting, by its `name`, breaks a rule. The message is the whole line, with the name in it."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class DeletedError(HarnessError):
+    """A person deleted in MLflow what this is about: stop it, and begin nothing in its place."""
+
+
+class DamagedError(HarnessError):
+    """A file is not what was written: cut, or changed since. `why`: what is found of it, a sentence without subject."""
+
+    def __init__(self, path: Path, why: str, next_step: str) -> None:
+        super().__init__(f"{path} {why}; {next_step}")
+        self.path, self.why = path, why
 
 
 class BudgetSpentError(HarnessError):

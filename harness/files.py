@@ -131,11 +131,13 @@ def only_process(lock: Path, what: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            file.seek(0)
-            raise BusyError(
-                f"{what} is in the hands of process {file.read() or '?'}; wait for it or stop it"
-            ) from error
+            raise BusyError(f"{what} is in the hands of process {holder(lock)}; wait for it or stop it") from error
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def holder(lock: Path) -> str:
+    """The number of the process that holds a lock of only_process."""
+    return lock.read_text("utf-8") or "?"

@@ -30,7 +30,9 @@ def _settle_all(tracking: TrackingConfig) -> None:
         print(f"run {settled.run_id} ({settled.name}): entries sent: {settled.sent}")
         if settled.closed:
             print("  its process was gone: now KILLED")
-            if (settled.folder / run_folder.STATE).exists():
+            if settled.deleted:
+                print("  it was deleted in MLflow: the rest is kept in its folder, for when it is restored there")
+            elif (settled.folder / run_folder.STATE).exists():
                 words = f"{settled.overrides} train.resume={settled.run_id}".strip()
                 print(f"  go on with: python -m harness.train {words}")
         if settled.left is not None:

@@ -20,7 +20,8 @@ from harness.config.paths import CONF, ROOT
 from harness.config.schema import Config, ModelConfig, TrackingConfig
 from harness.data.dataset import Split, load_split
 from harness.machine.device import freeze_libraries
-from harness.models.adapter import AdapterSpec, spec_for
+from harness.models.adapter import spec_for
+from harness.models.adapter_files import AdapterSpec
 from harness.models.base import Base, open_base
 from harness.tracking.store import Store, open_store
 from tests.turns import turn

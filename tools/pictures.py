@@ -1,5 +1,6 @@
-"""The pictures of README and docs, made again: python -m tools.pictures. Needs Chromium; knows nothing of what is shown.
+"""The pictures of README and docs, made again: python -m tools.pictures. Needs Chromium.
 
+Knows nothing of what is shown.
 A small sweep on the shipped poems in a store of its own, its report and its table in MLflow, each as a PNG.
 """
 

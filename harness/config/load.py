@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from harness.config.hints import did_you_mean
 from harness.config.paths import ROOT
 from harness.config.schema import Config, JudgeCommand, LoraConfig
-from harness.errors import HarnessError
+from harness.errors import HarnessError, SettingError
 
 Command = TypeVar("Command")
 
@@ -27,13 +27,14 @@ def from_hydra(composed: DictConfig, command: type[Command]) -> Command:
     """Check types and ranges of a composed configuration.
 
     Raises:
-        HarnessError: naming the first value that breaks a rule.
+        SettingError: naming the first value that breaks a rule.
+        HarnessError: for what cannot be resolved.
     """
     try:
         values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         name = str(error.full_key)
-        raise HarnessError(f"{name} must be given; say {name}=…, --help shows what it is") from error
+        raise SettingError(name, f"{name} must be given; say {name}=…, --help shows what it is") from error
     except Exception as error:  # OmegaConf's many errors share no base class
         raise HarnessError(" ".join(str(error).split())) from error
     return from_values(values, command)
@@ -45,7 +46,8 @@ def from_values(values: Any, command: type[Command]) -> Command:
         # as JSON: pydantic's strict mode takes a Python dict for no dataclass
         typed = TypeAdapter(command).validate_json(json.dumps(values))
     except ValidationError as error:
-        raise HarnessError(_say(error.errors(include_url=False), key_names(command))) from error
+        errors = error.errors(include_url=False)
+        raise SettingError(_name(errors[0]), _say(errors, key_names(command))) from error
     if isinstance(typed, (Config, JudgeCommand)):
         check_name("name", typed.name)
     if isinstance(typed, Config):

@@ -1,1 +1,5 @@
-"""The frozen base and the adapters on it."""
+"""The frozen base, its tokenizer, and adapters on it or on disk, in mlx-lm's own formats.
+
+Knows MLX and mlx-lm's loaders. Does not know data, training or tracking.
+Others use: base.open_base, adapter, tokenizer.Tokenizer.
+"""

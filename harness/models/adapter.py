@@ -1,16 +1,12 @@
-"""LoRA on a base: attach, detach, save and load, in mlx-lm's own format on disk.
+"""LoRA on a base in memory: attach, detach, load, save.
 
-Knows nothing of training or tracking: where a reference such as runs:/… leads is tracking's business.
+Knows nothing of training or tracking, nor how an adapter lies on disk (adapter_files.py).
 """
 
 import dataclasses
-import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -20,16 +16,13 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from harness.config.checks import matched_keys
 from harness.config.schema import LoraConfig
-from harness.errors import HarnessError
-from harness.files import write_json, write_whole
+from harness.errors import DamagedError, HarnessError
+from harness.models.adapter_files import AdapterFiles, AdapterSpec
 from harness.models.randomness import seeded
-from harness.models.weights_file import read_metadata
+from harness.models.tensors import Arrays, load_arrays, save_arrays
 
-Weights = dict[str, mx.array]
+Weights = Arrays
 
-CONFIG_FILE = "adapter_config.json"
-WEIGHTS_FILE = "adapters.safetensors"
-_CHECKPOINT = re.compile(r"^(\d{7})_adapters\.safetensors$")
 _ADAPTABLE = (
     nn.Linear,
     nn.QuantizedLinear,
@@ -38,59 +31,6 @@ _ADAPTABLE = (
     nn.Embedding,
     nn.QuantizedEmbedding,
 )
-
-
-@dataclass(frozen=True)
-class AdapterSpec:
-    """What adapter_config.json says: enough to attach the adapter to its base again."""
-
-    fine_tune_type: str
-    rank: int
-    scale: float
-    dropout: float
-    num_layers: int
-    keys: list[str]
-    base: str | None
-    base_revision: str | None
-
-    def to_json(self) -> dict[str, Any]:
-        """mlx-lm's own keys, and ours for lineage."""
-        parameters = {"rank": self.rank, "scale": self.scale, "dropout": self.dropout, "keys": self.keys}
-        return {
-            "fine_tune_type": self.fine_tune_type,
-            "num_layers": self.num_layers,
-            "lora_parameters": parameters,
-            "model": self.base,
-            "model_revision": self.base_revision,
-        }
-
-    def scaled(self, factor: float) -> "AdapterSpec":
-        return dataclasses.replace(self, scale=self.scale * factor)
-
-
-@dataclass(frozen=True)
-class AdapterFiles:
-    """An adapter on disk: its spec and one file of weights. `source` is the reference it was found by."""
-
-    spec: AdapterSpec
-    weights: Path
-    source: str
-
-    @property
-    def iteration(self) -> int | None:
-        """The update that the weights were saved after, as the file itself or its name says."""
-        said = read_metadata(self.weights).get("step")
-        return checkpoint_step(self.weights) if said is None else int(said)
-
-
-def checkpoint_name(step: int) -> str:
-    return f"{step:07d}_{WEIGHTS_FILE}"
-
-
-def checkpoint_step(path: Path) -> int | None:
-    """The step in the name of a checkpoint, or of what a link to one leads to."""
-    match = _CHECKPOINT.match(path.resolve().name)
-    return int(match[1]) if match else None
 
 
 def spec_for(lora: LoraConfig, model: nn.Module, *, base: str, base_revision: str) -> AdapterSpec:
@@ -103,7 +43,16 @@ def spec_for(lora: LoraConfig, model: nn.Module, *, base: str, base_revision: st
     keys = names if lora.keys is None else matched_keys(lora.keys, names)
     assert lora.scale is not None, "config.load fills in the scale"
     num_layers = len(model.layers) if lora.num_layers == -1 else lora.num_layers
-    return AdapterSpec(lora.fine_tune_type, lora.rank, lora.scale, lora.dropout, num_layers, keys, base, base_revision)
+    return AdapterSpec(
+        fine_tune_type=lora.fine_tune_type,
+        rank=lora.rank,
+        scale=lora.scale,
+        dropout=lora.dropout,
+        num_layers=num_layers,
+        keys=keys,
+        base=base,
+        base_revision=base_revision,
+    )
 
 
 @contextmanager
@@ -214,25 +163,21 @@ def equal_weights(one: Weights, other: Weights) -> bool:
 
 
 def save_weights(path: Path, weights: Weights, metadata: dict[str, str]) -> None:
-    """One safetensors file, whole or not at all. The metadata says what the weights are."""
-    write_whole(path, lambda file: mx.save_safetensors(str(file), weights, {"format": "mlx", **metadata}))
-
-
-def save_spec(folder: Path, spec: AdapterSpec) -> None:
-    write_json(folder / CONFIG_FILE, spec.to_json())
+    """One sealed safetensors file, whole or not at all. The metadata say what the weights are."""
+    save_arrays(path, weights, {"format": "mlx", **metadata})
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Replace the weights of the attached adapter.
 
     Raises:
-        HarnessError: when the file is damaged, or belongs to another adapter, with both shapes.
+        DamagedError: when the file is not what was written.
+        HarnessError: when it belongs to another adapter, with both shapes.
     """
     try:
-        weights = mx.load(str(path))
-    except (RuntimeError, ValueError, FileNotFoundError) as error:
-        raise HarnessError(f"{path} is not a readable safetensors file: {error}") from error
-    assert isinstance(weights, dict)
+        weights, _ = load_arrays(path)
+    except DamagedError as error:
+        raise DamagedError(path, error.why, "copy or download it again, or take another checkpoint") from error
     expected = adapter_weights(model)
     for name in sorted(expected.keys() | weights.keys()):
         there = tuple(weights[name].shape) if name in weights else "nothing"
@@ -241,64 +186,6 @@ def load_weights(model: nn.Module, path: Path) -> None:
             raise HarnessError(f"{path} does not fit: {name} is {there} in the file, but {here} in this adapter")
     model.load_weights(list(weights.items()), strict=False)
     mx.eval(model.trainable_parameters())
-
-
-def read_adapter(path: Path, source: str | None = None) -> AdapterFiles:
-    """An adapter's folder (its adapters.safetensors) or one checkpoint file in such a folder.
-
-    Raises:
-        HarnessError: when a part is missing or unreadable.
-    """
-    weights = path / WEIGHTS_FILE if path.is_dir() else path
-    if not weights.exists():
-        raise HarnessError(
-            f"adapter {source or path} must be a folder with {WEIGHTS_FILE}, a checkpoint file, "
-            "runs:/<id> or models:/name@alias, but there is no such file"
-        )
-    config = weights.parent / CONFIG_FILE
-    if not config.exists():
-        raise HarnessError(f"{CONFIG_FILE} must lie beside {weights.name}, but {weights.parent} has none")
-    read_metadata(weights)  # it must be whole
-    return AdapterFiles(_read_spec(config), weights, source or str(path))
-
-
-def numbered_checkpoints(
-    folder: Path, source: str, *, from_iteration: int | None, first: int | None
-) -> list[AdapterFiles]:
-    """A folder's checkpoints such as 0001600_adapters.safetensors, from an update on, the first so many of them.
-
-    Raises:
-        HarnessError: when there is none.
-    """
-    steps = {
-        step: path
-        for path in sorted(folder.glob("*.safetensors"))
-        if not path.is_symlink() and (step := checkpoint_step(path)) is not None
-    }
-    chosen = [path for step, path in sorted(steps.items()) if step >= (from_iteration or 0)][:first]
-    if not chosen:
-        there = ", ".join(map(str, sorted(steps))) or "none at all"
-        said = "" if from_iteration is None else f" from update {from_iteration} on"
-        raise HarnessError(f"{source} has no checkpoint{said}; it has {there}")
-    return [read_adapter(path, f"{source}/{path.name}") for path in chosen]
-
-
-def _read_spec(path: Path) -> AdapterSpec:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        parameters = content["lora_parameters"]
-        return AdapterSpec(
-            content.get("fine_tune_type", "lora"),
-            int(parameters["rank"]),
-            float(parameters["scale"]),
-            float(parameters.get("dropout", 0.0)),
-            int(content["num_layers"]),
-            list(parameters.get("keys") or []),
-            content.get("model"),
-            content.get("model_revision"),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise HarnessError(f"{path} is not an adapter's configuration: {error!r}") from error
 
 
 def with_all_keys(spec: AdapterSpec, model: nn.Module, names: list[str] | None = None) -> AdapterSpec:

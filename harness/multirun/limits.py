@@ -1,17 +1,12 @@
-"""What a sweep may spend, in hours and bytes, a trial in minutes, and what losers give back."""
+"""What a sweep may spend, in hours and bytes, and a trial in minutes. Knows nothing of what they are spent on."""
 
 import signal
 from collections.abc import Sequence
-from pathlib import Path
 from time import monotonic
 
 from harness.config.schema import SweepConfig
-from harness.errors import BusyError, HarnessError
-from harness.models.adapter import WEIGHTS_FILE, checkpoint_name
-from harness.sweeping.study import Result, best_results
-from harness.tracking import run_folder
-from harness.tracking.journal import Journal
-from harness.tracking.runs import TrackedRun
+from harness.errors import HarnessError
+from harness.sweeping.study import Result
 from harness.tracking.store import Store
 
 
@@ -41,40 +36,10 @@ class Budget:
         """Bytes on disk, those with several names once."""
         sizes: dict[int, int] = {}
         for result in results:
-            for file in folder_of(self._store, result).rglob("*") if result.run_id else ():
+            for file in (self._store.runs / result.run_id).rglob("*") if result.run_id else ():
                 if file.is_file() and not file.is_symlink():
                     sizes[file.stat().st_ino] = file.stat().st_size
         return sum(sizes.values())
-
-
-def folder_of(store: Store, result: Result) -> Path:
-    return store.runs / str(result.run_id)
-
-
-def drop_losers(store: Store, results: Sequence[Result], keep: int) -> None:
-    """All but the best `keep` give up their checkpoints; the state to go on from stays."""
-    for result in [*best_results(results)[keep:], *(result for result in results if result.pruned)]:
-        folder = folder_of(store, result)
-        if result.run_id is None or not folder.exists():  # another machine has it
-            continue
-        journal = Journal(folder)
-        if not journal.checkpoints() or journal.ended is None:
-            continue
-        try:
-            _drop(store, folder.resolve(), journal.ended, journal.reason)
-        except BusyError:  # a process works on it
-            continue
-
-
-def _drop(store: Store, folder: Path, status: str, why: str | None) -> None:
-    with TrackedRun.resume(store, folder) as run:
-        for step in sorted(run.checkpoints):
-            file = folder / run_folder.ADAPTERS / checkpoint_name(step)
-            run.drop_checkpoint(step, f"adapters/{file.name}")
-            file.unlink(missing_ok=True)
-        (folder / run_folder.ADAPTERS / WEIGHTS_FILE).unlink(missing_ok=True)
-        run.tags({"checkpoints": "dropped: others of its sweep were better (sweep.keep)"})
-        run.finish(status, why)
 
 
 class TrialLimit:

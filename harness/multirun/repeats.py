@@ -4,51 +4,90 @@ import hashlib
 import json
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.config.axes import Axis, Space
-from harness.config.schema import Config
-from harness.sweeping.study import Result
+from harness.multirun.context import SweepContext
+from harness.multirun.find_study import study_of_repeats
+from harness.multirun.trial_run import train_trial
+from harness.run.context import RunPlace
+from harness.sweeping.study import Result, Study, Trial, Verdict, best_results
 
 REPEATED = 3  # how many of the best are trained again
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Repeats:
-    """The best of a sweep again, each with seeds that follow the sweep's own."""
+    """The best of a sweep again, in a study of their own, each with seeds that follow the sweep's own."""
 
-    first: Config
+    context: SweepContext
     best: list[Result]
+    study: Study
 
     @property
-    def name(self) -> str:
-        numbers = [result.trial.number for result in self.best]
-        return hashlib.sha256(json.dumps([numbers, self.first.sweep.repeats]).encode()).hexdigest()[:8]
+    def are_done(self) -> bool:
+        return len(self.study.results()) >= self.study.total
 
-    @property
-    def space(self) -> Space:
-        seeds = [self.first.train.seed + more for more in range(1, self.first.sweep.repeats + 1)]
-        numbers = [result.trial.number for result in self.best]
-        return Space(
-            [Axis("trial", [*numbers], list(map(str, numbers))), Axis("seed", [*seeds], list(map(str, seeds)))], []
+    def try_one(self, trial: Trial, sweep_id: str) -> Verdict:
+        """The objective of their study: one of the best with one of the seeds."""
+        context, seed = self.context, int(str(trial.params["seed"]))
+        of = next(result.trial for result in self.best if result.trial.number == trial.params["trial"])
+        name = f"{context.space.varying(of.params)} seed={seed}"
+        context.display.say(f"repeat {trial.place} of {self.study.total}: {name}")
+        place = RunPlace(
+            name=name,
+            overrides=[*context.space.words(of.params), f"train.seed={seed}"],
+            sweep=sweep_id,
+            trial=of.number,
+            repeat=seed - context.config.train.seed,
         )
+        return train_trial(context, trial, place)
 
-    def said(self, results: Sequence[Result], space: Space) -> Iterator[str]:
-        """A line for each of the best, and what two single runs must differ by."""
+    def said(self) -> Iterator[str]:
+        """A line for each of the best, and what two single runs must differ by; of the metric's own values."""
         groups = []
         for best in self.best:
-            of = [result for result in results if result.trial.params["trial"] == best.trial.number]
-            values = [each.value for each in [best, *of] if each.value is not None]
+            of = [each for each in self.study.results() if each.trial.params["trial"] == best.trial.number]
+            values = [self.context.objective.shown(each.value) for each in [best, *of] if each.value is not None]
             if len(values) > 1:
                 groups.append(values)
                 spread = f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f} over {len(values)} seeds"
-                yield f"{space.varying(best.trial.params)}: {spread}"
+                yield f"{self.context.space.varying(best.trial.params)}: {spread}"
         if groups:
             yield f"two runs that differ by less than {noise_floor(groups):.4f} may differ by their seeds alone"
+
+
+def find_repeats(context: SweepContext, study: Study) -> Repeats | None:
+    """What is to be trained again once all trials of `study` are done, if anything is."""
+    best = best_results(study.results())[:REPEATED]
+    if not context.config.sweep.repeats or not best:
+        return None
+    numbers = [result.trial.number for result in best]
+    key = json.dumps([numbers, context.config.sweep.repeats])
+    name = f"{study.name}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    again = study_of_repeats(context, name, _space(context, numbers))
+    return Repeats(context=context, best=best, study=again)
+
+
+def run_repeats(context: SweepContext, repeats: Repeats, sweep_id: str, spent: Callable[[], str | None]) -> str | None:
+    """Those that are left; why it ended early, if it did. `spent`: why no other may begin, if so."""
+    left_early = repeats.study.run(lambda trial: repeats.try_one(trial, sweep_id), may_begin=spent)
+    for line in repeats.said() if context.worker.is_first else ():
+        context.display.say(line)
+    return left_early
 
 
 def noise_floor(groups: Sequence[Sequence[float]]) -> float:
     """1.96 standard deviations of a difference, from runs that differ by their seeds within each group, pooled."""
     squares = sum(statistics.variance(values) * (len(values) - 1) for values in groups)
     return 1.96 * math.sqrt(2 * squares / sum(len(values) - 1 for values in groups))
+
+
+def _space(context: SweepContext, numbers: Sequence[int]) -> Space:
+    """Which of the best, by their numbers, with which seed."""
+    first = context.config.train.seed + 1
+    seeds = range(first, first + context.config.sweep.repeats)
+    return Space(
+        [Axis("trial", [*numbers], list(map(str, numbers))), Axis("seed", [*seeds], list(map(str, seeds)))], []
+    )

@@ -1,6 +1,6 @@
 """The configurations of a sweep's trials, each composed once and checked before anything runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
 from harness.config.axes import Combination, Range, Space, check_search, ends, with_rules
@@ -9,15 +9,16 @@ from harness.config.conditions import read_requirement
 from harness.config.objective import WIN_RATE
 from harness.config.schema import Config
 from harness.console.progress import Display
-from harness.errors import HarnessError
+from harness.errors import HarnessError, SettingError
 
+_WHAT_ANCHORS_REST_ON = ("generate", "prompt", "judge")
 _SILENT_SECONDS = 1.0  # what takes longer shows how far it is
 
 # overrides of one trial -> its configuration
 Compose = Callable[[Sequence[str]], Config]
 
 
-class Configurations:
+class TrialConfigs:
     """By a trial's overrides. `space`: with its rules, once it is checked."""
 
     def __init__(self, space: Space, compose: Compose) -> None:
@@ -33,46 +34,42 @@ class Configurations:
     def check(self, display: Display) -> Config:
         """Every combination; of ranges and for a number of trials each value, the ends of a range, once.
 
+        Returns that of the lowest values.
+
         Raises:
             HarnessError: for the first that cannot work.
         """
-        space = self.space
-        for axis in space.axes:
-            if axis.name.startswith(("sweep.", "tracking.")) or axis.name == "name":
-                raise HarnessError(f"{axis.name} must be the same for all trials of a sweep; give it one value")
-        lowest: Combination = {axis.name: ends(axis)[0] for axis in space.axes}
-        try:
-            first = self[space.words(lowest)]
-        except HarnessError as error:
-            parts = [axis for axis in space.axes if isinstance(axis, Range) and not axis.whole]
-            hints = [f"; try {axis.name}=int(interval(…))" for axis in parts if str(error).startswith(f"{axis.name} ")]
-            raise HarnessError(f"{error}{''.join(hints)}") from error
-        check_search(space, first.sweep)
-        if first.sweep.repeats and "train.seed" in lowest:
-            raise HarnessError("sweep.repeats tries other seeds by itself; take train.seed out of what varies")
-        for text in first.sweep.require:
-            read_requirement(text)
-        if first.sweep.metric == WIN_RATE.name and not first.judge.wanted:
-            raise HarnessError("sweep.metric=judge/win_rate needs a judge; set judge=poetry judge.model=…")
-        for name in lowest:
-            if first.judge.wanted and name.split(".")[0] in _WHAT_ANCHORS_REST_ON and name != "generate.scale":
-                raise HarnessError(
-                    f"{name} must be the same for all trials that a judge is to compare; give it one value"
-                )
-        if first.sweep.metric.startswith("text/") and not first.generate.prompts:
-            raise HarnessError(f"sweep.metric={first.sweep.metric} needs texts; give generate.prompts some themes")
-        if first.sweep.metric == "test/loss" and not first.train.test:
-            raise HarnessError("sweep.metric=test/loss needs a test score of every trial; set train.test=true")
+        _check_names(self.space)
+        lowest: Combination = {axis.name: ends(axis)[0] for axis in self.space.axes}
+        first = self._first(lowest)
+        check_search(self.space, first.sweep)
+        _check_measures(first, lowest)
         # what is not varied keeps the value of the configuration, whatever varies beside it
-        self.space = with_rules(space, self._compose(space.fixed))
+        self.space = with_rules(self.space, self._compose(self.space.fixed))
+        self._check_all(self._tried(first, lowest), first, display)
+        return first
+
+    def _first(self, lowest: Combination) -> Config:
+        try:
+            return self[self.space.words(lowest)]
+        except SettingError as error:
+            parts = [axis.name for axis in self.space.axes if isinstance(axis, Range) and not axis.whole]
+            if error.name in parts:
+                raise SettingError(error.name, f"{error}; try {error.name}=int(interval(…))") from error
+            raise
+
+    def _tried(self, first: Config, lowest: Combination) -> list[Combination]:
         if first.sweep.trials is None:
             tried = list(self.space.combinations())
         else:
-            tried = [lowest | {axis.name: value} for axis in space.axes for value in ends(axis)]
+            tried = [lowest | {axis.name: value} for axis in self.space.axes for value in ends(axis)]
         if not tried:
             raise HarnessError(
                 f"no combination meets {' and '.join(first.sweep.constraints)}; loosen sweep.constraints"
             )
+        return tried
+
+    def _check_all(self, tried: Sequence[Combination], first: Config, display: Display) -> None:
         started = monotonic()
         with display.computing(f"{len(tried)} configurations") as shown:
             for done, combination in enumerate(tried):
@@ -83,10 +80,30 @@ class Configurations:
                     )
                 if monotonic() > started + _SILENT_SECONDS:
                     shown(done, len(tried))
-        return first
 
 
-_WHAT_ANCHORS_REST_ON = ("generate", "prompt", "judge")
+def _check_names(space: Space) -> None:
+    for axis in space.axes:
+        if axis.name.startswith(("sweep.", "tracking.")) or axis.name == "name":
+            raise HarnessError(f"{axis.name} must be the same for all trials of a sweep; give it one value")
+
+
+def _check_measures(first: Config, varied: Iterable[str]) -> None:
+    """That trials will have what they are compared by, and all the same."""
+    search, judged = first.sweep, first.judge.wanted
+    if search.repeats and "train.seed" in varied:
+        raise HarnessError("sweep.repeats tries other seeds by itself; take train.seed out of what varies")
+    for text in search.require:
+        read_requirement(text)
+    if search.metric == WIN_RATE.name and not judged:
+        raise HarnessError("sweep.metric=judge/win_rate needs a judge; set judge=poetry judge.model=…")
+    for name in varied:
+        if judged and name.split(".")[0] in _WHAT_ANCHORS_REST_ON and name != "generate.scale":
+            raise HarnessError(f"{name} must be the same for all trials that a judge is to compare; give it one value")
+    if search.metric.startswith("text/") and not first.generate.prompts:
+        raise HarnessError(f"sweep.metric={search.metric} needs texts; give generate.prompts some themes")
+    if search.metric == "test/loss" and not first.train.test:
+        raise HarnessError("sweep.metric=test/loss needs a test score of every trial; set train.test=true")
 
 
 def _checked(config: Config) -> Config:

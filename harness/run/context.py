@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.config.overrides import as_typed
 from harness.config.schema import Config
 from harness.console.progress import Display
 from harness.run.inputs import Inputs
 from harness.run.log import EventLog
 from harness.run.session import Session
+from harness.tracking import run_folder
 from harness.tracking.runs import TrackedRun
 from harness.tuning.evaluate import Score
 
@@ -32,6 +34,11 @@ class RunPlace:
     at_once: int = 1
     keep_state: bool = False
     repeat: int | None = None
+
+    @property
+    def typed(self) -> list[str]:
+        """What was set on the command line, but for what a resumption sets itself."""
+        return [as_typed(word) for word in self.overrides if not word.startswith("train.resume=")]
 
     @property
     def tags(self) -> dict[str, str]:
@@ -63,8 +70,8 @@ class RunContext:
     config: Config
     inputs: Inputs
     run: TrackedRun
-    log: EventLog
     name: str
+    place: RunPlace
     session: Session
     hooks: RunHooks
     totals: dict[str, float] = field(default_factory=dict)
@@ -79,3 +86,7 @@ class RunContext:
     @property
     def folder(self) -> Path:
         return self.run.folder
+
+    @property
+    def log(self) -> EventLog:
+        return EventLog(self.folder / run_folder.LOG)

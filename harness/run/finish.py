@@ -1,16 +1,18 @@
 """What a run leaves at its end: the best checkpoint's test score and texts, the totals, a report and a picture."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 
 from harness.data.dataset import describe
 from harness.files import write_json
 from harness.machine.device import device
 from harness.machine.provenance import git_state, versions
-from harness.models.adapter import WEIGHTS_FILE, AdapterFiles, loaded, read_adapter
+from harness.models.adapter import loaded
+from harness.models.adapter_files import WEIGHTS_FILE, AdapterFiles, read_adapter
 from harness.run.context import RunContext
 from harness.run.log import draw_losses
-from harness.run.preflight import MemoryPlan
 from harness.run.watcher import RunWatcher
 from harness.sampling.samples import Sample
 from harness.tracking import run_folder
@@ -19,6 +21,18 @@ from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import Tail
 from harness.tuning.evaluate import Evaluator, Score
 from harness.tuning.loop import Outcome
+from harness.tuning.memory import Need
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What the phases came to. `needs`: predicted memory by phase; `measured`: of the texts, by the metric's name."""
+
+    outcome: Outcome
+    needs: Mapping[str, Need]
+    test: Score | None = None
+    samples: Sequence[Sample] = ()
+    measured: Mapping[str, float] = field(default_factory=dict)
 
 
 def best_adapter(context: RunContext) -> AdapterFiles | None:
@@ -32,67 +46,65 @@ def _with(context: RunContext, adapter: AdapterFiles | None, scale: float = 1.0)
     return nullcontext() if adapter is None else loaded(context.inputs.base.model, adapter, scale=scale)
 
 
-def score_test(context: RunContext, adapter: AdapterFiles | None, outcome: Outcome) -> Score | None:
-    """The best checkpoint on the test split, when that is asked for."""
+def score_test(context: RunContext, adapter: AdapterFiles | None, step: int) -> Score | None:
+    """The best checkpoint, that of update `step`, on the test split, when that is asked for."""
     if context.inputs.test is None:
         return None
     batches = fixed_batches(context.inputs.test.rows, context.config.train.batch_size)
     with _with(context, adapter):
-        score = Evaluator(Tail(context.inputs.base.model, 0), batches).score(outcome.best.step)
+        score = Evaluator(Tail(context.inputs.base.model, 0), batches).score(step)
     context.display.say(f"test/loss {score.loss:.4f}, perplexity {score.perplexity:.1f}")
     context.log.write("tested", **dataclasses.asdict(score))
     return score
 
 
-def log_end(
-    context: RunContext,
-    outcome: Outcome,
-    test: Score | None,
-    watcher: RunWatcher,
-    samples: list[Sample],
-    found: dict[str, float],
-    plan: MemoryPlan,
-) -> dict[str, float]:
-    """Tell MLflow and write the report; `found`: of the texts. Returns what the run measured, by the metric's name."""
-    totals = (
-        context.totals
-        | found
-        | {
-            BEST: outcome.best.loss,
-            "valid/best_step": float(outcome.best.step),
-            "memory/peak_gb": outcome.peak_gb,
-            "train/seconds": outcome.train_seconds,
-        }
-    )
-    adapter = best_adapter(context)
+def log_end(context: RunContext, watcher: RunWatcher, result: RunResult) -> dict[str, float]:
+    """Tell MLflow and write the report. Returns what the run measured, by the metric's name."""
+    totals = {**context.totals, **result.measured, **_totals(result, best_adapter(context))}
+    context.run.metrics(result.outcome.updates, totals)
+    draw_losses(context.folder / run_folder.LOSSES, watcher.windows, watcher.scores, context.name)
+    write_json(context.folder / run_folder.REPORT, _report(context, watcher, result, totals))
+    context.log.write("ended", status="PRUNED" if result.outcome.pruned else "FINISHED", **totals)
+    for file in (run_folder.LOSSES, run_folder.REPORT, run_folder.LOG):
+        context.run.artifact(file)
+    return totals
+
+
+def _totals(result: RunResult, adapter: AdapterFiles | None) -> dict[str, float]:
+    outcome, test, samples = result.outcome, result.test, result.samples
+    totals = {
+        BEST: outcome.best.loss,
+        "valid/best_step": float(outcome.best.step),
+        "memory/peak_gb": outcome.peak_gb,
+        "train/seconds": outcome.train_seconds,
+    }
     if adapter is not None:
         totals["adapter/megabytes"] = adapter.weights.stat().st_size / 1e6
     if test is not None:
         totals |= {"test/loss": test.loss, "test/perplexity": test.perplexity}
     if samples:
         totals["generate/seconds_per_sample"] = sum(entry.seconds for entry in samples) / len(samples)
-    totals |= {f"memory/{name}_predicted_gb": need.total / 1e9 for name, need in plan.phases.items()}
-    context.run.metrics(outcome.updates, totals)
-    draw_losses(context.folder / run_folder.LOSSES, watcher.windows, watcher.scores, context.name)
-    report = {
+    return totals | {f"memory/{name}_predicted_gb": need.total / 1e9 for name, need in result.needs.items()}
+
+
+def _report(
+    context: RunContext, watcher: RunWatcher, result: RunResult, totals: Mapping[str, float]
+) -> dict[str, object]:
+    base = context.inputs.base
+    return {
         "run": context.run.run_id,
         "name": context.name,
         "identity": context.inputs.parts,
         "config": dataclasses.asdict(context.config),
         "data": describe(context.inputs.splits),
-        "base": {"path": context.inputs.base.path, "revision": context.inputs.base.revision},
+        "base": {"path": base.path, "revision": base.revision},
         "device": device(),
         "versions": versions(),
         "git": git_state(),
         "warnings": context.inputs.warnings,
         "totals": totals,
-        "memory_predicted_bytes": {name: dataclasses.asdict(need) for name, need in plan.phases.items()},
+        "memory_predicted_bytes": {name: dataclasses.asdict(need) for name, need in result.needs.items()},
         "validations": [dataclasses.asdict(score) | {"perplexity": score.perplexity} for score in watcher.scores],
         "training": [dataclasses.asdict(window) for window in watcher.windows],
-        "samples": [dataclasses.asdict(entry) for entry in samples],
+        "samples": [dataclasses.asdict(entry) for entry in result.samples],
     }
-    write_json(context.folder / run_folder.REPORT, report)
-    context.log.write("ended", status="PRUNED" if outcome.pruned else "FINISHED", **totals)
-    for file in (run_folder.LOSSES, run_folder.REPORT, run_folder.LOG):
-        context.run.artifact(file)
-    return totals

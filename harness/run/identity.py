@@ -13,7 +13,7 @@ from typing import Any
 from harness.config.load import flat
 from harness.config.schema import Config
 from harness.data.dataset import Split
-from harness.models.adapter import AdapterSpec
+from harness.models.adapter_files import AdapterSpec
 from harness.tuning.loop import ENGINE
 
 _WATCHING = {

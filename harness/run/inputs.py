@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from harness.config.checks import check_data, check_model, check_values
 from harness.config.schema import Config
 from harness.data.dataset import Split, fixed_subset
-from harness.models.adapter import AdapterFiles, AdapterSpec, check_fits, spec_for
+from harness.models.adapter import check_fits, spec_for
+from harness.models.adapter_files import AdapterFiles, AdapterSpec
 from harness.models.base import Base
 from harness.run.identity import Parts, parts_of
 from harness.run.session import Session

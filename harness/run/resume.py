@@ -2,18 +2,20 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config.schema import Config
-from harness.errors import HarnessError
+from harness.errors import DamagedError, HarnessError, reason
 from harness.run.identity import Parts, differences, identity_of
+from harness.run.session import Session
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
 from harness.tracking.overview import was_deleted
 from harness.tracking.reconcile import run_folders
 from harness.tracking.store import Store
-from harness.tuning.state import Course, LoopState, load_state
+from harness.tuning.state import Course, load_state
 
 
 @dataclass(frozen=True)
@@ -23,15 +25,12 @@ class Unfinished:
     folder: Path
     course: Course
 
-    def state(self) -> LoopState:
-        """What to go on from. Read when it is needed: it is three times the adapter."""
-        return load_state(self.folder / run_folder.STATE)
 
-
-def find_unfinished(config: Config, store: Store, parts: Parts, sweep: str | None) -> Unfinished | None:
+def find_unfinished(config: Config, session: Session, parts: Parts, *, sweep: str | None) -> Unfinished | None:
     """The run that train.resume means: the one named, or with auto the newest of the same identity, if any.
 
-    A trial of a sweep goes on with the sweep's own run of the same identity.
+    A trial of a sweep goes on with the sweep's own run of the same identity. Of runs that are looked for, one whose
+    state is damaged is passed over, and that is said.
 
     Raises:
         HarnessError: when the run named cannot be gone on with, and why.
@@ -39,30 +38,35 @@ def find_unfinished(config: Config, store: Store, parts: Parts, sweep: str | Non
     wanted = config.train.resume if sweep is None else "auto"
     if wanted is False:
         return None
-    if wanted == "auto":
-        folder = _newest(config.name, store, parts, sweep)
-        if folder is None:
-            return None
-    else:
+    store = session.store
+    if wanted != "auto":
         folder = (store.runs / wanted).resolve()
         _refuse_other(wanted, folder, store, parts)
-    return Unfinished(folder, load_state(folder / run_folder.STATE).course)
+        return Unfinished(folder, load_state(folder / run_folder.STATE).course)
+    for folder in _of_identity(config.name, store, parts, sweep):
+        try:
+            return Unfinished(folder, load_state(folder / run_folder.STATE).course)
+        except DamagedError as error:
+            session.display.say(f"warning: run {folder.name} is not gone on with: {reason(error)}")
+    return None
 
 
-def _newest(experiment: str, store: Store, parts: Parts, sweep: str | None) -> Path | None:
+def _of_identity(experiment: str, store: Store, parts: Parts, sweep: str | None) -> Iterator[Path]:
+    """The folders of runs of one identity that have a state, the newest first."""
     for folder in reversed(run_folders(store)):
-        if not (folder / run_folder.STATE).exists() or identity_of(read_parts(folder)) != identity_of(parts):
+        written = read_parts(folder)
+        if written is None or not (folder / run_folder.STATE).exists() or identity_of(written) != identity_of(parts):
             continue
         journal = Journal(folder)
         if journal.begun is None or sweep not in (None, journal.begun["parent"]):
             continue
         if journal.begun["experiment"] == experiment and not was_deleted(store, journal.run_id):
-            return folder
-    return None
+            yield folder
 
 
 def _refuse_other(run_id: str, folder: Path, store: Store, parts: Parts) -> None:
-    if not (folder / run_folder.PARTS).exists():
+    there = read_parts(folder)
+    if there is None:
         raise HarnessError(f"train.resume={run_id} must have its folder here, but {store.runs} does not hold it")
     journal = Journal(folder)
     if journal.ended == "FINISHED":
@@ -71,16 +75,19 @@ def _refuse_other(run_id: str, folder: Path, store: Store, parts: Parts) -> None
         )
     if was_deleted(store, journal.run_id):
         raise HarnessError(f"train.resume={run_id} names a run that was deleted in MLflow; restore it there first")
-    there = read_parts(folder)
     if identity_of(there) != identity_of(parts):
         raise HarnessError(f"train.resume={run_id} is another run: {differences(there, parts)}")
     if not (folder / run_folder.STATE).exists():
         raise HarnessError(f"train.resume={run_id} was stopped before its first checkpoint; start it anew")
 
 
-def read_parts(folder: Path) -> Parts:
-    """What determined the weights of a folder's run (see identity.py)."""
-    return dict(json.loads((folder / run_folder.PARTS).read_text("utf-8")))
+def read_parts(folder: Path) -> Parts | None:
+    """What determined the weights of a folder's run (see identity.py); None where that is not there, or damaged."""
+    try:
+        parts = json.loads((folder / run_folder.PARTS).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return parts if isinstance(parts, dict) else None
 
 
 def clean(folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.config.checks import total_updates
 from harness.config.schema import Config, TrainConfig
-from harness.models.adapter import checkpoint_name, checkpoint_step
+from harness.models.adapter_files import checkpoint_name, checkpoint_step
 from harness.run.identity import Parts, identity_of
 from harness.run.inputs import Inputs
 from harness.run.log import EventLog
@@ -62,9 +62,8 @@ def find_source(config: Config, inputs: Inputs, store: Store, *, sweep: str, any
     wanted = _key(inputs.parts, config.train)
     found: list[Source] = []
     for folder in run_folders(store):
-        if not (folder / run_folder.PARTS).exists():
-            continue
-        if _key(read_parts(folder), config.train) != wanted:
+        written = read_parts(folder)
+        if written is None or _key(written, config.train) != wanted:
             continue
         journal = Journal(folder)
         if journal.begun is None or journal.ended is None or not (anywhere or journal.begun["parent"] == sweep):

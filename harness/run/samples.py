@@ -7,7 +7,8 @@ from harness.config.schema import Config
 from harness.evaluation.measures import adapter_names, measure_samples, read_authors
 from harness.files import make_folder, one_at_a_time
 from harness.machine.device import memory_use
-from harness.models.adapter import AdapterFiles, loaded
+from harness.models.adapter import loaded
+from harness.models.adapter_files import AdapterFiles
 from harness.models.tokenizer import Tokenizer
 from harness.run.context import RunContext
 from harness.sampling.prompts import Prompt, variants

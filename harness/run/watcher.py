@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.config.schema import Config
-from harness.console.progress import Display, duration
-from harness.data.dataset import Split
+from harness.console.progress import duration
 from harness.files import replace_link
 from harness.machine.device import memory_use
-from harness.models.adapter import CONFIG_FILE, WEIGHTS_FILE, checkpoint_name, checkpoint_step, save_weights
-from harness.run.log import EventLog
+from harness.models.adapter import save_weights
+from harness.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE, checkpoint_name, checkpoint_step
+from harness.run.context import RunContext
 from harness.tracking import run_folder
 from harness.tracking.registry import OBJECTIVE
-from harness.tracking.runs import TrackedRun
 from harness.tuning.evaluate import Score
 from harness.tuning.loop import Window, estimated_seconds
 from harness.tuning.state import Course, LoopState, save_state
@@ -28,25 +26,15 @@ class RunWatcher:
 
     At a checkpoint it writes the weights, then the state to go on from, and only then tells MLflow: so
     whatever a killed process leaves undone after its last state can be done from the folder.
-    `trials`: how many are left with this one, and how many go at a time.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        train_split: Split,
-        valid_split: Split,
-        *,
-        run: TrackedRun,
-        log: EventLog,
-        display: Display,
-        lineage: Mapping[str, str],
-        trials: tuple[int, int] = (1, 1),
-    ) -> None:
-        self._config, self._train, self._valid = config, train_split, valid_split
-        self._run, self._log, self._display, self._lineage = run, log, display, lineage
-        self._adapters = run.folder / run_folder.ADAPTERS
-        self._trials = trials
+    def __init__(self, context: RunContext) -> None:
+        inputs = context.inputs
+        self._config, self._train, self._valid = context.config, inputs.train, inputs.valid
+        self._run, self._log, self._display = context.run, context.log, context.display
+        self._lineage = _lineage(context)
+        self._adapters = context.folder / run_folder.ADAPTERS
+        self._left, self._at_once = context.place.left, context.place.at_once
         self._warned = False
         self.windows: list[Window] = []
         self.scores: list[Score] = []
@@ -96,8 +84,8 @@ class RunWatcher:
     def on_score(self, score: Score, state: LoopState | None, *, best: bool) -> None:
         if score.step == 0:
             seconds = estimated_seconds(score, self._train, self._valid, self._config.train)
-            left, at_once = self._trials
-            every = f", {duration(left * seconds / at_once)} for the {left} trials left" if left > 1 else ""
+            left, all_seconds = self._left, self._left * seconds / self._at_once
+            every = f", {duration(all_seconds)} for the {left} trials left" if left > 1 else ""
             self._display.say(f"about {duration(seconds)} of training{every}, judging by the first validation")
         self.scores.append(score)
         self._display.update(score.step, valid=score.loss)
@@ -160,3 +148,18 @@ def _metrics(score: Score) -> dict[str, float]:
 
 def _record(record: type[Record], event: Mapping[str, Any]) -> Record:
     return record(**{item.name: event[item.name] for item in dataclasses.fields(record)})
+
+
+def _lineage(context: RunContext) -> dict[str, str]:
+    """What each checkpoint, and so each registered version, says of where it comes from."""
+    inputs, sweep = context.inputs, context.place.sweep
+    lineage = {} if sweep is None else {"sweep": sweep}
+    if inputs.init is not None:
+        lineage["init_adapter"] = inputs.init.source
+    return lineage | {
+        "run": context.run.run_id,
+        "experiment": context.config.name,
+        "base": inputs.base.path,
+        "base_revision": inputs.base.revision,
+        "train_digest": inputs.train.digest,
+    }

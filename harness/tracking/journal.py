@@ -20,11 +20,15 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True)
 class Sent:
-    """How many entries MLflow has, and the run that they are in; None while MLflow does not know the run."""
+    """How many entries MLflow has, and the run that they are in; None while MLflow does not know the run.
+
+    `deleted`: a person deleted the run there, so that it takes no more of them.
+    """
 
     count: int = 0
     run_id: str | None = None
     experiment_id: str | None = None
+    deleted: bool = False
 
 
 class Journal:
@@ -49,7 +53,8 @@ class Journal:
 
     @property
     def waiting(self) -> int:
-        return len(self.entries) - self.sent.count
+        """How many entries are still to be sent; none of a run that was deleted."""
+        return 0 if self.sent.deleted else len(self.entries) - self.sent.count
 
     @property
     def run_id(self) -> str:

@@ -12,7 +12,9 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from harness.errors import HarnessError
-from harness.tracking.store import Store
+from harness.tracking.store import Store, was_deleted
+
+__all__ = ["was_deleted"]
 
 # a run's last valid/loss may not be its lowest
 BEST = "valid/best_loss"
@@ -88,14 +90,6 @@ def get(store: Store, run_id: str) -> Finished:
         return _finished(store.client.get_run(run_id))
     except MlflowException as error:
         raise HarnessError(f"run {run_id} is not in {store.uri}; the MLflow page shows the ids of runs") from error
-
-
-def was_deleted(store: Store, run_id: str) -> bool:
-    """Whether a person deleted the run in MLflow. One that MLflow has not heard of yet was not."""
-    try:
-        return store.client.get_run(run_id).info.lifecycle_stage == "deleted"
-    except MlflowException:
-        return False
 
 
 def trials(store: Store, sweep: Finished) -> list[Finished]:

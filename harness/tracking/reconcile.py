@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.errors import BusyError, reason
+from harness.errors import BusyError, DeletedError, reason
 from harness.files import only_process
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal, now
 from harness.tracking.sender import Sender
-from harness.tracking.store import Store
+from harness.tracking.store import Store, was_deleted
 
 _ATTEMPTS = 3
 _BEGINNING_MILLISECONDS = 60_000  # a run has its folder long before that
@@ -20,6 +20,7 @@ _BEGINNING_MILLISECONDS = 60_000  # a run has its folder long before that
 class Settled:
     """One run. `closed`: it had not ended, its process is gone; `left`: why entries still wait.
 
+    `deleted`: a person deleted it in MLflow, so that the rest is not sent; it is, once it is restored there.
     `overrides`: what it was started with, as one text.
     """
 
@@ -29,6 +30,7 @@ class Settled:
     sent: int
     closed: bool
     left: str | None
+    deleted: bool
     overrides: str
 
 
@@ -43,14 +45,23 @@ def reconcile(store: Store, sweep_id: str | None = None) -> Iterator[Settled]:
             continue
         if sweep_id not in (None, journal.begun["parent"]):
             continue
-        if journal.ended and not journal.waiting:
+        if journal.ended and not journal.waiting and not _restored(store, journal):
             continue
         try:
-            with only_process(folder / run_folder.LOCK, f"run {folder.name}"):
-                settled = _settle(store, Journal(folder))  # read again: it may have ended meanwhile
+            settled = settle(store, folder)
         except BusyError:
             continue
         yield settled
+
+
+def settle(store: Store, folder: Path) -> Settled:
+    """Close the run of a folder, whose process is gone, and send what MLflow has not got of it.
+
+    Raises:
+        BusyError: when a process works on it.
+    """
+    with only_process(folder / run_folder.LOCK, f"run {folder.name}"):
+        return _settle(store, Journal(folder))  # it may have ended meanwhile
 
 
 def close_orphans(store: Store) -> list[str]:
@@ -84,12 +95,20 @@ def run_folders(store: Store) -> list[Path]:
     return sorted(found, key=lambda folder: (folder / run_folder.JOURNAL).stat().st_mtime)
 
 
+def _restored(store: Store, journal: Journal) -> bool:
+    """Whether a run that had been deleted is there again."""
+    run_id = journal.sent.run_id
+    return journal.sent.deleted and run_id is not None and not was_deleted(store, run_id, purged=True)
+
+
 def _settle(store: Store, journal: Journal) -> Settled:
+    if _restored(store, journal):
+        journal.mark_sent(replace(journal.sent, deleted=False))
     closed = journal.ended is None
     if closed:
         last = int(journal.entries[-1]["time"])
         journal.write("ended", at=last, status="KILLED", reason="its process was gone (harness.reconcile)")
-    waiting, left = journal.waiting, None
+    before, left = journal.sent.count, None
     sender = Sender(store, journal)
     for attempt in range(_ATTEMPTS):
         time.sleep(attempt)  # a server that hung may only now take what a former process had sent
@@ -98,7 +117,18 @@ def _settle(store: Store, journal: Journal) -> Settled:
                 sender.send_next()
             left = None
             break
+        except DeletedError:
+            left = None
+            break
         except Exception as error:  # SQLAlchemy's, requests' and MLflow's errors share no base class
             left = reason(error)
-    name, sent = journal.entries[0]["name"], waiting - journal.waiting
-    return Settled(journal.run_id, name, journal.folder, sent, closed, left, journal.tag("overrides"))
+    return Settled(
+        run_id=journal.run_id,
+        name=journal.entries[0]["name"],
+        folder=journal.folder,
+        sent=journal.sent.count - before,
+        closed=closed,
+        left=left,
+        deleted=journal.sent.deleted,
+        overrides=journal.tag("overrides"),
+    )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.models.adapter import AdapterFiles, numbered_checkpoints, read_adapter
+from harness.models.adapter_files import AdapterFiles, numbered_checkpoints, read_adapter
 from harness.tracking import overview
 from harness.tracking.checkpoints import checkpoint_folder
 from harness.tracking.registry import best_of_trials, resolve, run_checkpoints

@@ -6,22 +6,24 @@ neither stops nor slows the run, and what it missed waits for harness.reconcile.
 
 import getpass
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from harness.errors import HarnessError, reason
+from harness.errors import DeletedError, HarnessError, reason
 from harness.files import make_folder, only_process, write_json
 from harness.tracking import run_folder
 from harness.tracking.journal import Entry, Journal, Sent, now
 from harness.tracking.sender import Sender, create_run
-from harness.tracking.store import Store
+from harness.tracking.store import Store, was_deleted
 from harness.tracking.traces import Call
 
 _SEND_EVERY_SECONDS = 2.0
+_LOOK_EVERY_SECONDS = 10.0  # whether the run was deleted, where nothing is told that would show it
 _LONGEST_WAIT_SECONDS = 30.0  # between attempts on a store that does not answer
 _PATIENCE_SECONDS = 0.15  # at the end, with nothing sent, before asking whether the store answers
 _LONGEST_PARAMETER = 6000  # characters; MLflow cuts what is longer
@@ -86,6 +88,8 @@ class TrackedRun:
         run._journal.add(first)
         if sent is not None:
             run._journal.mark_sent(sent)
+        elif run._journal.sent.deleted:  # and restored since
+            run._journal.mark_sent(replace(run._journal.sent, deleted=False))
         with run._mail.sending(lock):
             yield run
 
@@ -98,6 +102,14 @@ class TrackedRun:
     def trouble(self) -> str | None:
         """Why MLflow does not take what is told, while it does not."""
         return self._mail.trouble
+
+    @property
+    def deleted(self) -> bool:
+        """Whether a person deleted the run in MLflow, or the sweep that it belongs to: it is to stop.
+
+        Known some seconds later, and asked at no cost.
+        """
+        return self._mail.deleted
 
     @property
     def checkpoints(self) -> set[int]:
@@ -185,7 +197,9 @@ class _Mail:
         self._users = 2  # of the run's lock: the writer and the thread
         self._users_guard = threading.Lock()
         self._failures = 0
+        self._looked = time.monotonic()
         self.trouble: str | None = None
+        self.deleted = False
 
     @contextmanager
     def sending(self, lock: ExitStack) -> Iterator[None]:
@@ -226,17 +240,29 @@ class _Mail:
     def _work(self) -> None:
         sender, wait = Sender(self._store, self._journal), _SEND_EVERY_SECONDS
         while not self._over:
-            self._wake.wait(wait)
+            asked = self._wake.wait(wait)
             self._wake.clear()
             try:
                 while self._journal.waiting:  # also what a request that hung left behind it
                     sender.send_next()
                     self._moved.set()
+                if not self._over and (asked or time.monotonic() - self._looked > _LOOK_EVERY_SECONDS):
+                    self._look(sender)
                 self.trouble, wait = None, _SEND_EVERY_SECONDS
+            except DeletedError:
+                self.deleted, self.trouble = True, None
+                self._moved.set()
             except Exception as error:  # SQLAlchemy's, requests' and MLflow's errors share no base class
                 self.trouble, wait = reason(error), min(2 * wait, _LONGEST_WAIT_SECONDS)
                 self._failures += 1
                 self._moved.set()
+
+    def _look(self, sender: Sender) -> None:
+        sender.look()
+        begun = self._journal.begun
+        parent = begun and begun["parent"]
+        self.deleted = parent is not None and was_deleted(self._store, parent)
+        self._looked = time.monotonic()
 
 
 def _begun_in_mlflow(store: Store, begun: Entry) -> Sent | None:

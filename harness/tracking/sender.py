@@ -10,10 +10,11 @@ from typing import Any
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_ID, MLFLOW_SOURCE_NAME, MLFLOW_USER
 
+from harness.errors import DeletedError
 from harness.files import replace_link
 from harness.tracking.checkpoints import drop_checkpoint, find_checkpoint, log_checkpoint
 from harness.tracking.journal import Entry, Journal, Sent
-from harness.tracking.store import Store
+from harness.tracking.store import Store, was_deleted
 from harness.tracking.traces import log_traces
 
 _POINTS_A_CALL = 1000  # MLflow's limit
@@ -28,7 +29,30 @@ class Sender:
         self._store, self._journal = store, journal
 
     def send_next(self) -> None:
-        """Send the next entry, or neighbouring ones that fit in a call, and mark them. What raises is MLflow's."""
+        """Send the next entry, or neighbouring ones that fit in a call, and mark them.
+
+        Raises:
+            DeletedError: when a person deleted the run in MLflow; all else that raises is MLflow's.
+        """
+        try:
+            self._send_next()
+        except Exception:  # SQLAlchemy's, requests' and MLflow's errors share no base class
+            self.look()
+            raise
+
+    def look(self) -> None:
+        """Ask whether MLflow still has the run, and mark it where it does not.
+
+        Raises:
+            DeletedError: when a person deleted it.
+        """
+        run_id = self._journal.sent.run_id
+        if run_id is None or not was_deleted(self._store, run_id, purged=True):
+            return
+        self._journal.mark_sent(replace(self._journal.sent, deleted=True))
+        raise DeletedError(f"run {run_id} was deleted in MLflow; restore it there to go on with it")
+
+    def _send_next(self) -> None:
         sent = self._journal.sent
         entry = self._journal.entries[sent.count]
         if entry["kind"] == "begun":

@@ -143,6 +143,17 @@ def open_writable_store(config: TrackingConfig) -> Store:
     return store
 
 
+def was_deleted(store: Store, run_id: str, *, purged: bool = False) -> bool:
+    """Whether a person deleted the run in MLflow.
+
+    `purged`: one that is not there counts as deleted, for it was there once; else MLflow may not have heard of it yet.
+    """
+    try:
+        return store.client.get_run(run_id).info.lifecycle_stage == "deleted"
+    except MlflowException as error:
+        return purged and error.error_code == "RESOURCE_DOES_NOT_EXIST"
+
+
 def _database(uri: str) -> Path:
     return Path(uri.removeprefix("sqlite:///"))
 

@@ -14,7 +14,7 @@ from mlx.utils import tree_flatten
 
 from harness.data.dataset import Row
 from harness.errors import reason
-from harness.models.adapter import AdapterSpec
+from harness.models.adapter_files import AdapterSpec
 from harness.tuning.batches import Batcher, padded_tokens
 from harness.tuning.cut import Tail, between
 from harness.tuning.hidden import HiddenRows

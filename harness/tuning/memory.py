@@ -16,7 +16,7 @@ from mlx.utils import tree_flatten
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 
 from harness.config.schema import TrainConfig
-from harness.models.adapter import AdapterSpec
+from harness.models.adapter_files import AdapterSpec
 
 # numbers kept a position and block, for each ...
 _OUTPUT = 1.85  # output of a linear layer

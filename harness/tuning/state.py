@@ -9,18 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
 from mlx.utils import tree_flatten, tree_unflatten
 
-from harness.errors import HarnessError
-from harness.files import write_whole
+from harness.errors import DamagedError, reason
 from harness.models.adapter import adapter_weights
 from harness.models.randomness import get_state, set_state
+from harness.models.tensors import Arrays, load_arrays, save_arrays
 from harness.tuning.evaluate import Score
-
-Arrays = dict[str, mx.array]
 
 
 @dataclass(frozen=True)
@@ -63,28 +60,33 @@ def restore(state: LoopState, model: nn.Module, optimizer: optim.Optimizer) -> N
 
 
 def save_state(path: Path, state: LoopState) -> None:
-    """Written whole, then renamed: the file is always one whole state."""
+    """Written whole and sealed, then renamed: the file is always one whole state."""
     arrays = {f"weights/{key}": value for key, value in state.weights.items()}
     arrays |= {f"optimizer/{key}": value for key, value in state.optimizer.items()}
     notes = {"course": json.dumps(dataclasses.asdict(state.course)), "random": str(state.random)}
-    write_whole(path, lambda file: mx.save_safetensors(str(file), arrays, notes))
+    save_arrays(path, arrays, notes)
 
 
 def load_state(path: Path) -> LoopState:
     """Read what `save_state` wrote.
 
     Raises:
-        HarnessError: when the file is damaged.
+        DamagedError: when the file is not what was written.
     """
     try:
-        arrays, notes = mx.load(str(path), return_metadata=True)
+        arrays, notes = load_arrays(path)
         course = json.loads(notes["course"])
         scores: dict[str, Any] = {name: Score(**course.pop(name)) for name in ("start", "last", "best")}
         return LoopState(
             Course(**scores, **course), _under("weights/", arrays), _under("optimizer/", arrays), int(notes["random"])
         )
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise HarnessError(f"{path} is not a readable training state, so the run cannot go on: {error}") from error
+    except (DamagedError, ValueError, KeyError, TypeError) as error:
+        why = error.why if isinstance(error, DamagedError) else reason(error)
+        raise DamagedError(
+            path,
+            f"is not a readable training state, so the run cannot go on: it {why}",
+            "start it anew, or from its last checkpoint with train.init_adapter",
+        ) from error
 
 
 def _under(prefix: str, arrays: Arrays) -> Arrays:

@@ -11,7 +11,8 @@ from harness.console.progress import Display
 from harness.data.themes import read_themes
 from harness.errors import HarnessError
 from harness.files import only_process
-from harness.models.adapter import AdapterFiles, switching
+from harness.models.adapter import switching
+from harness.models.adapter_files import AdapterFiles
 from harness.models.base import Base, open_base
 from harness.models.weights_file import read_metadata
 from harness.sampling.prompts import Prompt, variants

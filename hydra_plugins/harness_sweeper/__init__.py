@@ -62,7 +62,8 @@ class HarnessSweeper(Sweeper):
 
         blas.load()
         from harness.console.progress import Display
-        from harness.multirun.sweep import Worker, run_sweep
+        from harness.multirun.context import Worker
+        from harness.multirun.sweep import run_sweep
         from harness.multirun.table import print_sweep
 
         display, siblings = Display(), Siblings(os.environ)

@@ -10,18 +10,9 @@ from mlx.utils import tree_flatten
 from mlx_lm.tuner.utils import load_adapters
 from mlx_lm.utils import load_model
 
-from harness.errors import HarnessError, WriteError
-from harness.models.adapter import (
-    AdapterSpec,
-    adapter_weights,
-    attached,
-    checkpoint_name,
-    load_weights,
-    loaded,
-    read_adapter,
-    save_spec,
-    save_weights,
-)
+from harness.errors import DamagedError, HarnessError, WriteError
+from harness.models.adapter import adapter_weights, attached, load_weights, loaded, save_weights
+from harness.models.adapter_files import AdapterSpec, checkpoint_name, read_adapter, save_spec
 from harness.models.base import Base
 
 MakeSpec = Callable[..., AdapterSpec]
@@ -147,6 +138,71 @@ def test_a_truncated_file_is_refused(base: Base, make_spec: MakeSpec, tmp_path: 
     path.write_bytes(path.read_bytes()[:500])
     with attached(base.model, make_spec(), seed=0), pytest.raises(HarnessError, match="is not a readable safetensors"):
         load_weights(base.model, path)
+
+
+def test_a_changed_weight_is_noticed_when_the_adapter_is_put_on(
+    base: Base, make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    _save(base, make_spec(), tmp_path)
+    path = tmp_path / "adapters.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1
+    path.write_bytes(content)
+    with (
+        pytest.raises(DamagedError, match="its checksum does not fit; copy or download it again, or take another"),
+        loaded(base.model, read_adapter(tmp_path)),
+    ):
+        pass
+
+
+def test_an_adapter_that_mlx_lm_wrote_has_no_checksum_and_is_read(
+    base: Base, make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    ours = _save(base, make_spec(), tmp_path)
+    path = tmp_path / "adapters.safetensors"
+    mx.save_safetensors(str(path), dict(mx.load(str(path))))  # as its trainer does
+    with loaded(base.model, read_adapter(tmp_path)):
+        assert mx.array_equal(ours, base.model(TOKENS)).item()
+
+
+@pytest.mark.parametrize("rank", [3_000_000, 5, 0, -1])
+def test_a_rank_that_its_weights_do_not_have_is_refused_from_the_header(
+    rank: int, base: Base, make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    """Attaching three million took minutes and all memory."""
+    _save(base, make_spec(), tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    config["lora_parameters"]["rank"] = rank
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(HarnessError, match=f"says rank {rank}, but .*lora_b is .*copy both again"):
+        read_adapter(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"fine_tune_type": "full"}, "fine_tune_type must be lora or dora, but got full"),
+        ({"lora_parameters": {"rank": 4, "scale": float("nan")}}, "scale must be a finite number"),
+        ({"lora_parameters": {"rank": 4, "scale": 1, "dropout": 1}}, "dropout one from 0 to below 1"),
+        ({"lora_parameters": {"rank": 1e999, "scale": 1}}, "is not an adapter's configuration"),
+        ({"lora_parameters": None}, "is not an adapter's configuration"),
+    ],
+)
+def test_a_configuration_that_no_adapter_has_is_refused(
+    change: dict[str, object], complaint: str, base: Base, make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    _save(base, make_spec(), tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config | change))
+    with pytest.raises(HarnessError, match=complaint):
+        read_adapter(tmp_path)
+
+
+def test_weights_that_are_no_adapter_are_refused(base: Base, make_spec: MakeSpec, tmp_path: Path) -> None:
+    _save(base, make_spec(), tmp_path)
+    mx.save_safetensors(str(tmp_path / "adapters.safetensors"), {"model.embed_tokens.weight": mx.ones((4, 4))})
+    with pytest.raises(HarnessError, match="must hold an adapter's weights, but none of its names ends in .lora_b"):
+        read_adapter(tmp_path)
 
 
 def test_a_reference_to_nothing_says_what_an_adapter_is(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from mlx_lm import generate, load
 from harness.config.schema import CompareCommand, GenerateCommand
 from harness.console.progress import Display
 from harness.errors import HarnessError
-from harness.models.adapter import read_adapter, switching
+from harness.models.adapter import switching
+from harness.models.adapter_files import read_adapter
 from harness.models.base import Base
 from harness.run.context import RunPlace
 from harness.run.pipeline import FinishedRun, train_run

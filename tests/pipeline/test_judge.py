@@ -14,7 +14,8 @@ from harness.config.schema import Config, JudgeCommand, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.evaluation.samples import measure_and_judge
-from harness.multirun.sweep import SweepResult, Worker, run_sweep
+from harness.multirun.context import Worker
+from harness.multirun.sweep import SweepResult, run_sweep
 from harness.multirun.table import print_sweep
 from harness.run.context import RunPlace
 from harness.run.pipeline import FinishedRun, train_run
@@ -345,7 +346,7 @@ def test_a_sweep_is_steered_by_the_judge(store: Store, url: str, capsys: pytest.
     assert {result.run_id: -(result.value or 0) for result in swept.results} == rates
     parent = get(store, swept.sweep_id)
     assert parent.metrics["judge/win_rate"] == max(rates.values()) and "valid/best_loss" not in parent.metrics
-    assert "best -judge/win_rate" in capsys.readouterr().err
+    assert f"best judge/win_rate {max(rates.values()):.4f} by " in capsys.readouterr().err
 
 
 def test_wilcoxon_ends_a_trial_by_the_themes_that_it_loses(

@@ -14,7 +14,7 @@ from harness.config.schema import Config, TrackingConfig, TrainConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.files import only_process
-from harness.models.adapter import read_adapter
+from harness.models.adapter_files import read_adapter
 from harness.run.context import RunPlace
 from harness.run.identity import differences, identity_of
 from harness.run.inputs import gather_inputs

@@ -19,8 +19,9 @@ from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.models.adapter import equal_weights
+from harness.multirun.context import Worker
 from harness.multirun.report import page
-from harness.multirun.sweep import SweepResult, Worker, run_sweep
+from harness.multirun.sweep import SweepResult, run_sweep
 from harness.run.watcher import RunWatcher
 from harness.sweeping.listing import find_study
 from harness.sweeping.storage import open_studies

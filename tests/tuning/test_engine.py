@@ -15,7 +15,8 @@ import pytest
 from mlx.utils import tree_flatten
 
 from harness.data.dataset import Row, Split
-from harness.models.adapter import AdapterSpec, adapter_weights, attached, equal_weights
+from harness.models.adapter import adapter_weights, attached, equal_weights
+from harness.models.adapter_files import AdapterSpec
 from harness.models.base import Base
 from harness.tuning.batches import Batcher, padded_tokens
 from harness.tuning.cut import Tail, between

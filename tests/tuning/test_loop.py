@@ -17,7 +17,8 @@ from mlx_lm.tuner.trainer import train as mlx_lm_train
 from harness.config.schema import TrainConfig
 from harness.data.dataset import Split
 from harness.errors import HarnessError
-from harness.models.adapter import AdapterSpec, adapter_weights, attached
+from harness.models.adapter import adapter_weights, attached
+from harness.models.adapter_files import AdapterSpec
 from harness.models.base import Base
 from harness.tuning.batches import fixed_batches, stream
 from harness.tuning.cut import Tail

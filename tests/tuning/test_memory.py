@@ -10,7 +10,8 @@ import pytest
 from harness.config.schema import TrainConfig
 from harness.data.dataset import Split
 from harness.machine.device import begin_phase, memory_use
-from harness.models.adapter import AdapterSpec, attached
+from harness.models.adapter import attached
+from harness.models.adapter_files import AdapterSpec
 from harness.models.base import Base
 from harness.tuning.batches import bucket_width
 from harness.tuning.loop import train

@@ -1,0 +1,65 @@
+"""What a sweep says of itself while it goes on: lines for people, rows for the table that lives.
+
+Knows nothing of how trials are trained.
+"""
+
+from collections.abc import Sequence
+
+from harness.console.progress import duration
+from harness.multirun.context import SweepContext
+from harness.multirun.live_table import Row
+from harness.run.reuse import length_is_free
+from harness.sweeping.study import Result, Study, Trial, best_results
+
+
+def beginning_lines(context: SweepContext, study: Study) -> list[str]:
+    """How much there is to do, and what could make it less."""
+    done = len(study.results())
+    which = f", {done} of them done" if 0 < done < study.total else ""
+    lines = [f"sweep {study.parent}: {study.total} trials{which}, {context.space.said}"]
+    if context.varies("train.iters") and not length_is_free(context.config.train):
+        lines.append(
+            "each of train.iters is trained by itself, for the schedule depends on it; with "
+            "train.lr_schedule=constant and train.warmup=0 the longest would hold the others"
+        )
+    return lines
+
+
+def so_far(context: SweepContext, study: Study, results: Sequence[Result], trial_seconds: float) -> str:
+    """How far it is. `trial_seconds`: what one takes, on average."""
+    said = [f"{len(results)} of {study.total} trials done"]
+    for best in best_results(results)[:1]:
+        value = context.objective.shown(best.value or 0.0)
+        said.append(f"best {context.objective.label} {value:.4f} by {context.space.varying(best.trial.params)}")
+    if len(results) < study.total:
+        said.append(f"about {duration(trial_seconds * (study.total - len(results)))} left")
+    return ", ".join(said)
+
+
+def done_line(study: Study, results: Sequence[Result]) -> str:
+    failed = sum(result.failure is not None for result in results)
+    but = f", {failed} of them failed" if failed else ""
+    return (
+        f"sweep {study.parent} is done: {len(results)} trials{but}; "
+        "for more set a higher sweep.trials, for another one a new name=… or train.seed"
+    )
+
+
+def go_on_line(context: SweepContext) -> str:
+    return f"go on with the same command: {context.worker.typed}"
+
+
+def tell_trial(context: SweepContext, study: Study, trial: Trial, *, step: int, loss: float | None) -> None:
+    """One at work, to the table: the update and loss of its last validation."""
+    row: Row = {"place": trial.place, "name": context.space.varying(trial.params), "state": "running"}
+    context.worker.teller.tell(study.total, [row | {"step": step, "value": loss}])
+
+
+def tell_results(context: SweepContext, study: Study, results: Sequence[Result]) -> None:
+    """Those that have ended, to the table."""
+    rows: list[Row] = []
+    for result in results:
+        state = "failed" if result.failure is not None else "pruned" if result.pruned else "done"
+        row: Row = {"place": result.trial.place, "name": context.space.varying(result.trial.params), "state": state}
+        rows.append(row | {"value": result.value, "seconds": result.seconds})
+    context.worker.teller.tell(study.total, rows)

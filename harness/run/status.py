@@ -1,0 +1,67 @@
+"""However a run ends, its status and its reason say so: in its folder, in MLflow, on the terminal."""
+
+import shlex
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from harness.errors import HarnessError, WriteError, reason
+from harness.run.context import RunContext
+from harness.tracking import run_folder
+from harness.tracking.overview import PRUNED, STATE
+from harness.tuning.loop import Outcome
+
+_STATES = {"FINISHED": "COMPLETE", "FAILED": "FAILED", "KILLED": "INTERRUPTED"}
+
+
+@contextmanager
+def status_kept(context: RunContext) -> Iterator[None]:
+    """Whatever the phases inside end with is written down, and goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _close(context, "KILLED", "interrupted from the keyboard")
+        _say_how_to_resume(context)
+        raise
+    except BaseException as error:
+        with suppress(WriteError):  # a full disk may not take this either; harness.reconcile closes the run then
+            if not isinstance(error, HarnessError):  # a fault of ours: a sweep goes on, so it is kept here
+                context.log.write("traceback", text=traceback.format_exc())
+            _close(context, "FAILED", reason(error))
+        if isinstance(error, WriteError):
+            _say_how_to_resume(context)
+        raise
+
+
+def end(context: RunContext, outcome: Outcome) -> None:
+    """The status of a run that came to its end, or was pruned."""
+    if outcome.pruned:
+        _close(context, "KILLED", f"{PRUNED} after update {outcome.updates}", state="PRUNED")
+    else:
+        _close(context, "FINISHED")
+
+
+def _close(context: RunContext, status: str, why: str | None = None, *, state: str | None = None) -> None:
+    run = context.run
+    if why is not None:
+        context.log.write("ended", status=status, reason=why)
+    run.tags({STATE: state or _STATES[status]})
+    waiting = run.finish(status, why)
+    if waiting:
+        why_not = run.trouble or "it does not answer"
+        context.display.say(
+            f"warning: {waiting} entries of run {run.run_id} have not reached {run.store.uri} ({why_not}); "
+            "they are kept in its folder: send them with python -m harness.reconcile"
+        )
+
+
+def _say_how_to_resume(context: RunContext) -> None:
+    """The command that goes on with a single run; a trial is gone on with by its sweep."""
+    if context.place.sweep is not None:
+        return
+    run_id = context.run.run_id
+    if not (context.folder / run_folder.STATE).exists():
+        context.display.say(f"stopped before the first checkpoint of run {run_id}: nothing to go on from")
+        return
+    command = shlex.join(["python", "-m", "harness.train", *context.place.typed, f"train.resume={run_id}"])
+    context.display.say(f"go on with: {command}")

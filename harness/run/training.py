@@ -1,0 +1,96 @@
+"""The training phase of a run: the adapter on the base, what a step may leave out, then the loop."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from harness.config.checks import total_updates
+from harness.console.interrupt import gentle_interrupt
+from harness.machine.device import begin_phase, memory_use
+from harness.models.adapter import adapter_weights, attached, load_weights
+from harness.run.context import RunContext
+from harness.run.preflight import MemoryPlan, check_disk, check_memory, plan_memory, shortage_said
+from harness.run.shortcuts import planned_cut, prepare_engine
+from harness.run.watcher import RunWatcher
+from harness.tracking import run_folder
+from harness.tuning.engine import Engine
+from harness.tuning.loop import Outcome, train
+from harness.tuning.memory import Need, shape_of
+from harness.tuning.state import Course, load_state
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """`needs`: the memory that was predicted, by phase; of a run that trained nothing, none."""
+
+    outcome: Outcome
+    needs: Mapping[str, Need] = field(default_factory=dict)
+
+
+def train_adapter(context: RunContext, watcher: RunWatcher, course: Course | None) -> Trained:
+    """Train from the start, or go on from the state in the run's folder, which came as far as `course`.
+
+    Raises:
+        HarnessError: when disk or memory will not do, or the loss is not finite any more.
+        KeyboardInterrupt: when it is to be left, once the state to go on from is saved.
+    """
+    inputs, settings = context.inputs, context.config.train
+    begin_phase()
+    with attached(inputs.base.model, inputs.spec, seed=settings.seed):
+        if inputs.init is not None:
+            load_weights(inputs.base.model, inputs.init.weights)
+        engine, plan = _prepare(context)
+        begin_phase()
+        outcome = _loop(context, watcher, course, engine, plan)
+    updates = total_updates(settings, len(inputs.train.rows))
+    if outcome.pruned:
+        context.display.say(f"pruned after update {outcome.updates}: others were better there")
+    elif outcome.updates < updates:
+        patience = f"{settings.patience} validations without a new best"
+        context.display.say(f"stopped after update {outcome.updates}: {patience}")
+    return Trained(outcome=outcome, needs=plan.phases)
+
+
+def _prepare(context: RunContext) -> tuple[Engine, MemoryPlan]:
+    """What the run will take, said and checked; then the weights that its steps need, read."""
+    config, inputs, display, trunks = context.config, context.inputs, context.display, context.session.trunks
+    model = inputs.base.model
+    adapter_bytes = sum(value.nbytes for value in adapter_weights(model).values())
+    check_disk(config, inputs, context.folder, adapter_bytes, display)
+    shape = shape_of(model, inputs.spec, inputs.base.settings)
+    cut = planned_cut(config, inputs, shape)
+    plan = plan_memory(config, inputs, shape, cut[0])
+    for line in check_memory(plan, inputs.base.path):
+        display.say(line)
+    display.say(f"reading the weights of {inputs.base.path}")
+    before = trunks.seconds
+    with shortage_said(plan):
+        engine = prepare_engine(config, inputs, cut, context.session)
+        inputs.base.materialize(engine.at)
+    context.totals["memory/preparing_peak_gb"] = memory_use().peak
+    context.totals["trunk/seconds"] = trunks.seconds - before
+    return engine, plan
+
+
+def _loop(context: RunContext, watcher: RunWatcher, course: Course | None, engine: Engine, plan: MemoryPlan) -> Outcome:
+    inputs, settings, display = context.inputs, context.config.train, context.display
+    updates = total_updates(settings, len(inputs.train.rows))
+    with (
+        display.updates(updates, context.name),
+        shortage_said(plan),
+        gentle_interrupt(display.say) as asked,
+    ):
+        outcome = train(
+            inputs.base.model,
+            inputs.train,
+            inputs.valid,
+            settings,
+            watcher,
+            # no name for the state: its arrays are to go once they are put back
+            resume=None if course is None else load_state(context.folder / run_folder.STATE),
+            engine=engine,
+            stop=context.stop,
+            interrupted=lambda: asked() or context.hooks.leave(),
+        )
+    if asked():  # too late for the loop
+        raise KeyboardInterrupt
+    return outcome
