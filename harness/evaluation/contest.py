@@ -48,11 +48,11 @@ class Judgement:
         """Why nothing at all could be scored, in words; None when something could."""
         if self.contest.standings is not None or self.marks:
             return None
-        first = f"; the first: {self.unscored[0]}" if self.unscored else ""
-        return (
-            f"nothing could be scored ({self.contest.ended}): {len(self.unscored)} of {len(self.verdicts)} questions "
-            f"are unscored{first}"
-        )
+        said = f"nothing could be scored ({self.contest.ended})"
+        if not self.unscored:
+            return said
+        of = f"{len(self.unscored)} of {len(self.verdicts)} questions are unscored"
+        return f"{said}: {of}; the first: {self.unscored[0]}"
 
 
 def candidates_of(samples: Sequence[Sample], names: Mapping[Origin, str]) -> list[Candidate]:

@@ -25,7 +25,15 @@ def rubric_of(judge: JudgeConfig) -> Rubric:
 
 
 def spending_of(judge: JudgeConfig) -> Spending:
-    return Spending(Limits(judge.max_calls, judge.max_tokens, judge.max_cost, judge.price_in, judge.price_out))
+    return Spending(
+        Limits(
+            calls=judge.max_calls,
+            tokens=judge.max_tokens,
+            cost=judge.max_cost,
+            price_in=judge.price_in,
+            price_out=judge.price_out,
+        )
+    )
 
 
 @asynccontextmanager

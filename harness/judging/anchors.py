@@ -13,7 +13,7 @@ ANCHOR = "anchor"
 _LEAST_SCORED = 0.5  # of the texts: with fewer, what is left says little
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WinRate:
     """`by_theme`: share of anchors beaten, over the texts on the theme; `stderr`: of the mean over themes."""
 
@@ -100,4 +100,4 @@ def _rate(verdicts: Sequence[Verdict], judge: str, texts: int) -> WinRate:
             beaten = len(verdict.order) - 1 - verdict.order.index(ours)
             shares.setdefault(verdict.theme, []).append(beaten / (len(verdict.order) - 1))
     by_theme = {theme: statistics.fmean(each) for theme, each in shares.items()}
-    return WinRate(by_theme, texts, texts - sum(map(len, shares.values())))
+    return WinRate(by_theme=by_theme, texts=texts, unscored=texts - sum(map(len, shares.values())))

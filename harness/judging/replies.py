@@ -25,7 +25,8 @@ _FENCE = re.compile(r"```[a-zA-Z]*\s*|\s*```")
 _STRING = r'"(?:\\.|[^"\\])*(?:"|\Z)'
 _TRAILING = re.compile(rf"({_STRING})|,(\s*[}}\]])", re.DOTALL)
 _PIECES = re.compile(rf"{_STRING}|[{{}}]", re.DOTALL)
-_MOST = 200  # objects that are looked at
+_MOST = 50  # objects that are looked at
+_LONGEST = 20_000  # characters at the end of a reply that are
 
 
 class UnreadableError(ValueError):
@@ -59,8 +60,8 @@ def read_object(reply: str, fit: Callable[[dict[str, Any]], Reading[Value]], *, 
     Raises:
         UnreadableError: when none fits, or several that do not say the same.
     """
-    spoken = reply if _is_json(reply.strip()) else _THOUGHT.sub("", reply)
-    thought = {Leniency.THINKING} if spoken != reply else set()
+    spoken = reply if _is_json(reply.strip()) else _THOUGHT.sub("", reply)[-_LONGEST:]
+    thought = {Leniency.THINKING} if _THOUGHT.search(reply) and spoken != reply else set()
     asked = _squeezed(question)
     fitting: list[Reading[Value]] = []
     trouble: UnreadableError | None = None
