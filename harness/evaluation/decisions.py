@@ -21,12 +21,17 @@ def read_decisions(path: str | None) -> dict[str, str]:
     file = Path(path).expanduser()
     if not file.is_file():
         raise HarnessError(f"judge.decisions={path} is not there; leave it out, or give a file of decisions")
+    try:
+        lines = file.read_text("utf-8-sig").split("\n")  # not splitlines(): a text may hold other line separators
+    except (ValueError, OSError) as error:
+        raise HarnessError(f"judge.decisions={path} must be JSON lines in UTF-8: {error}; save it so") from error
     decisions = {}
-    for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         try:
-            record = json.loads(line)
-            decisions[str(record["id"])] = str(record["decision"])
-        except (ValueError, KeyError, TypeError) as error:
+            record = json.loads(line) if line.strip() else None
+            if record is not None:
+                decisions[str(record["id"])] = str(record["decision"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise HarnessError(f'{file}:{number} must be {{"id": …, "decision": …}}: {error!r}') from error
     return decisions
 
