@@ -9,19 +9,24 @@ comma := ,
 # as many processes as test at once; tests of one file stay in one, for they share what they build
 TEST_PROCESSES ?= 2
 EXTRAS := dev$(if $(filter Linux,$(shell uname -s)),$(if $(CUDA),$(comma)cuda,$(comma)cpu))
+WHAT := -c constraints.txt -e '.[$(EXTRAS)]'
+PIP := python -m pip install --quiet --disable-pip-version-check
+INSTALL := pip install --quiet $(WHAT)
 
 .PHONY: env demo test faults format bench pictures clean
 
 env: $(STAMP)
 
-# Made anew only when what is to be installed changed.
+# Made anew only when what is to be installed changed. uv installs in seconds what takes pip minutes: pip gets it where
+# there is none.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 13); ok or sys.exit("Python 3.11 to 3.13 is needed, but %s is %s; pick another with make PYTHON=python3.12" % (sys.executable, sys.version.split()[0]))'
 	@if command -v uv >/dev/null 2>&1; then \
-	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
-	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS)]'; \
+	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && uv $(INSTALL) --python $(BIN)/python; \
 	else \
-	  $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'; \
+	  $(PYTHON) -m venv $(VENV) && \
+	  { $(BIN)/$(PIP) -c constraints.txt uv && $(BIN)/uv $(INSTALL) --python $(BIN)/python || \
+	    { echo "uv could not install it, so pip does: that takes minutes"; $(BIN)/$(PIP) $(WHAT); }; }; \
 	fi
 	@touch $@
 

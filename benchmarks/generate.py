@@ -26,7 +26,7 @@ from benchmarks.sides import with_blas
 from harness.config.load import from_values
 from harness.config.schema import GenerateCommand
 from harness.console.progress import Display
-from harness.machine.blas import describe
+from harness.machine import blas
 from harness.models.adapter import adapter_weights, attached, save_weights
 from harness.models.adapter_files import AdapterSpec, checkpoint_name, save_spec
 from harness.models.base import Base, open_base
@@ -47,7 +47,7 @@ SYSTEM = "用户会给出一个主题，请按照给定的主题，切实准确�
 def main(width: int, blocks: int, tokens: int, rounds: int, processes: int) -> None:
     """Print seconds for 200 texts by each of the three, and the ratios."""
     print(f"{blocks} blocks of width {width}, vocabulary {16 * width}, f32, {tokens} tokens a text")
-    print(f"{platform.machine()}, {os.cpu_count()} cores; {describe()}")
+    print(f"{platform.machine()}, {os.cpu_count()} cores; {blas.load().words}")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         build_model(folder / "model", width=width, blocks=blocks, vocabulary=16 * width)

@@ -13,7 +13,7 @@ import click
 
 from benchmarks.model import build_model, write_conversations
 from benchmarks.sides import Settings, reports, run_harness, run_mlx_lm
-from harness.machine.blas import describe
+from harness.machine import blas
 
 
 @click.command()
@@ -32,7 +32,7 @@ def main(width: int, blocks: int, vocabulary: int, batch: int, iters: int) -> No
         weights = (folder / "model" / "model.safetensors").stat().st_size / 1e9
         print(f"{blocks} blocks of width {width}, last {blocks // 6} adapted, vocabulary {vocabulary}, f32")
         print(f"weights {weights:.2f} GB; batch {settings.batch_size}; {platform.machine()}, {os.cpu_count()} cores")
-        print(describe())
+        print(blas.load().words)
         theirs = run_mlx_lm(folder, settings, folder / "adapters")
         quiet = run_harness(settings.overrides(folder))
         writing = run_harness([*settings.overrides(folder)[:-1], "generate.prompts=[河]", "generate.max_tokens=32"])

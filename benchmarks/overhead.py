@@ -12,7 +12,7 @@ import click
 
 from benchmarks.model import build_model, write_conversations
 from benchmarks.sides import Settings, forget_trunk, reports, run_harness
-from harness.machine.blas import describe
+from harness.machine import blas
 
 
 @click.command()
@@ -23,7 +23,8 @@ from harness.machine.blas import describe
 def main(width: int, blocks: int, adapted: int, iters: int) -> None:
     """Print seconds beside the steps, of one run and of a trial."""
     settings = Settings(iters=iters, num_layers=adapted, evaluate=iters // 2, mask_prompt=True)
-    print(f"{blocks} blocks of width {width}, last {adapted} adapted, vocabulary {16 * width}, f32; {describe()}")
+    print(f"{blocks} blocks of width {width}, last {adapted} adapted, vocabulary {16 * width}, f32")
+    print(blas.load().words)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         build_model(folder / "model", width=width, blocks=blocks, vocabulary=16 * width)

@@ -24,7 +24,8 @@ from harness.config.paths import CONF
 from harness.config.schema import SweepConfig
 from harness.multirun.repeats import noise_floor
 from harness.sweeping.storage import Studies
-from harness.sweeping.study import Pace, Study, Trial, Verdict
+from harness.sweeping.study import Pace, open_study
+from harness.sweeping.trial import Trial, TrialEnd
 
 CURVES = Path(__file__).with_name("curves.json")
 RANKS, RATES, DEPTHS = (2, 4, 8, 16), (5e-4, 1e-3, 2e-3, 5e-3, 1e-2), (2, 4, 8)
@@ -91,7 +92,7 @@ def _replay(curves: dict[str, Curve], good: set[str], search: dict[str, Any], or
     spent, first = 0, None
     whole: dict[str, float] = {}
 
-    def objective(trial: Trial) -> Verdict:
+    def objective(trial: Trial) -> TrialEnd:
         nonlocal spent, first
         params = trial.params
         name = str(params["curve"]) if "curve" in params else _name(params["rank"], params["rate"], params["depth"])
@@ -99,13 +100,13 @@ def _replay(curves: dict[str, Curve], good: set[str], search: dict[str, Any], or
         for step, loss in curve.items():
             spent, before = spent + step - before, step
             if trial.report(step, loss) and step < UPDATES:
-                return Verdict(loss, pruned=True)
+                return TrialEnd(loss, pruned=True)
         whole[name] = min(curve.values())
         if name in good and first is None:
             first = spent
-        return Verdict(whole[name])
+        return TrialEnd(whole[name])
 
-    study = Study("replayed", _in_memory(), Space(axes, []), config, Pace(EVERY, UPDATES))
+    study = open_study("replayed", _in_memory(), Space(axes, []), config, Pace(EVERY, UPDATES))
     study.run(objective)
     every = UPDATES * len(curves)
     chosen = min(whole, key=lambda name: whole[name])
@@ -117,7 +118,13 @@ def _in_memory() -> Studies:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = optuna.storages.InMemoryStorage()
-    return Studies(lambda name: name, lambda name: storage, lambda name: nullcontext(), list)
+    return Studies(
+        uri=lambda name: name,
+        storage=lambda name: storage,
+        alone=lambda name: nullcontext(),
+        names=list,
+        keep_intact_part=lambda name: None,
+    )
 
 
 def _axis(name: str, values: Sequence[float]) -> Axis:

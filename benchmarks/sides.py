@@ -1,6 +1,6 @@
 """Both sides of a comparison as a user runs them: whole processes, the same model, data and settings.
 
-Both get OpenBLAS where it is installed: ours loads it itself, mlx_lm.lora gets it preloaded.
+Both get the same OpenBLAS: ours loads it itself, mlx_lm.lora gets it preloaded.
 """
 
 import json
@@ -108,9 +108,9 @@ def run_mlx_lm(folder: Path, settings: Settings, adapters: Path) -> Done:
 
 
 def with_blas() -> dict[str, str]:
-    """The environment of a process of stock mlx-lm, which does not load OpenBLAS by itself."""
-    preloaded = {"LD_PRELOAD": "libopenblas.so.0"} if sys.platform == "linux" and blas.load() else {}
-    return {**os.environ, **preloaded}
+    """The environment of a process of stock mlx-lm, which does not load the BLAS by itself."""
+    libraries = blas.load().libraries
+    return {**os.environ, **({"LD_PRELOAD": ":".join(libraries)} if libraries else {})}
 
 
 def run_harness(words: Sequence[str]) -> Done:

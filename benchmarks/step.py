@@ -27,7 +27,7 @@ from harness.config.load import from_hydra
 from harness.config.paths import CONF
 from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
-from harness.machine.blas import describe
+from harness.machine import blas
 from harness.models.adapter import attached
 from harness.run.inputs import Inputs, gather_inputs
 from harness.run.session import Session
@@ -58,7 +58,7 @@ class Timed(Silent):
 @click.option("--adapted", default="4,8,16", show_default=True, help="Numbers of last blocks that are adapted.")
 def main(width: int, blocks: int, adapted: str) -> None:
     """Print milliseconds a supervised token and the ratio to mlx_lm's trainer, for each number of adapted blocks."""
-    print(f"{blocks} blocks of width {width}, vocabulary {16 * width}, f32, batch {BATCH}; {describe()}")
+    print(f"{blocks} blocks of width {width}, vocabulary {16 * width}, f32, batch {BATCH}; {blas.load().words}")
     print(f"{'':26}" + "".join(f"{f'n = {n}':>18}" for n in adapted.split(",")))
     table: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as scratch:

@@ -21,7 +21,8 @@ from harness.config.paths import CONF
 from harness.config.schema import Config, SweepConfig
 from harness.console.progress import Display
 from harness.sweeping.storage import Studies, open_studies
-from harness.sweeping.study import Pace, Study, Trial, Verdict
+from harness.sweeping.study import Pace, open_study
+from harness.sweeping.trial import Trial, TrialEnd
 
 REPORTS = 5
 
@@ -49,14 +50,14 @@ def _run(studies: Studies, trials: int) -> list[float]:
     """The moments at which trials began."""
     axis = Axis("lora.rank", list(range(1, trials + 1)), list(map(str, range(1, trials + 1))))
     search = SweepConfig(**yaml.safe_load((CONF / "search" / "default.yaml").read_text("utf-8")))
-    study = Study(json.dumps(trials), studies, Space([axis], []), search, Pace(1, REPORTS))
+    study = open_study(json.dumps(trials), studies, Space([axis], []), search, Pace(1, REPORTS))
     moments: list[float] = []
 
-    def objective(trial: Trial) -> Verdict:
+    def objective(trial: Trial) -> TrialEnd:
         moments.append(time.perf_counter())
         for step in range(1, REPORTS + 1):
             trial.report(step, 1.0 / step)
-        return Verdict(float(trial.number))
+        return TrialEnd(float(trial.number))
 
     study.run(objective)
     return moments

@@ -20,7 +20,7 @@ from benchmarks.model import build_model, write_conversations
 from benchmarks.sides import Settings, forget_trunk, reports, run_harness, run_mlx_lm
 from harness.config.schema import ModelConfig
 from harness.data.dataset import load_split
-from harness.machine.blas import describe
+from harness.machine import blas
 from harness.models.adapter import loaded
 from harness.models.adapter_files import read_adapter
 from harness.models.base import Base, open_base
@@ -45,7 +45,7 @@ def main(width: int, blocks: int, depths: str, iters: int, seeds: int) -> None:
     adapted = [int(depth) for depth in depths.split(",")]
     combinations = list(itertools.product(RANKS, SCALES, adapted))
     print(f"{blocks} blocks of width {width}, vocabulary {16 * width}, f32; {ROWS} rows, {iters} updates of batch 4")
-    print(f"{platform.machine()}, {os.cpu_count()} cores; {describe()}")
+    print(f"{platform.machine()}, {os.cpu_count()} cores; {blas.load().words}")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         build_model(folder / "model", width=width, blocks=blocks, vocabulary=16 * width)

@@ -1,7 +1,7 @@
 """One run of ours against one of mlx_lm.lora, on the same model, data and settings: python -m benchmarks.train
 
 Whole processes, as a user runs them, in turn; medians of several pairs. Ours tracks in MLflow, keeps
-checkpoints and validates before the first update as well. Both get OpenBLAS where it is installed.
+checkpoints and validates before the first update as well. Both get the same OpenBLAS.
 """
 
 import os
@@ -74,7 +74,7 @@ def _mlx_lm(folder: Path, settings: Settings) -> Timing:
 
 def _print(timings: dict[str, list[Timing]], what: str) -> None:
     work = f"{SETTINGS.iters} updates of batch {SETTINGS.batch_size}"
-    print(f"{what}; {work}; {platform.machine()}, {os.cpu_count()} cores; {blas.describe()}")
+    print(f"{what}; {work}; {platform.machine()}, {os.cpu_count()} cores; {blas.load().words}")
     print(f"{'':14} {'whole s':>9} {'ms a supervised token':>22}")
     medians = {}
     for name, runs in timings.items():

@@ -1,9 +1,7 @@
 """python -m harness.compare: adapters, or scales of one, side by side on the same prompts."""
 
-from pathlib import Path
-
 from harness.config.schema import CompareCommand
-from harness.console.command import hydra_command
+from harness.console.command import hydra_command, out_file
 from harness.errors import HarnessError
 
 
@@ -12,9 +10,7 @@ def main() -> None:
 
 
 def _compare(command: CompareCommand) -> None:
-    out = None if command.out is None else Path(command.out).expanduser()
-    if out is not None and (out.suffix != ".html" or not out.absolute().parent.is_dir()):
-        raise HarnessError(f"out={out} must be an .html file in a folder that exists; choose another")
+    out = out_file(command.out, ".html")
 
     from harness.console.progress import Display
     from harness.files import write_text

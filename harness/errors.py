@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-# the exit code that shells give a process that SIGINT ended
-INTERRUPTED = 130
-
 
 class HarnessError(Exception):
     """Something the user can mend. The message is one line: the rule, the value, the next step."""

@@ -1,10 +1,7 @@
 """python -m harness.generate: texts from adapters, in the terminal or as JSON lines."""
 
-from pathlib import Path
-
 from harness.config.schema import GenerateCommand
-from harness.console.command import hydra_command
-from harness.errors import HarnessError
+from harness.console.command import hydra_command, out_file
 
 
 def main() -> None:
@@ -12,9 +9,7 @@ def main() -> None:
 
 
 def _generate(command: GenerateCommand) -> None:
-    out = None if command.out is None else Path(command.out).expanduser()
-    if out is not None and not out.absolute().parent.is_dir():
-        raise HarnessError(f"out={out} must be in a folder that exists, but {out.parent} does not; make it first")
+    out = out_file(command.out)
 
     from harness.console.progress import Display
     from harness.writing.grid import lay_out, write_all, write_into

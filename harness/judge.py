@@ -1,10 +1,7 @@
 """python -m harness.judge: texts measured, and the adapters that wrote them ranked by a judge."""
 
-from pathlib import Path
-
 from harness.config.schema import JudgeCommand
-from harness.console.command import hydra_command
-from harness.errors import HarnessError
+from harness.console.command import hydra_command, out_file
 
 
 def main() -> None:
@@ -15,9 +12,7 @@ def _judge(command: JudgeCommand) -> None:
     from harness.config.checks import check_judge
 
     check_judge(command.judge)
-    out = None if command.out is None else Path(command.out).expanduser()
-    if out is not None and (out.suffix != ".json" or not out.absolute().parent.is_dir()):
-        raise HarnessError(f"out={out} must be a .json file in a folder that exists; choose another")
+    out = out_file(command.out, ".json")
 
     from harness.console.progress import Display
     from harness.evaluation.samples import measure_and_judge

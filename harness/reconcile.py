@@ -4,10 +4,11 @@ import click
 
 from harness.config.schema import TrackingConfig
 from harness.console.command import plainly
+from harness.console.options import tracking_option
 
 
 @click.command()
-@click.option("--tracking-uri", help="An MLflow tracking URI.  [default: mlruns/mlflow.db]")
+@tracking_option
 def main(tracking_uri: str | None) -> None:
     """Send what runs on this machine could not tell MLflow, and close those whose process is gone.
 
@@ -28,13 +29,15 @@ def _settle_all(tracking: TrackingConfig) -> None:
     for settled in reconcile(store):
         done += 1
         print(f"run {settled.run_id} ({settled.name}): entries sent: {settled.sent}")
+        for line in settled.damage:
+            print(f"  {line}")
         if settled.closed:
             print("  its process was gone: now KILLED")
-            if settled.deleted:
-                print("  it was deleted in MLflow: the rest is kept in its folder, for when it is restored there")
-            elif (settled.folder / run_folder.STATE).exists():
+            if not settled.deleted and (settled.folder / run_folder.STATE).exists():
                 words = f"{settled.overrides} train.resume={settled.run_id}".strip()
                 print(f"  go on with: python -m harness.train {words}")
+        if settled.deleted:
+            print("  it was deleted in MLflow: the rest is kept in its folder, for when it is restored there")
         if settled.left is not None:
             left += 1
             print(f"  the rest is refused: {settled.left}")

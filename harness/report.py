@@ -6,14 +6,15 @@ import click
 
 from harness.config.schema import TrackingConfig
 from harness.console.command import plainly
+from harness.console.options import storage_option, tracking_option
 from harness.tracking import run_folder
 
 
 @click.command()
 @click.argument("sweep", required=False)
 @click.option("--out", type=click.Path(path_type=Path), help="The page's file.  [default: in the sweep's folder]")
-@click.option("--tracking-uri", help="An MLflow tracking URI.  [default: mlruns/mlflow.db]")
-@click.option("--storage", help="Where the study is kept: what sweep.storage was.  [default: mlruns/studies]")
+@tracking_option
+@storage_option
 def main(sweep: str | None, out: Path | None, tracking_uri: str | None, storage: str | None) -> None:
     """Write a sweep as one HTML page, and put it with its run in MLflow.
 

@@ -4,11 +4,12 @@ import click
 
 from harness.config.schema import TrackingConfig
 from harness.console.command import plainly
+from harness.console.options import tracking_option
 
 
 @click.command()
 @click.argument("run_id", required=False)
-@click.option("--tracking-uri", help="An MLflow tracking URI.  [default: mlruns/mlflow.db]")
+@tracking_option
 def main(run_id: str | None, tracking_uri: str | None) -> None:
     """Print a sweep's trials (the best first) or a single run: RUN_ID, or the newest."""
     from harness.multirun.table import print_sweep

@@ -21,7 +21,7 @@ def _train(config: Config) -> None:
     from harness.run.context import RunPlace
     from harness.run.pipeline import train_run
     from harness.run.session import open_session
-    from harness.tracking.overview import save_view
+    from harness.tracking.views import save_view
 
     overrides = list(HydraConfig.get().overrides.task)
     display = Display()

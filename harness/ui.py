@@ -8,20 +8,21 @@ import click
 
 from harness.config.schema import TrackingConfig
 from harness.console.command import plainly
+from harness.console.options import tracking_option
 from harness.errors import HarnessError
 
 
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
-@click.option("--tracking-uri", help="A SQLite tracking URI.  [default: mlruns/mlflow.db]")
+@tracking_option
 def main(port: int, tracking_uri: str | None) -> None:
     """Serve the MLflow UI on 127.0.0.1 and print links; Ctrl-C ends it."""
     plainly(lambda: _serve(port, TrackingConfig(uri=tracking_uri)))
 
 
 def _serve(port: int, tracking: TrackingConfig) -> None:
-    from harness.tracking.overview import page_links
     from harness.tracking.store import open_store
+    from harness.tracking.views import page_links
 
     store = open_store(tracking)
     if store.home is None:

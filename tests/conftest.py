@@ -1,7 +1,8 @@
 """What the tests share: the tiny base, a small dataset, one tracking store for the session."""
 
 import dataclasses
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from harness.machine.device import freeze_libraries
 from harness.models.adapter import spec_for
 from harness.models.adapter_files import AdapterSpec
 from harness.models.base import Base, open_base
+from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, open_store
 from tests.turns import turn
 
@@ -115,3 +117,15 @@ def write_lines(tmp_path: Path) -> Callable[[str, Sequence[str]], Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def begin(store: Store) -> Iterator[Callable[..., TrackedRun]]:
+    """Starts runs in an experiment, each this process's until the test ends."""
+    with ExitStack() as stack:
+
+        def start(experiment: str, **tags: str) -> TrackedRun:
+            started = TrackedRun.start(store, experiment, name="r", tags={"kind": "run"} | tags)
+            return stack.enter_context(started)
+
+        yield start

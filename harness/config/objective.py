@@ -36,8 +36,10 @@ class Objective:
 VALID_LOSS = Objective("valid/best_loss", "valid/loss", maximize=False, checkpoint="valid/loss")
 WIN_RATE = Objective("judge/win_rate", "judge/win_rate", maximize=True, checkpoint="judge/win_rate")
 
+TEST_LOSS = "test/loss"
+
 _MORE_IS_BETTER = {
-    "test/loss": False,
+    TEST_LOSS: False,
     "text/own_words": True,
     "text/memorised": False,
     "text/memorised_run": False,

@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import hydra
@@ -18,7 +19,9 @@ from harness.config.load import from_hydra
 from harness.config.overrides import prepare
 from harness.config.paths import CONF
 from harness.config.yaml_file import unreadable
-from harness.errors import INTERRUPTED, HarnessError, reason
+from harness.console.interrupt import requests_heeded, told
+from harness.console.terminal import outlive_terminal
+from harness.errors import HarnessError, SettingError, reason
 from harness.machine import blas
 
 Command = TypeVar("Command")
@@ -40,10 +43,33 @@ def hydra_command(task: Callable[[Command], None], command: type[Command], confi
     plainly(hydra.main(config_path=str(CONF), config_name=config_name, version_base="1.3")(composed))
 
 
+def out_file(out: str | None, suffix: str = "") -> Path | None:
+    """Where a command is asked to write, checked before it works for it.
+
+    Raises:
+        SettingError: for another kind of file, or a folder that is not there.
+    """
+    if out is None:
+        return None
+    file = Path(out).expanduser()
+    if not file.name.endswith(suffix):
+        raise SettingError("out", f"out={out} must end in {suffix}, but it does not; choose another name")
+    if not file.absolute().parent.is_dir():
+        raise SettingError(
+            "out", f"out={out} must be in a folder that exists, but {file.parent} does not; make it first"
+        )
+    return file
+
+
 def plainly(action: Callable[[], object]) -> None:
-    """Run `action`; what goes wrong ends the process with one line, unless HARNESS_TRACEBACK=1 asks for all."""
+    """Run `action`; what goes wrong ends the process with one line, unless HARNESS_TRACEBACK=1 asks for all.
+
+    A signal that asks it to end (see interrupt.py) ends it with 128 and the signal's number.
+    """
+    outlive_terminal()
     try:
-        action()
+        with requests_heeded():
+            action()
     except Exception as error:
         if os.environ.get("HARNESS_TRACEBACK") == "1":
             raise
@@ -54,9 +80,9 @@ def plainly(action: Callable[[], object]) -> None:
         hint = "" if isinstance(error, HarnessError) else "; HARNESS_TRACEBACK=1 shows where it comes from"
         print(f"error: {reason(error)}{hint}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    except KeyboardInterrupt as error:
+        print(told(error).why, file=sys.stderr)
+        sys.exit(told(error).exit_code)
 
 
 def _quiet_libraries() -> None:

@@ -12,7 +12,8 @@ from contextlib import ExitStack, contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-DRAWN = "HARNESS_DRAWN"  # set where another process draws how far the run has come
+from harness.console.worker_environment import DRAWN
+
 _LINE_EVERY_SECONDS = 10.0
 
 

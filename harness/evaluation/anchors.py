@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.config.objective import WIN_RATE
 from harness.config.schema import JudgeConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
@@ -21,7 +22,7 @@ from harness.judging.controls import Controls, check, control_blocks
 from harness.judging.verdicts import Verdict
 from harness.llm.spending import Spending
 from harness.sampling.samples import Sample, read_samples
-from harness.tracking.overview import DISAGREEMENT, UNSCORED, WIN_RATE, WIN_RATE_ERROR
+from harness.tracking.queries import DISAGREEMENT, UNSCORED, WIN_RATE_ERROR
 
 Anchors = Mapping[str, Sequence[Candidate]]
 
@@ -123,7 +124,7 @@ def run_score(judgement: AnchorJudgement) -> RunScore:
             tags={UNSCORED: f"{rate.unscored} of {rate.texts} texts: {why}"},
             lines=[f"warning: not judged: {rate.unscored} of {rate.texts} texts are unscored ({why})"],
         )
-    metrics[WIN_RATE] = rate.value
+    metrics[WIN_RATE.name] = rate.value
     error = ""
     if rate.stderr is not None:
         metrics[WIN_RATE_ERROR] = rate.stderr

@@ -8,6 +8,7 @@ import yaml
 
 from harness.config.load import flat
 from harness.config.schema import JudgeCommand
+from harness.console.interrupt import told
 from harness.console.progress import Display
 from harness.errors import HarnessError, reason
 from harness.evaluation.contest import Judgement, candidates_of, judge_contest
@@ -73,8 +74,8 @@ def _judged(
         try:
             judgement = compared_with_people(judge_contest(command.judge, candidates, training, display), decisions)
             _keep(run, command, judgement, samples, names)
-        except KeyboardInterrupt:
-            run.finish("KILLED", "interrupted from the keyboard")
+        except KeyboardInterrupt as error:
+            run.finish("KILLED", told(error).why)
             display.say("what was paid for is kept: the same command goes on")
             raise
         except BaseException as error:

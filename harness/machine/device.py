@@ -8,16 +8,19 @@ from dataclasses import dataclass
 import mlx.core as mx
 import psutil
 
+from harness.machine import blas
+
 # by which MLX's backends name what the device has: Metal, then CUDA
 _SIZES = ("max_recommended_working_set_size", "total_memory", "memory_size")
 
 
 def device() -> dict[str, str]:
-    """`name`: the chip; `memory_gb`: what MLX may use."""
+    """`name`: the chip; `memory_gb`: what MLX may use; `blas`: whose products it uses on the CPU."""
     info = mx.device_info()
     return {
         "name": str(info.get("device_name") or platform.processor() or platform.machine()),
         "backend": str(mx.default_device()),
+        "blas": str(blas.load().kind),
         "memory_gb": f"{device_memory() / 1e9:.1f}",
         "system": platform.platform(terse=True),
     }

@@ -3,10 +3,10 @@
 Knows nothing of adapters.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,12 @@ from mlx.utils import tree_flatten
 from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS, load_config, load_model, load_tokenizer
 
 from harness.config.schema import ModelConfig
+from harness.console.progress import Display
 from harness.errors import HarnessError, reason
 from harness.models import tiny
+from harness.models.digests import Tell
+from harness.models.revision import folder_revision, snapshot_revision
+from harness.models.sizes import sizes_of
 from harness.models.tokenizer import Tokenizer
 from harness.models.weights_file import read_metadata
 
@@ -29,11 +33,29 @@ _AGAIN = "download or convert the model again"
 
 @dataclass(frozen=True)
 class Base:
-    """`path` that finds it again, the folder it means, and a revision that names its exact content."""
+    """`path` that finds it again, the folder it means, and a revision that names its exact content.
+
+    `former_revision`: what the version before called it, by a part of its bytes; None where that is the same.
+    `changed`: files of a hub's snapshot that are not the hub's.
+    """
 
     path: str
     folder: Path
     revision: str
+    former_revision: str | None = None
+    changed: tuple[str, ...] = ()
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What to know of it before a run begins."""
+        said = self.tokenizer.notes
+        if self.changed:
+            said = [
+                f"{', '.join(self.changed)} of {self.path} are not what the hub has at {self.folder.name}: this is "
+                f"another base, {self.revision}; to have the hub's, remove {self.folder} and run again",
+                *said,
+            ]
+        return said
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -45,12 +67,12 @@ class Base:
 
     @property
     def num_blocks(self) -> int:
-        return int(self.settings.get("num_hidden_layers") or self.settings["text_config"]["num_hidden_layers"])
+        return len(self.model.layers)
 
     @property
     def vocabulary(self) -> int:
         """Tokens that the weights know; a tokenizer may have fewer."""
-        return int(self.settings.get("vocab_size") or self.settings["text_config"]["vocab_size"])
+        return sizes_of(self.model, self.settings).vocabulary
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -106,10 +128,11 @@ def _block(name: str) -> int:
     return int(found[1]) if found else -1
 
 
-def open_base(config: ModelConfig, *, setting: str = "model.path") -> Base:
+def open_base(config: ModelConfig, display: Display | None = None, *, setting: str = "model.path") -> Base:
     """Find the base; download it if it is a hub name that is not here yet.
 
-    `setting`: what the path is called where it was given.
+    Its files are read whole when they are new or were changed: `display` shows that where it takes long. `setting`:
+    what the path is called where it was given.
 
     Raises:
         HarnessError: when there is no such base, or it may not be read, with what to do.
@@ -123,8 +146,7 @@ def open_base(config: ModelConfig, *, setting: str = "model.path") -> Base:
             f"model.revision={config.revision} is for models of the hub, but model.path is {path}; set null"
         )
     if path == BUILTIN_TINY:
-        folder = tiny.folder()
-        return Base(path, folder, _content_revision(folder))
+        return _of_folder(path, tiny.folder(), display)
     if local.is_dir():
         if not (local / "config.json").exists() or not list(local.glob("model*.safetensors")):
             raise HarnessError(
@@ -132,14 +154,26 @@ def open_base(config: ModelConfig, *, setting: str = "model.path") -> Base:
                 "make such a folder with mlx_lm.convert"
             )
         # absolute, so that an adapter's record of its base holds in any working directory
-        return Base(str(local.resolve()), local.resolve(), _content_revision(local))
+        return _of_folder(str(local.resolve()), local.resolve(), display)
     if path.startswith(("/", "./", "../", "~", "builtin:")) or path.count("/") != 1:
         raise HarnessError(
             f"{setting}={path} must be {BUILTIN_TINY}, a folder or a hub name such as "
             "mlx-community/Qwen2.5-7B-Instruct-4bit, but no such folder is there"
         )
     folder = _download(path, config.revision, setting)
-    return Base(path, folder, folder.name)
+    with _reading(path, display) as tell:
+        revision = snapshot_revision(folder, tell)
+    return Base(path, folder, revision.name, changed=revision.changed)
+
+
+def _of_folder(path: str, folder: Path, display: Display | None) -> Base:
+    with _reading(path, display) as tell:
+        revision = folder_revision(folder, tell)
+    return Base(path, folder, revision.name, former_revision=revision.former)
+
+
+def _reading(path: str, display: Display | None) -> AbstractContextManager[Tell]:
+    return (display or Display()).computing(f"the checksums of all files of {path}, once")
 
 
 def _download(name: str, revision: str | None, setting: str) -> Path:
@@ -169,19 +203,3 @@ def _download(name: str, revision: str | None, setting: str) -> Path:
             f"{name} is not on this machine and the hub cannot be reached: connect and try again, "
             f"or set {setting} to a local folder"
         ) from error
-
-
-def _content_revision(folder: Path) -> str:
-    """A hash of a local folder: its small files whole, its weights by header and size (headers name every tensor)."""
-    digest = hashlib.sha256()
-    for file in sorted(folder.iterdir()):
-        if file.suffix == ".safetensors":
-            with file.open("rb") as stream:
-                length = int.from_bytes(stream.read(8), "little")
-                digest.update(f"{file.name}:{file.stat().st_size}".encode() + stream.read(min(length, 1 << 26)))
-                digest.update(stream.read(1 << 16))
-                stream.seek(max(8 + length, file.stat().st_size - (1 << 16)))
-                digest.update(stream.read())
-        elif file.suffix in {".json", ".jinja", ".model", ".txt"} and file.is_file():
-            digest.update(file.name.encode() + file.read_bytes())
-    return digest.hexdigest()[:16]

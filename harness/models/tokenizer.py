@@ -3,8 +3,11 @@
 Wraps mlx-lm's tokenizer wrapper; knows nothing of rows, masks or splits.
 """
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from harness.errors import HarnessError
@@ -20,14 +23,28 @@ class Encoded:
     spans: list[tuple[int, int]]
 
 
+# for templates that write the day's date: the one that Llama's say where they are told none
+_DATE = datetime(2024, 7, 26)
+
+
 class Tokenizer:
+    """`notes`: what to know of it before it is used."""
+
     def __init__(self, wrapper: Any, base: str) -> None:
+        self.notes: list[str] = []
         self.mlx_lm = wrapper
         self._base = base
         self._fast = wrapper._tokenizer
         if not self._fast.is_fast:
             raise HarnessError(
                 f"the tokenizer of {base} must be a fast one (tokenizer.json), but it has only a slow one"
+            )
+        self._settings: dict[str, Any] = {}
+        if wrapper._chat_template is None and "strftime_now" in str(self._fast.chat_template):
+            self._settings = {"chat_template": _with_fixed_date(self._fast.get_chat_template())}
+            self.notes.append(
+                f"the chat template of {base} writes the day's date: it gets {_DATE:%d %B %Y} on every day, "
+                "so that the same lines make the same run"
             )
 
     @property
@@ -63,7 +80,7 @@ class Tokenizer:
         try:
             return str(
                 self.mlx_lm.apply_chat_template(
-                    list(messages), tokenize=False, add_generation_prompt=add_generation_prompt
+                    list(messages), tokenize=False, add_generation_prompt=add_generation_prompt, **self._settings
                 )
             )
         except Exception as error:  # jinja2 raises what a template's author wrote
@@ -71,3 +88,14 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self._fast.decode(list(ids)))
+
+
+def _with_fixed_date(template: str) -> str:
+    """A macro in the place of the function by which templates of transformers ask for the day's date.
+
+    A function cannot be handed to them. Formats that are not written out in the template get an ISO date.
+    """
+    formats = {found[2] for found in re.finditer(r"""strftime_now\(\s*(['"])(.*?)\1""", template)}
+    dates = json.dumps({format: _DATE.strftime(format) for format in sorted(formats)})
+    macro = "{%- macro strftime_now(format) -%}{{ " + dates + ".get(format, '" + f"{_DATE:%Y-%m-%d}" + "') }}"
+    return macro + "{%- endmacro -%}{{ '' }}" + template  # what is empty keeps the template's first line as it is

@@ -13,10 +13,11 @@ from harness.config.objective import Objective, objective
 from harness.config.schema import Config
 from harness.console.progress import Display
 from harness.multirun.live_table import Teller
+from harness.multirun.one_trial import OneTrial
 from harness.multirun.study_key import beginning
 from harness.multirun.trial_configs import TrialConfigs
 from harness.run.session import Session, open_session
-from harness.sweeping.death import Siblings
+from harness.sweeping.siblings import Siblings
 from harness.sweeping.storage import Studies, open_studies
 from harness.sweeping.study import Pace
 from harness.tracking.store import Store
@@ -24,11 +25,15 @@ from harness.tracking.store import Store
 
 @dataclass(frozen=True)
 class Worker:
-    """Which process of a sweep this is. `command`: the words that make the same sweep again."""
+    """Which process of a sweep this is.
+
+    `command`: the words that make the same sweep again; `only`: the one trial of it that is asked for.
+    """
 
     siblings: Siblings = field(default_factory=lambda: Siblings({}))
     command: list[str] = field(default_factory=list)
     teller: Teller = field(default_factory=Teller)
+    only: OneTrial | None = None
 
     @property
     def typed(self) -> str:
@@ -38,6 +43,11 @@ class Worker:
     def is_first(self) -> bool:
         """Whether it is the one that says what concerns the whole sweep."""
         return self.siblings.index == 0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it is the first of a command: no other one, and none after another that died."""
+        return self.is_first and not self.siblings.deaths
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from time import monotonic
 
 from harness.config.schema import SweepConfig
 from harness.errors import HarnessError
-from harness.sweeping.study import Result
+from harness.sweeping.trial import Result
 from harness.tracking.store import Store
 
 

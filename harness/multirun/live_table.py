@@ -4,6 +4,7 @@ Knows nothing of studies: a row is a trial by its place, with what was last told
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,11 +17,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from harness.config.objective import Objective
 from harness.console.progress import duration
+from harness.console.worker_environment import BOARD
+from harness.sweeping.states import TrialStatus
 
-PIPE = "HARNESS_BOARD"  # the file descriptor that rows are written to
 _ROWS = 12
-_ORDER = {"running": 0, "done": 1, "pruned": 2, "failed": 3}
+_ORDER = list(TrialStatus)
 
 Row = dict[str, Any]
 
@@ -29,16 +32,20 @@ class Teller:
     """A process of a sweep's side: what changed, to whoever watches, if anybody does."""
 
     def __init__(self) -> None:
-        self._pipe = int(os.environ[PIPE]) if PIPE in os.environ else None
+        self._pipe = int(os.environ[BOARD]) if BOARD in os.environ else None
         self._told: dict[int, Row] = {}
 
-    def tell(self, total: int, rows: Sequence[Row]) -> None:
-        """`rows`: place, name, state (running, done, pruned, failed), and what is known of step, value, seconds."""
+    def tell(self, total: int, rows: Sequence[Row], objective: Objective) -> None:
+        """`rows`: place, name, state (a TrialStatus), and what is known of step, value, seconds.
+
+        `objective`: what a value is of, and whether more of it is better.
+        """
         changed = [row for row in rows if self._told.get(row["place"]) != row]
         if self._pipe is None or not changed:
             return
         self._told |= {row["place"]: row for row in changed}
-        line = memoryview((json.dumps({"total": total, "rows": changed}) + "\n").encode())
+        news = {"total": total, "rows": changed, "label": objective.label, "maximize": objective.maximize}
+        line = memoryview((json.dumps(news) + "\n").encode())
         try:
             while line:
                 line = line[os.write(self._pipe, line) :]
@@ -53,6 +60,7 @@ class Board:
         self._console, self._workers = console, workers
         self._rows: dict[int, Row] = {}
         self._total = 0
+        self._label, self._maximize = "", False  # of the value, and whether more of it is better
         self._live: Live | None = None
 
     def say(self, text: str) -> None:
@@ -60,11 +68,11 @@ class Board:
 
     def hear(self, line: str) -> None:
         told: Mapping[str, Any] = json.loads(line)
-        self._total = told["total"]
+        self._total, self._label, self._maximize = told["total"], told["label"], told["maximize"]
         now = time.monotonic()
         for row in told["rows"]:
             former = self._rows.get(row["place"], {})
-            since = former.get("since", now) if row["state"] == "running" else None
+            since = former.get("since", now) if row["state"] == TrialStatus.RUNNING else None
             self._rows[row["place"]] = {**former, **row, "since": since}  # what it was when last heard of
         if self._live is not None:
             self._live.update(self._drawn())
@@ -78,7 +86,7 @@ class Board:
         if not self._rows:
             return Text("")
         table = Table(box=SIMPLE_HEAD)
-        for label in ("trial", "", "state", "update", "valid/loss", "time"):
+        for label in ("trial", "", "state", "update", self._label, "time"):
             table.add_column(label, justify="left" if label in ("", "state") else "right", no_wrap=True)
         for row in self._chosen():
             seconds = row.get("seconds") or (time.monotonic() - row["since"] if row["since"] else 0.0)
@@ -93,20 +101,28 @@ class Board:
         """Those at work, then the best; what does not fit is in the summary."""
 
         def order(row: Row) -> tuple[int, float]:
-            value = row.get("value")
-            return _ORDER[row["state"]], float("inf") if value is None else value
+            return _ORDER.index(row["state"]), self._worth(row)
 
         return sorted(self._rows.values(), key=order)[:_ROWS]
 
+    def _worth(self, row: Row) -> float:
+        """Less is better; what has no value comes last."""
+        value = row.get("value")
+        if value is None:
+            return math.inf
+        return -float(value) if self._maximize else float(value)
+
     def _summary(self) -> str:
         rows = list(self._rows.values())
-        ended = [row for row in rows if row["state"] != "running"]
-        counts = {state: sum(row["state"] == state for row in ended) for state in ("pruned", "failed")}
+        ended = [row for row in rows if row["state"] != TrialStatus.RUNNING]
+        counts = {
+            state: sum(row["state"] == state for row in ended) for state in (TrialStatus.PRUNED, TrialStatus.FAILED)
+        }
         said = [f"{len(ended)} of {self._total} trials done"]
         said += [f"{count} {state}" for state, count in counts.items() if count]
-        done = [row for row in ended if row["state"] == "done" and row.get("value") is not None]
+        done = [row for row in ended if row["state"] == TrialStatus.DONE and row.get("value") is not None]
         if done:
-            best = min(done, key=lambda row: float(row["value"]))
+            best = min(done, key=self._worth)
             said.append(f"best {best['value']:.4f} by {best['name']}")
         if ended and len(ended) < self._total:
             each = sum(row.get("seconds") or 0.0 for row in ended) / len(ended)

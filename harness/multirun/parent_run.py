@@ -7,12 +7,13 @@ from harness.config.load import flat
 from harness.config.objective import Objective
 from harness.errors import BusyError, HarnessError
 from harness.multirun.context import SweepContext
-from harness.sweeping.study import Result, Study, best_results
+from harness.sweeping.study import Study
+from harness.sweeping.trial import Result, best_results
 from harness.tracking.journal import Journal
-from harness.tracking.overview import close_directly, save_view
-from harness.tracking.reconcile import reconcile
+from harness.tracking.reconcile import close_directly, reconcile
 from harness.tracking.runs import TrackedRun
-from harness.tracking.store import Store
+from harness.tracking.store import Store, was_deleted
+from harness.tracking.views import save_view
 
 
 class ParentRun:
@@ -21,6 +22,16 @@ class ParentRun:
     def __init__(self, context: SweepContext, study: Study, held: TrackedRun | None) -> None:
         self._context, self._study, self._held = context, study, held
         self.sweep_id = parent_of(study)
+
+    @property
+    def deleted(self) -> bool:
+        """Whether a person deleted it in MLflow, asked there."""
+        return self._context.store.answers() and was_deleted(self._context.store, self.sweep_id)
+
+    @property
+    def heard_of_deletion(self) -> bool:
+        """The same some seconds later, and only where this process has the run in hand; asked at no cost."""
+        return self._held is not None and self._held.deleted
 
     def leave(self, why: str) -> None:
         """It is left before its end, to be gone on with."""
@@ -97,7 +108,7 @@ def _log_settings(context: SweepContext, study: Study, run: TrackedRun) -> None:
     settings |= {"sweep.trials": study.total, "sweep.sampler": study.sampler}
     run.params(settings | {axis.name: axis.said.partition("=")[2] for axis in axes})
     experiment_id = context.store.experiment_id(context.config.name)
-    save_view(context.store, experiment_id, run.run_id, [axis.name for axis in axes], [search.metric])
+    save_view(context.store, experiment_id, run.run_id, [axis.name for axis in axes], context.objective)
 
 
 def _summary(results: Sequence[Result], objective: Objective) -> tuple[str, str | None, dict[str, float]]:

@@ -5,11 +5,14 @@ Knows nothing of how trials are trained.
 
 from collections.abc import Sequence
 
+from harness.config.objective import VALID_LOSS
 from harness.console.progress import duration
 from harness.multirun.context import SweepContext
 from harness.multirun.live_table import Row
 from harness.run.reuse import length_is_free
-from harness.sweeping.study import Result, Study, Trial, best_results
+from harness.sweeping.states import TrialStatus
+from harness.sweeping.study import Study
+from harness.sweeping.trial import Result, Trial, best_results
 
 
 def beginning_lines(context: SweepContext, study: Study) -> list[str]:
@@ -50,16 +53,21 @@ def go_on_line(context: SweepContext) -> str:
 
 
 def tell_trial(context: SweepContext, study: Study, trial: Trial, *, step: int, loss: float | None) -> None:
-    """One at work, to the table: the update and loss of its last validation."""
-    row: Row = {"place": trial.place, "name": context.space.varying(trial.params), "state": "running"}
-    context.worker.teller.tell(study.total, [row | {"step": step, "value": loss}])
+    """One at work, to the table: the update of its last validation, and the loss where trials are compared by that."""
+    row: Row = {"place": trial.place, "name": context.space.varying(trial.params), "state": TrialStatus.RUNNING}
+    row |= {"step": step, "value": loss if context.objective == VALID_LOSS else None}
+    context.worker.teller.tell(study.total, [row], context.objective)
 
 
 def tell_results(context: SweepContext, study: Study, results: Sequence[Result]) -> None:
     """Those that have ended, to the table."""
-    rows: list[Row] = []
-    for result in results:
-        state = "failed" if result.failure is not None else "pruned" if result.pruned else "done"
-        row: Row = {"place": result.trial.place, "name": context.space.varying(result.trial.params), "state": state}
-        rows.append(row | {"value": result.value, "seconds": result.seconds})
-    context.worker.teller.tell(study.total, rows)
+    rows = [_row(context, result) for result in results]
+    context.worker.teller.tell(study.total, rows, context.objective)
+
+
+def _row(context: SweepContext, result: Result) -> Row:
+    row: Row = {"place": result.trial.place, "name": context.space.varying(result.trial.params)}
+    value = None if result.value is None else context.objective.shown(result.value)
+    if result.pruned and context.objective != VALID_LOSS:  # it ended by another measure
+        value = None
+    return row | {"state": result.status, "value": value, "seconds": result.seconds}

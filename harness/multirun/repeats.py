@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from harness.config.axes import Axis, Space
 from harness.multirun.context import SweepContext
 from harness.multirun.find_study import study_of_repeats
+from harness.multirun.parent_run import ParentRun, parent_of
 from harness.multirun.trial_run import train_trial
 from harness.run.context import RunPlace
-from harness.sweeping.study import Result, Study, Trial, Verdict, best_results
+from harness.sweeping.study import Study
+from harness.sweeping.trial import Result, Trial, TrialEnd, best_results
 
 REPEATED = 3  # how many of the best are trained again
 
@@ -29,7 +31,7 @@ class Repeats:
     def are_done(self) -> bool:
         return len(self.study.results()) >= self.study.total
 
-    def try_one(self, trial: Trial, sweep_id: str) -> Verdict:
+    def try_one(self, trial: Trial, parent: ParentRun) -> TrialEnd:
         """The objective of their study: one of the best with one of the seeds."""
         context, seed = self.context, int(str(trial.params["seed"]))
         of = next(result.trial for result in self.best if result.trial.number == trial.params["trial"])
@@ -38,11 +40,11 @@ class Repeats:
         place = RunPlace(
             name=name,
             overrides=[*context.space.words(of.params), f"train.seed={seed}"],
-            sweep=sweep_id,
+            sweep=parent.sweep_id,
             trial=of.number,
             repeat=seed - context.config.train.seed,
         )
-        return train_trial(context, trial, place)
+        return train_trial(context, trial, parent, place)
 
     def said(self) -> Iterator[str]:
         """A line for each of the best, and what two single runs must differ by; of the metric's own values."""
@@ -65,14 +67,16 @@ def find_repeats(context: SweepContext, study: Study) -> Repeats | None:
         return None
     numbers = [result.trial.number for result in best]
     key = json.dumps([numbers, context.config.sweep.repeats])
-    name = f"{study.name}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
-    again = study_of_repeats(context, name, _space(context, numbers))
+    name = hashlib.sha256(key.encode()).hexdigest()[:8]
+    again = study_of_repeats(context, study, name, _space(context, numbers), parent_of(study))
     return Repeats(context=context, best=best, study=again)
 
 
-def run_repeats(context: SweepContext, repeats: Repeats, sweep_id: str, spent: Callable[[], str | None]) -> str | None:
-    """Those that are left; why it ended early, if it did. `spent`: why no other may begin, if so."""
-    left_early = repeats.study.run(lambda trial: repeats.try_one(trial, sweep_id), may_begin=spent)
+def run_repeats(
+    context: SweepContext, repeats: Repeats, parent: ParentRun, may_begin: Callable[[], str | None]
+) -> str | None:
+    """Those that are left; why it ended early, if it did. `may_begin`: why no other may, if so."""
+    left_early = repeats.study.run(lambda trial: repeats.try_one(trial, parent), may_begin=may_begin)
     for line in repeats.said() if context.worker.is_first else ():
         context.display.say(line)
     return left_early

@@ -6,17 +6,18 @@ from html import escape
 from pathlib import Path
 
 from harness.config.axes import short_names
-from harness.config.objective import objective
+from harness.config.objective import VALID_LOSS, Objective, objective
 from harness.console.html import html_page, paragraphs, table
 from harness.console.progress import duration
 from harness.files import write_text
 from harness.multirun.repeats import noise_floor
 from harness.sweeping.listing import Listed
 from harness.sweeping.plots import Plot, Told, draw, script, told_trials
+from harness.sweeping.states import TrialStatus
 from harness.sweeping.storage import Studies
 from harness.tracking import run_folder
-from harness.tracking.overview import BEST, Finished, repeats, table_of, trials
-from harness.tracking.overview import get as get_run
+from harness.tracking.queries import Finished, repeats, table_of, trials
+from harness.tracking.queries import get as get_run
 from harness.tracking.store import Store
 
 _BEST_ROWS = 10
@@ -52,19 +53,20 @@ def page(store: Store, studies: Studies, listed: Listed) -> str:
         run.run_id: {label: run.metrics[name] for name, label in _COSTS.items() if name in run.metrics}
         for run in runs.values()
     }
-    best = sorted((e for e in entries if e.told.state == "done" and e.told.value is not None), key=_value)
-    metric = parent.params.get("sweep.metric", BEST)
-    floor = _noise(best, repeats(store, parent), metric)
+    best = sorted((e for e in entries if e.told.state is TrialStatus.DONE and e.told.value is not None), key=_value)
+    chosen_by = objective(parent.params.get("sweep.metric", VALID_LOSS.name))
+    floor = _noise(best, repeats(store, parent), chosen_by)
     parts = [
         f"<h1>{escape(parent.name)}</h1>",
-        paragraphs(_summary(listed, entries, best, floor, objective(metric).label)),
+        paragraphs(_summary(listed, entries, best, floor, chosen_by)),
         "<h2>The best</h2>",
         table(
-            ["trial", "", objective(metric).label, *_HEADS], [_row(entry, best, floor) for entry in best[:_BEST_ROWS]]
+            ["trial", "", chosen_by.label, *_HEADS],
+            [_row(entry, best, floor, chosen_by) for entry in best[:_BEST_ROWS]],
         ),
         *_settings(best[:1]),
         *_sampled(store, best[:_SAMPLED]),
-        *_plots(draw(studies, listed, costs, objective(metric).label)),
+        *_plots(draw(studies, listed, costs, chosen_by)),
         *_failures(entries),
     ]
     return html_page(parent.name, parts, script())
@@ -75,15 +77,15 @@ def _value(entry: Entry) -> tuple[float, int]:
     return entry.told.value, entry.told.place
 
 
-def _noise(best: Sequence[Entry], again: Sequence[Finished], metric: str) -> float | None:
+def _noise(best: Sequence[Entry], again: Sequence[Finished], chosen_by: Objective) -> float | None:
     """What two single runs must differ by; None when nothing was trained again."""
     groups = []
     for entry in best:
         trial = entry.run and entry.run.tags["trial"]
         values = [
-            objective(metric).minimized(run.metrics)
+            chosen_by.minimized(run.metrics)
             for run in again
-            if run.tags["trial"] == trial and metric in run.metrics
+            if run.tags["trial"] == trial and chosen_by.name in run.metrics
         ]
         if values and entry.told.value is not None:
             groups.append([entry.told.value, *values])
@@ -100,15 +102,17 @@ def _said(value: object) -> str:
 
 
 def _summary(
-    listed: Listed, entries: Sequence[Entry], best: Sequence[Entry], floor: float | None, metric: str
+    listed: Listed, entries: Sequence[Entry], best: Sequence[Entry], floor: float | None, chosen_by: Objective
 ) -> list[str]:
-    counts = listed.counts
+    done, pruned = listed.counts[TrialStatus.DONE], listed.counts[TrialStatus.PRUNED]
+    failed = listed.counts[TrialStatus.FAILED]
     said = [
-        f"{listed.ended} of {listed.total} trials: {counts['done']} to their end, {counts['pruned']} pruned, "
-        f"{counts['failed']} failed. It is {listed.state}."
+        f"{listed.ended} of {listed.total} trials: {done} to their end, {pruned} pruned, {failed} failed. "
+        f"It is {listed.state}."
     ]
     if best:
-        said.append(f"Best: {best[0].name} with {metric} {best[0].told.value:.4f} (run {best[0].told.run_id}).")
+        value = chosen_by.shown(best[0].told.value or 0.0)
+        said.append(f"Best: {best[0].name} with {chosen_by.label} {value:.4f} (run {best[0].told.run_id}).")
     if floor is not None:
         said.append(
             f"Noise, from the best trained again with other seeds: two runs that differ by less than {floor:.4f} may "
@@ -125,13 +129,13 @@ def _summary(
 
 def _saved(entries: Sequence[Entry]) -> list[str]:
     """Updates that did not have to be trained, and the time that they would have taken."""
-    whole = [entry.run for entry in entries if entry.run and entry.told.state == "done"]
+    whole = [entry.run for entry in entries if entry.run and entry.told.state is TrialStatus.DONE]
     seconds = sum(run.metrics.get("train/seconds", 0.0) for run in whole)  # what was taken over is in it
     updates = sum(int(run.params["train.updates"]) for run in whole)
     pruned = sum(
         int(e.run.params["train.updates"]) - (e.told.last_step or 0)
         for e in entries
-        if e.told.state == "pruned" and e.run
+        if e.told.state is TrialStatus.PRUNED and e.run
     )
     taken = sum(int(e.run.tags.get("taken_updates", 0)) for e in entries if e.run)
     if not updates or not (pruned or taken):
@@ -149,7 +153,7 @@ def _saved(entries: Sequence[Entry]) -> list[str]:
 _HEADS = ["at update", "test/loss", "anchors beaten", "seconds", "peak GB", "adapter MB", "run"]
 
 
-def _row(entry: Entry, best: Sequence[Entry], floor: float | None) -> list[str]:
+def _row(entry: Entry, best: Sequence[Entry], floor: float | None, chosen_by: Objective) -> list[str]:
     def shown(name: str, form: str) -> str:
         value = entry.metric(name)
         return "–" if value is None else format(value, form)
@@ -160,7 +164,7 @@ def _row(entry: Entry, best: Sequence[Entry], floor: float | None) -> list[str]:
     return [
         str(entry.told.place),
         entry.name + taken,
-        f"{value:.4f}{alike}",
+        f"{chosen_by.shown(value):.4f}{alike}",
         shown("valid/best_step", ".0f"),
         shown("test/loss", ".4f"),
         (entry.run and entry.run.judged) or "–",
@@ -206,5 +210,5 @@ def _plots(plots: Iterable[Plot]) -> Iterable[str]:
 
 
 def _failures(entries: Sequence[Entry]) -> list[str]:
-    rows = [[str(e.told.place), e.name, e.told.failure or "?"] for e in entries if e.told.state == "failed"]
+    rows = [[str(e.told.place), e.name, e.told.failure or "?"] for e in entries if e.told.state is TrialStatus.FAILED]
     return ["<h2>Failed</h2>", table(["trial", "", "why"], rows)] if rows else []

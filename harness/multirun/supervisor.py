@@ -1,6 +1,6 @@
 """A sweep in processes of its own, each begun again whenever it dies: it costs one trial an attempt.
 
-Each process is the same command with sweep.workers=0. What it had in hand, the study knows (sweeping/study.py).
+Each process is the same command with sweep.workers=0. What it had in hand, the study knows (sweeping/claims.py).
 """
 
 import json
@@ -13,15 +13,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import IO
 
 from rich.console import Console
 
-from harness.console.progress import DRAWN
-from harness.errors import INTERRUPTED, HarnessError
-from harness.multirun.live_table import PIPE, Board
-from harness.sweeping.death import COMMAND, CONTROLLER, DEATHS, WORKER, WORKERS, Death, write_death
+from harness.console.interrupt import interrupted_by, requests_collected
+from harness.console.worker_environment import BOARD, COMMAND, CONTROLLER, DEATHS, DRAWN, WORKER, WORKERS
+from harness.errors import HarnessError
+from harness.multirun.live_table import Board
+from harness.sweeping.siblings import Death, deaths_kept
 
 _AT_ONCE_SECONDS = 3.0  # too short to have begun a trial
 _TIMES = 3
@@ -87,53 +87,51 @@ class Crew:
         typed: Sequence[str] = (),
         results: IO[str] | None = None,
     ) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="harness-")
-        self._deaths = Path(self._folder.name) / "deaths"
-        self._environment = os.environ | {
-            CONTROLLER: str(os.getpid()),
-            WORKERS: str(workers),
-            COMMAND: json.dumps(list(typed)),
-            DEATHS: str(self._deaths),
-        }
-        self._command, self._workers, self._board, self._drawn = command, workers, board, results is not None
-        self._devices = devices()
+        self._command, self._workers, self._board, self._typed = command, workers, board, list(typed)
+        self._drawn = results is not None
+        self._devices: list[str] = []
         self._begun = threading.Event()
         self._processes: dict[int, subprocess.Popen[str]] = {}
         self._statuses: dict[int, int] = {}
         self._trouble: HarnessError | None = None
-        self._interrupts = 0
+        self._passed_on: list[int] = []
         self._results = results
 
     def run(self) -> int:
+        """Until all have ended by themselves; the exit status of the first.
+
+        Raises:
+            HarnessError: when one dies again and again before it can have begun.
+        """
+        self._devices = devices()
         if self._workers > max(len(self._devices), 1):
             shared = f"{len(self._devices)} GPUs" if self._devices else "one device"
             self._board.say(f"{self._workers} workers share {shared}: each needs its own memory")
         threads = [threading.Thread(target=self._keep, args=(index,)) for index in range(self._workers)]
-        with self._folder:
+        with deaths_kept() as self._deaths, requests_collected() as requests:
             for thread in threads:
                 thread.start()
             while any(thread.is_alive() for thread in threads):
-                self._wait()
+                time.sleep(0.1)
+                for number in requests[len(self._passed_on) :]:
+                    self._pass_on(number)
         if self._trouble is not None:
             raise self._trouble
-        return self._statuses.get(0, INTERRUPTED)
+        return self._statuses[0] if 0 in self._statuses else interrupted_by(self._passed_on[0]).exit_code
 
-    def _wait(self) -> None:
-        """Ctrl-C is passed on, once each time, and the processes waited for: they put things in order."""
-        try:
-            time.sleep(0.1)  # no join: one that Ctrl-C interrupts takes its thread for ended (Python before 3.13)
-        except KeyboardInterrupt:
-            self._interrupts += 1
-            self._begun.set()
-            for process in list(self._processes.values()):
-                process.send_signal(signal.SIGINT)
+    def _pass_on(self, number: int) -> None:
+        """A request to end goes to the processes, which are then waited for: they put things in order."""
+        self._passed_on.append(number)
+        self._begun.set()
+        for process in list(self._processes.values()):
+            process.send_signal(number)
 
     def _keep(self, index: int) -> None:
         """One process, and whatever has to follow it."""
         if index:
             self._begun.wait()
         try:
-            if not self._interrupts:
+            if not self._passed_on:
                 self._statuses[index] = self._run(index)
         except HarnessError as error:
             self._trouble = error
@@ -147,22 +145,38 @@ class Crew:
             started = time.monotonic()
             pid, status = self._once(index)
             if status >= 0:
-                write_death(self._deaths, Death(pid, f"exit code {status}"))
-            if status >= 0 or self._interrupts:
+                self._tell(Death(pid, f"exit code {status}"))
+            if status >= 0 or self._passed_on:
                 return status if status >= 0 else 128 - status
             died = signal.Signals(-status)
             why = f"{died.name} ({_LIKELY[died]})" if died in _LIKELY else died.name
             final = died is signal.SIGALRM
-            write_death(self._deaths, Death(pid, why, final))
+            self._tell(Death(pid, why, final))
             at_once = at_once + 1 if time.monotonic() - started < _AT_ONCE_SECONDS else 0
             if at_once == _TIMES:
                 raise HarnessError(f"the process that trains was ended by {died.name} {_TIMES} times as it began")
             what = "it is not taken up again" if final else "its trial is taken up again"
             self._board.say(f"the process that trains was ended by {why}; {what}")
 
+    def _tell(self, death: Death) -> None:
+        try:
+            self._deaths.add(death)
+        except OSError as error:  # then they wait a while before they take up its trial
+            self._board.say(f"warning: the others do not hear how process {death.pid} ended: {error.strerror}")
+
+    def _environment(self, index: int) -> dict[str, str]:
+        """What a process is to know (see worker_environment.py)."""
+        return os.environ | {
+            CONTROLLER: str(os.getpid()),
+            WORKER: str(index),
+            WORKERS: str(self._workers),
+            COMMAND: json.dumps(self._typed),
+            DEATHS: str(self._deaths.descriptor),
+        }
+
     def _once(self, index: int) -> tuple[int, int]:
         """Its process id and exit status."""
-        environment = self._environment | {WORKER: str(index)}
+        environment = self._environment(index)
         if self._devices:
             environment["CUDA_VISIBLE_DEVICES"] = self._devices[index % len(self._devices)]
         heard, told = os.pipe()
@@ -172,8 +186,8 @@ class Crew:
         rows = threading.Thread(target=self._hear, args=(heard,))
         with subprocess.Popen(
             self._command,
-            env=environment | {PIPE: str(told)},
-            pass_fds=[told],
+            env=environment | {BOARD: str(told)},
+            pass_fds=[told, self._deaths.descriptor],
             stdout=self._results,
             stderr=subprocess.PIPE if piped else None,
             text=True,

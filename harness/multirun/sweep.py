@@ -7,23 +7,25 @@ that is done. Here is the order of things; each of them has a file beside this o
 from dataclasses import dataclass
 
 from harness.config.axes import Space
+from harness.console.interrupt import told
 from harness.console.progress import Display
-from harness.errors import reason
+from harness.errors import DeletedError, reason
 from harness.multirun.context import SweepContext, Worker, sweep_context
+from harness.multirun.deleted import WAS_DELETED, deleted_error
 from harness.multirun.find_study import find_study
 from harness.multirun.limits import Budget
-from harness.multirun.parent_run import ParentRun, is_closed, parent_run
+from harness.multirun.parent_run import ParentRun, is_closed, parent_of, parent_run
 from harness.multirun.progress_lines import beginning_lines, done_line, go_on_line, so_far, tell_results
 from harness.multirun.repeats import find_repeats, run_repeats
 from harness.multirun.retention import drop_losers
 from harness.multirun.trial_configs import Compose, TrialConfigs
 from harness.multirun.trial_run import try_trial
 from harness.multirun.warm_start import warm_start
-from harness.sweeping.study import Result, Study
+from harness.sweeping.states import STOPPED
+from harness.sweeping.study import Study
+from harness.sweeping.trial import Result, Trial, TrialEnd
 from harness.tracking.reconcile import reconcile
 from harness.tracking.store import Store
-
-_STOPPED = "stopped by harness.sweep"
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,10 @@ def run_sweep(space: Space, compose: Compose, display: Display, worker: Worker |
     study = find_study(context)
     warm_start(context, study)
     _take_up(context, study)
-    if study.parent is not None and is_closed(context.store, study.parent) and _is_done(context, study):
+    if _is_done(context, study):
         display.say(done_line(study, study.results()))
         tell_results(context, study, study.results())
-        return SweepResult(study.parent, study.results())
+        return SweepResult(parent_of(study), study.results())
     with parent_run(context, study) as parent:
         for line in beginning_lines(context, study):
             display.say(line)
@@ -65,12 +67,15 @@ def run_sweep(space: Space, compose: Compose, display: Display, worker: Worker |
 
 def _take_up(context: SweepContext, study: Study) -> None:
     """What the first process of a new command does: the study goes on, by that command."""
-    if context.worker.is_first and not context.worker.siblings.deaths:
+    if context.worker.is_new:
         study.unstop()
         study.set_command(context.worker.command)
 
 
 def _is_done(context: SweepContext, study: Study) -> bool:
+    """Whether nothing is left of it, and nothing asked for again."""
+    if context.worker.only is not None or study.parent is None or not is_closed(context.store, study.parent):
+        return False
     if len(study.results()) < study.total:
         return False
     repeats = find_repeats(context, study)
@@ -81,12 +86,18 @@ def _work_settled(context: SweepContext, study: Study, parent: ParentRun) -> str
     """`_work`, and if it does not come to its end the sweep's run says why."""
     try:
         return _work(context, study, parent)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if study.stopped:
-            return _STOPPED
-        parent.leave("interrupted from the keyboard")
+            return STOPPED
+        if parent.deleted:
+            parent.leave(WAS_DELETED)
+            raise deleted_error(study) from error
+        parent.leave(told(error).why)
         if context.worker.is_first:
             context.display.say(go_on_line(context))
+        raise
+    except DeletedError:
+        parent.leave(WAS_DELETED)
         raise
     except BaseException as error:
         parent.fail(reason(error))
@@ -98,8 +109,13 @@ def _work(context: SweepContext, study: Study, parent: ParentRun) -> str | None:
     search = context.config.sweep
     budget = Budget(search, context.store, len(study.results()))
 
-    def spent() -> str | None:
+    def may_begin() -> str | None:
+        if parent.deleted:
+            raise deleted_error(study)
         return budget.spent(study.results())
+
+    def objective(trial: Trial) -> TrialEnd:
+        return try_trial(context, study, trial, parent)
 
     def on_end(results: list[Result]) -> None:
         context.display.say(so_far(context, study, results, budget.trial_seconds(results)))
@@ -109,11 +125,15 @@ def _work(context: SweepContext, study: Study, parent: ParentRun) -> str | None:
                 drop_losers(context.store, results, search.keep)
 
     tell_results(context, study, study.results())
-    left_early = study.run(lambda trial: try_trial(context, study, trial, parent.sweep_id), on_end, spent)
+    if context.worker.only is not None:
+        study.run_again(context.worker.only.place, objective, on_end)
+        whole = len(study.results()) == study.total
+        return None if whole else f"only trial {context.worker.only.place} was asked for"
+    left_early = study.run(objective, on_end, may_begin)
     if left_early is not None:
         return left_early
     repeats = find_repeats(context, study)
-    return None if repeats is None else run_repeats(context, repeats, parent.sweep_id, spent)
+    return None if repeats is None else run_repeats(context, repeats, parent, may_begin)
 
 
 def _send_rest(store: Store, sweep_id: str, display: Display) -> None:

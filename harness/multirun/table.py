@@ -9,13 +9,14 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from harness.config.objective import VALID_LOSS, WIN_RATE, Objective
 from harness.config.paths import MLRUNS
 from harness.config.schema import TrackingConfig
-from harness.tracking.overview import BEST, Finished, get, newest, trials
+from harness.tracking.queries import Finished, get, newest, steered_by, trials
 from harness.tracking.store import Store, open_store
 
 _METRICS = {
-    BEST: ("valid/loss", ".4f"),
+    VALID_LOSS.name: (VALID_LOSS.label, ".4f"),
     "valid/best_step": ("at update", ".0f"),
     "train/tokens_per_second": ("tok/s", ".0f"),
     "memory/peak_gb": ("peak GB", ".2f"),
@@ -28,7 +29,7 @@ def print_sweep(sweep_id: str | None, tracking: TrackingConfig) -> None:
     store = open_store(tracking)
     chosen = newest(store) if sweep_id is None else get(store, sweep_id)
     rows = trials(store, chosen) or [chosen]
-    print_wide(_table(rows, f"{chosen.name} ({chosen.run_id})"))
+    print_wide(_table(rows, f"{chosen.name} ({chosen.run_id})", steered_by(store, chosen)))
     Console(highlight=False).print(f"Open them in MLflow: {ui_command(store)}", soft_wrap=True)
 
 
@@ -57,18 +58,24 @@ def _python() -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def _table(rows: list[Finished], title: str) -> Table:
+def _table(rows: list[Finished], title: str, by: Objective) -> Table:
+    """What they are ordered by comes first, under its label."""
+    columns = {name: (label, [_shown(row, name, form) for row in rows]) for name, (label, form) in _METRICS.items()}
+    if any(row.judged is not None for row in rows):
+        columns[WIN_RATE.name] = (WIN_RATE.label, [row.judged or "–" for row in rows])
+    if by.name not in columns:
+        columns[by.name] = (by.label, [_shown(row, by.name, ".4f") for row in rows])
+    columns = {by.name: columns.pop(by.name), **columns}
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     table.add_column("run", no_wrap=True)
-    for label, _ in _METRICS.values():
-        table.add_column(label, justify="right")
-    judged = any(row.judged is not None for row in rows)
-    if judged:
-        table.add_column("anchors beaten", no_wrap=True)
+    for name, (label, _) in columns.items():
+        table.add_column(label, justify="right", no_wrap=name == WIN_RATE.name)
     table.add_column("status")
     table.add_column("id", no_wrap=True)
-    for row in rows:
-        values = [format(row.metrics[key], form) if key in row.metrics else "–" for key, (_, form) in _METRICS.items()]
-        verdict = [row.judged or "–"] if judged else []
-        table.add_row(row.name, *values, *verdict, row.status, row.run_id)
+    for at, row in enumerate(rows):
+        table.add_row(row.name, *(shown[at] for _, shown in columns.values()), row.status, row.run_id)
     return table
+
+
+def _shown(row: Finished, name: str, form: str) -> str:
+    return format(row.metrics[name], form) if name in row.metrics else "–"

@@ -9,13 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from harness.config.conditions import read_requirement
 from harness.config.objective import WIN_RATE, objective
 from harness.config.schema import Config
-from harness.errors import HarnessError
+from harness.console.interrupt import Interrupted
+from harness.errors import DeletedError, HarnessError
 from harness.multirun.context import SweepContext
+from harness.multirun.deleted import WAS_DELETED
 from harness.multirun.limits import TrialLimit
+from harness.multirun.parent_run import ParentRun
 from harness.multirun.progress_lines import tell_trial
 from harness.run.context import RunHooks, RunPlace
 from harness.run.pipeline import train_run
-from harness.sweeping.study import Study, Trial, Verdict
+from harness.sweeping.states import STOPPED
+from harness.sweeping.study import Study
+from harness.sweeping.trial import Trial, TrialEnd
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
 from harness.tracking.store import Store
@@ -24,7 +29,7 @@ from harness.tracking.store import Store
 Told = Callable[[int, float | None], None]
 
 
-def try_trial(context: SweepContext, study: Study, trial: Trial, sweep_id: str) -> Verdict:
+def try_trial(context: SweepContext, study: Study, trial: Trial, parent: ParentRun) -> TrialEnd:
     """The search's own objective: one combination trained, or what a process that died left of it."""
     name = context.space.varying(trial.params)
     context.display.say(f"trial {trial.place} of {study.total}: {name}")
@@ -32,7 +37,7 @@ def try_trial(context: SweepContext, study: Study, trial: Trial, sweep_id: str) 
     place = RunPlace(
         name=name,
         overrides=overrides,
-        sweep=sweep_id,
+        sweep=parent.sweep_id,
         trial=trial.number,
         left=study.total - len(study.results()),
         at_once=context.worker.siblings.count,
@@ -42,23 +47,21 @@ def try_trial(context: SweepContext, study: Study, trial: Trial, sweep_id: str) 
     def told(step: int, loss: float | None) -> None:
         tell_trial(context, study, trial, step=step, loss=loss)
 
-    return train_trial(context, trial, place, told)
+    return train_trial(context, trial, parent, place, told)
 
 
 def train_trial(
-    context: SweepContext,
-    trial: Trial,
-    place: RunPlace,
-    told: Callable[[int, float | None], None] = lambda step, loss: None,
-) -> Verdict:
-    """Train it, if it has not finished already. `told`: update and loss of each validation, from update 0 without.
+    context: SweepContext, trial: Trial, parent: ParentRun, place: RunPlace, told: Told = lambda step, loss: None
+) -> TrialEnd:
+    """Train it, if it has not finished already.
 
     Raises:
+        Interrupted: when it is left, to be gone on with.
         HarnessError: when it has no value; a trial that raises counts as failed.
     """
     value = _finished_value(context.store, context.config, trial.begun_as)
     if value is not None:  # its process died before it could tell
-        return Verdict(value)
+        return TrialEnd(value)
     config, siblings = context.configs[place.overrides], context.worker.siblings
     told(0, None)
     # Wilcoxon's test pairs what two trials were judged on the same themes
@@ -71,16 +74,25 @@ def train_trial(
     def judged(number: int, lost: float) -> bool:
         return by_themes and trial.report(number, lost)
 
-    def leave() -> bool:
+    def leave() -> str | None:
         limit.check()
-        return trial.stopped() or siblings.controller_is_gone
+        if trial.stopped():
+            return STOPPED
+        if parent.heard_of_deletion:
+            return WAS_DELETED
+        return "who watched over it is gone" if siblings.controller_is_gone else None
 
     with TrialLimit(context.config.sweep.trial_minutes, hard=siblings.controller is not None) as limit:
         hooks = RunHooks(began=trial.run, judged=judged, report=report, leave=leave)
-        run = train_run(config, context.session, place, hooks)
+        try:
+            run = train_run(config, context.session, place, hooks)
+        except DeletedError as error:
+            if parent.deleted:
+                raise Interrupted(WAS_DELETED) from error
+            raise
     if run.outcome.pruned:
-        return Verdict(run.outcome.best.loss, pruned=True)
-    return Verdict(trial_value(config, run.totals))
+        return TrialEnd(run.outcome.best.loss, pruned=True)
+    return TrialEnd(trial_value(config, run.totals))
 
 
 def trial_value(config: Config, totals: Mapping[str, float]) -> float:

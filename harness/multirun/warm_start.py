@@ -6,7 +6,7 @@ from harness.data.dataset import fixed_subset
 from harness.errors import HarnessError
 from harness.multirun.context import SweepContext
 from harness.sweeping.study import Study
-from harness.tracking.overview import scored_runs
+from harness.tracking.queries import scored_runs
 
 
 def warm_start(context: SweepContext, study: Study) -> None:

@@ -1,23 +1,35 @@
 """From a choice of runs to a registered version with an alias, and what is said of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from harness.config.objective import OBJECTIVES, VALID_LOSS, Objective
 from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
-from harness.tracking import overview
-from harness.tracking.registry import Candidates, checkpoints, of_run, of_sweep, register, set_alias
+from harness.tracking import queries
+from harness.tracking.candidates import Candidates, of_experiment, of_run, of_sweep
+from harness.tracking.registry import one_promotion, register, set_alias
 from harness.tracking.store import Store, open_store
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Which runs to choose from, and by what."""
+    """Which runs to choose from, and by what: None is what steers their sweep, or else the validation loss."""
 
-    experiment: str | None
-    sweep: str | None
-    run: str | None
-    metric: str
-    maximize: bool
+    experiment: str | None = None
+    sweep: str | None = None
+    run: str | None = None
+    metric: str | None = None
+    maximize: bool = False
+
+    def by(self, default: Objective) -> Objective:
+        """What decides."""
+        if self.metric is None:
+            chosen = default
+        else:
+            known = {key: each for each in OBJECTIVES.values() for key in (each.name, each.checkpoint)}
+            plain = Objective(self.metric, self.metric, maximize=False, checkpoint=self.metric)
+            chosen = known.get(self.metric, plain)
+        return replace(chosen, maximize=True) if self.maximize else chosen
 
     @property
     def given(self) -> list[str]:
@@ -33,17 +45,18 @@ def promote(tracking: TrackingConfig, choice: Choice, *, name: str | None, alias
     if len(choice.given) > 1:
         raise HarnessError(f"give one of --experiment, --sweep and --run, but got {' and '.join(choice.given)}")
     store = open_store(tracking)
-    candidates, experiment, where = _candidates(store, choice)
-    if not candidates.best:
-        raise HarnessError(f"{where} has no checkpoint with a {choice.metric}; choose other runs, or another --metric")
-    if candidates.elsewhere:
-        print(f"{candidates.elsewhere} checkpoints scored on other validation data are left out: not comparable")
-    best = candidates.best[0]
-    version = register(store, best, name or experiment)
-    before = set_alias(store, version.name, alias, version.number)
+    found = _find(store, choice)
+    best, label = found.candidates.best, found.by.label
+    if not best:
+        raise HarnessError(f"{found.where} has no checkpoint with a {label}; choose other runs, or another --metric")
+    if found.candidates.elsewhere:
+        print(f"{found.candidates.elsewhere} checkpoints scored on other data are left out: not comparable")
+    with one_promotion(store):
+        version = register(store, best[0], name or found.experiment)
+        before = set_alias(store, version.name, alias, version.number)
     verb = "registered as" if version.new else "is already"
-    print(f"best of {len(candidates.best)} checkpoints in {where}: {choice.metric} {best.value:.4f}")
-    print(f"update {best.step} of run {best.run_id} {verb} {version.name} version {version.number}")
+    print(f"best of {len(best)} checkpoints in {found.where}: {label} {best[0].value:.4f}")
+    print(f"update {best[0].step} of run {best[0].run_id} {verb} {version.name} version {version.number}")
     _say_alias(version.name, alias, version.number, before)
 
 
@@ -53,34 +66,49 @@ def roll_to(tracking: TrackingConfig, choice: Choice, *, name: str | None, alias
         raise HarnessError("--version needs --name, the registered model whose version it is")
     if choice.given:
         raise HarnessError(f"--version names what to promote; leave out {' and '.join(choice.given)}")
-    before = set_alias(open_store(tracking), name, alias, version)
+    store = open_store(tracking)
+    with one_promotion(store):
+        before = set_alias(store, name, alias, version)
     _say_alias(name, alias, version, before)
 
 
-def _candidates(store: Store, choice: Choice) -> tuple[Candidates, str, str]:
-    """The candidates, their experiment's name, and words for where they come from."""
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What there is to choose from: by which objective, of which experiment, and words for where they come from."""
+
+    candidates: Candidates
+    by: Objective
+    experiment: str
+    where: str
+
+
+def _find(store: Store, choice: Choice) -> _Found:
     if choice.experiment is not None:
         experiment_id = store.find_experiment(choice.experiment)
         if experiment_id is None:
             names = ", ".join(e.name for e in store.client.search_experiments())
             raise HarnessError(f"--experiment={choice.experiment} is not in {store.uri}; there is {names}")
-        where, filter_ = f"experiment {choice.experiment}", None
-    else:
-        chosen = _run_or_sweep(store, choice)
-        experiment_id = chosen.experiment_id
-        is_sweep = chosen.tags.get("kind") == "sweep"
-        filter_ = of_sweep(chosen.run_id) if is_sweep else of_run(chosen.run_id)
-        where = f"{'sweep' if is_sweep else 'run'} {chosen.run_id}"
-    found = checkpoints(store, [experiment_id], filter_, metric=choice.metric, maximize=choice.maximize)
-    return found, store.client.get_experiment(experiment_id).name, where
+        by = choice.by(VALID_LOSS)
+        found = of_experiment(store, experiment_id, by)
+        where = f"experiment {choice.experiment}"
+        return _Found(candidates=found, by=by, experiment=choice.experiment, where=where)
+    chosen = _run_or_sweep(store, choice)
+    by = choice.by(queries.steered_by(store, chosen))
+    is_sweep = chosen.kind == "sweep"
+    return _Found(
+        candidates=of_sweep(store, chosen, by) if is_sweep else of_run(store, chosen, by),
+        by=by,
+        experiment=store.client.get_experiment(chosen.experiment_id).name,
+        where=f"{'sweep' if is_sweep else 'run'} {chosen.run_id}",
+    )
 
 
-def _run_or_sweep(store: Store, choice: Choice) -> overview.Finished:
+def _run_or_sweep(store: Store, choice: Choice) -> queries.Finished:
     wanted = choice.sweep or choice.run
     if wanted is None:
-        return overview.newest(store)
-    found = overview.get(store, wanted)
-    if choice.sweep and found.tags.get("kind") != "sweep":
+        return queries.newest(store)
+    found = queries.get(store, wanted)
+    if choice.sweep and found.kind != "sweep":
         raise HarnessError(f"--sweep={wanted} is a single run; give it as --run={wanted}")
     return found
 

@@ -54,13 +54,13 @@ class RunHooks:
 
     `began` gets its id, `report` each validation, saying whether the run is to end there; `judged` each theme that is
     judged, by its number and the share of anchors not beaten, likewise; `leave` is asked after each
-    update whether to stop for now, to be gone on with.
+    update why to stop for now, to be gone on with, if so.
     """
 
     began: Callable[[str], None] = lambda run_id: None
     judged: Callable[[int, float], bool] = lambda number, lost: False
     report: Report = lambda step, loss: False
-    leave: Callable[[], bool] = lambda: False
+    leave: Callable[[], str | None] = lambda: None
 
 
 @dataclass(frozen=True, kw_only=True)

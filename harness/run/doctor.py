@@ -24,8 +24,9 @@ from harness.sampling.samples import Origin
 from harness.sampling.write import write
 from harness.tuning.batches import stream
 from harness.tuning.engine import Engine
+from harness.tuning.estimate import computed_positions
 from harness.tuning.evaluate import Score
-from harness.tuning.loop import Window, computed_positions, train
+from harness.tuning.loop import Window, train
 from harness.tuning.memory import shape_of
 
 _UPDATES = 4  # timed, the first not counted: it compiles

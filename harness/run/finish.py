@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
+from harness.config.objective import OBJECTIVES, TEST_LOSS, VALID_LOSS
 from harness.data.dataset import describe
 from harness.files import write_json
 from harness.machine.device import device
@@ -16,7 +17,6 @@ from harness.run.log import draw_losses
 from harness.run.watcher import RunWatcher
 from harness.sampling.samples import Sample
 from harness.tracking import run_folder
-from harness.tracking.overview import BEST
 from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import Tail
 from harness.tuning.evaluate import Evaluator, Score
@@ -61,7 +61,7 @@ def score_test(context: RunContext, adapter: AdapterFiles | None, step: int) -> 
 def log_end(context: RunContext, watcher: RunWatcher, result: RunResult) -> dict[str, float]:
     """Tell MLflow and write the report. Returns what the run measured, by the metric's name."""
     totals = {**context.totals, **result.measured, **_totals(result, best_adapter(context))}
-    context.run.metrics(result.outcome.updates, totals)
+    _tell(context, result, totals)
     draw_losses(context.folder / run_folder.LOSSES, watcher.windows, watcher.scores, context.name)
     write_json(context.folder / run_folder.REPORT, _report(context, watcher, result, totals))
     context.log.write("ended", status="PRUNED" if result.outcome.pruned else "FINISHED", **totals)
@@ -70,10 +70,20 @@ def log_end(context: RunContext, watcher: RunWatcher, result: RunResult) -> dict
     return totals
 
 
+def _tell(context: RunContext, result: RunResult, totals: Mapping[str, float]) -> None:
+    """What a search can be steered by was measured of the best checkpoint: that carries it too."""
+    of_best = {name for name, each in OBJECTIVES.items() if name == each.checkpoint} & totals.keys()
+    test, step = context.inputs.test, result.outcome.best.step
+    if test is not None and TEST_LOSS in of_best:
+        context.run.checkpoint_metrics(step, {TEST_LOSS: totals[TEST_LOSS]}, dataset=(test.name, test.digest))
+    context.run.checkpoint_metrics(step, {name: totals[name] for name in of_best - {TEST_LOSS}})
+    context.run.metrics(result.outcome.updates, {name: totals[name] for name in totals.keys() - of_best})
+
+
 def _totals(result: RunResult, adapter: AdapterFiles | None) -> dict[str, float]:
     outcome, test, samples = result.outcome, result.test, result.samples
     totals = {
-        BEST: outcome.best.loss,
+        VALID_LOSS.name: outcome.best.loss,
         "valid/best_step": float(outcome.best.step),
         "memory/peak_gb": outcome.peak_gb,
         "train/seconds": outcome.train_seconds,

@@ -39,6 +39,7 @@ def gather_inputs(config: Config, session: Session) -> Inputs:
     """
     warnings = check_values(config)
     base = session.base(config.model)
+    warnings += base.warnings
     check_model(config, num_blocks=base.num_blocks)
     train_split, valid_split = session.split(config, "train"), session.split(config, "valid")
     test_split = session.split(config, "test") if config.train.test else None

@@ -15,7 +15,7 @@ from harness.judging.verdicts import Verdict
 from harness.run.context import RunContext
 from harness.sampling.samples import Sample, marked
 from harness.tracking import run_folder
-from harness.tracking.overview import UNSCORED
+from harness.tracking.queries import UNSCORED
 
 
 def check_ready(config: Config, display: Display) -> None:

@@ -23,7 +23,7 @@ class EventLog:
         append_json(self.path, {"time": round(time.time(), 3), "event": event} | fields)
 
     def read(self) -> list[dict[str, Any]]:
-        """The events so far."""
+        """The events so far. Raises DamagedError for a line that cannot be read."""
         return read_appended(self.path)
 
 
@@ -47,4 +47,4 @@ def draw_losses(path: Path, windows: list[Window], scores: list[Score], title: s
     axes.set(xlabel="optimizer updates", ylabel="loss in nats a token", title=title)
     axes.grid(alpha=0.3)
     axes.legend()
-    write_whole(path, lambda file: figure.savefig(file, dpi=110))
+    write_whole(path, lambda file: figure.savefig(file, dpi=110), durable=False)

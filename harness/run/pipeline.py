@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.config.objective import VALID_LOSS
 from harness.config.schema import Config
 from harness.console.progress import duration
 from harness.errors import HarnessError, reason
@@ -28,7 +29,6 @@ from harness.run.training import Trained, train_adapter
 from harness.run.twins import settle_twins
 from harness.run.watcher import RunWatcher
 from harness.tracking import run_folder
-from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
 from harness.tuning.loop import Outcome
 
@@ -59,6 +59,8 @@ def train_run(config: Config, session: Session, place: RunPlace, hooks: RunHooks
         context = RunContext(
             config=config, inputs=inputs, run=run, name=name, place=place, session=session, hooks=hooks
         )
+        for line in run.damage:
+            session.display.say(f"warning: {line}; the rest is kept")
         hooks.began(run.run_id)
         with status_kept(context):
             outcome, totals = _phases(context, start)
@@ -66,7 +68,7 @@ def train_run(config: Config, session: Session, place: RunPlace, hooks: RunHooks
         if not outcome.pruned and not place.keep_state:
             (run.folder / run_folder.STATE).unlink(missing_ok=True)  # finished: nothing is left to go on with
     session.display.say(
-        f"{name}: {OBJECTIVE} {outcome.start.loss:.4f} → {outcome.best.loss:.4f}, "
+        f"{name}: {VALID_LOSS.label} {outcome.start.loss:.4f} → {outcome.best.loss:.4f}, "
         f"perplexity {outcome.best.perplexity:.1f}, after {outcome.best.step} updates; "
         f"{duration(outcome.train_seconds)}, {outcome.peak_gb:.2f} GB; run {run.run_id}"
     )

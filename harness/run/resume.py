@@ -8,13 +8,13 @@ from pathlib import Path
 
 from harness.config.schema import Config
 from harness.errors import DamagedError, HarnessError, reason
+from harness.machine import blas
 from harness.run.identity import Parts, differences, identity_of
 from harness.run.session import Session
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
-from harness.tracking.overview import was_deleted
 from harness.tracking.reconcile import run_folders
-from harness.tracking.store import Store
+from harness.tracking.store import Store, was_deleted
 from harness.tuning.state import Course, load_state
 
 
@@ -79,6 +79,15 @@ def _refuse_other(run_id: str, folder: Path, store: Store, parts: Parts) -> None
         raise HarnessError(f"train.resume={run_id} is another run: {differences(there, parts)}")
     if not (folder / run_folder.STATE).exists():
         raise HarnessError(f"train.resume={run_id} was stopped before its first checkpoint; start it anew")
+
+
+def other_blas(folder: Path) -> tuple[str, str] | None:
+    """Whose matrix products the run in `folder` used last, and whose it uses now, where these differ.
+
+    Then it ends with other last digits than without the interruption: an identity holds on one machine.
+    """
+    was, now = Journal(folder).tag("device.blas").rpartition(", ")[2], str(blas.load().kind)
+    return None if was in ("", now) else (was, now)
 
 
 def read_parts(folder: Path) -> Parts | None:

@@ -5,11 +5,14 @@ goes on where a shorter one ended. A run of the same identity holds all of it.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config.checks import total_updates
+from harness.config.objective import VALID_LOSS
 from harness.config.schema import Config, TrainConfig
+from harness.errors import HarnessError
 from harness.models.adapter_files import checkpoint_name, checkpoint_step
 from harness.run.identity import Parts, identity_of
 from harness.run.inputs import Inputs
@@ -17,11 +20,9 @@ from harness.run.log import EventLog
 from harness.run.resume import read_parts
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
-from harness.tracking.overview import was_deleted
 from harness.tracking.reconcile import run_folders
-from harness.tracking.registry import OBJECTIVE
 from harness.tracking.runs import TrackedRun
-from harness.tracking.store import Store
+from harness.tracking.store import Store, was_deleted
 from harness.tuning.evaluate import Score
 from harness.tuning.loop import Outcome
 from harness.tuning.state import Course, load_state
@@ -56,8 +57,13 @@ def length_is_free(train: TrainConfig) -> bool:
     return train.iters is not None and train.lr_schedule == "constant" and not warmup_is_share
 
 
-def find_source(config: Config, inputs: Inputs, store: Store, *, sweep: str, anywhere: bool) -> Source | None:
-    """The ended run of this sweep, or of the whole store, that spares the most updates."""
+def find_source(
+    config: Config, inputs: Inputs, store: Store, *, sweep: str, anywhere: bool, warn: Callable[[str], None]
+) -> Source | None:
+    """The ended run of this sweep, or of the whole store, that spares the most updates.
+
+    One whose files are damaged is left out, and `warn` is told.
+    """
     updates = total_updates(config.train, len(inputs.train.rows))
     wanted = _key(inputs.parts, config.train)
     found: list[Source] = []
@@ -66,13 +72,20 @@ def find_source(config: Config, inputs: Inputs, store: Store, *, sweep: str, any
         if written is None or _key(written, config.train) != wanted:
             continue
         journal = Journal(folder)
+        if journal.damage:
+            warn(f"nothing is taken over from run {journal.run_id}: {journal.damage[0]}")
+            continue
         if journal.begun is None or journal.ended is None or not (anywhere or journal.begun["parent"] == sweep):
             continue
         if _valid_digest(journal) != inputs.valid.digest or not _scored_alike(journal, config.train):
             continue
         if was_deleted(store, journal.run_id):
             continue
-        source = _source(folder, journal.run_id, updates)
+        try:
+            source = _source(folder, journal.run_id, updates)
+        except HarnessError as error:
+            warn(f"nothing is taken over from run {journal.run_id}: {error}")
+            continue
         if source is not None:
             found.append(source)
     return max(found, key=lambda source: source.updates, default=None)
@@ -117,7 +130,7 @@ def take_over(source: Source, run: TrackedRun, log: EventLog) -> Course:
         if step is not None and step <= source.updates:
             _link(path, run.folder / run_folder.ADAPTERS / path.name)
     for entry in Journal(source.folder).entries:
-        courses = ("train/loss", OBJECTIVE)
+        courses = ("train/loss", VALID_LOSS.checkpoint)
         if (
             entry["kind"] == "metrics"
             and entry["step"] <= source.updates
@@ -138,7 +151,17 @@ def _course(source: Source) -> Course:
     # by step: what was done again after an interruption counts once
     windows = {e["step"]: e["seconds"] for e in events if e["event"] == "trained" and e["step"] <= source.updates}
     seconds = sum(windows.values())
-    return Course(source.updates, scores[0], scores[source.updates], best, stale, seconds, 0.0, 0, 0.0)
+    return Course(
+        step=source.updates,
+        start=scores[0],
+        last=scores[source.updates],
+        best=best,
+        stale=stale,
+        train_seconds=seconds,
+        window_loss=0.0,
+        window_targets=0,
+        window_seconds=0.0,
+    )
 
 
 def taken_outcome(course: Course) -> Outcome:

@@ -14,6 +14,7 @@ from harness.errors import HarnessError
 from harness.machine import blas
 from harness.machine.device import freeze_libraries
 from harness.models.base import Base, open_base
+from harness.models.digests import Stamp
 from harness.tracking.store import Store, open_writable_store
 from harness.tuning.trunk_cache import Trunks
 
@@ -30,15 +31,22 @@ class Session:
         self.display = display
         self.trunks = Trunks() if trunks is None else trunks
         self.disagreements: dict[Hashable, str | None] = {}
+        self._warned: set[str] = set()
         self._config: ModelConfig | None = None
         self._base: Base | None = None
         self._splits: dict[Hashable, Split] = {}
+
+    def warn_once(self, line: str) -> None:
+        """Say a warning, once for all runs of the session."""
+        if line not in self._warned:
+            self._warned.add(line)
+            self.display.say(f"warning: {line}")
 
     def base(self, config: ModelConfig) -> Base:
         if self._base is None or config != self._config:
             self._base = None  # let the former go before the next is loaded
             self._splits.clear()
-            self._base, self._config = open_base(config), config
+            self._base, self._config = open_base(config, self.display), config
         return self._base
 
     def split(self, config: Config, name: str) -> Split:
@@ -58,7 +66,7 @@ class Session:
             "mask_prompt": config.train.mask_prompt,
         }
         file = folder / f"{name}.jsonl"
-        written = (file.stat().st_mtime_ns, file.stat().st_size) if file.exists() else None
+        written = Stamp.of(file) if file.exists() else None
         key = (file.resolve(), written, repr(reading))
         if key not in self._splits:
             split = load_split(folder, name, base.tokenizer, **reading)
@@ -75,7 +83,7 @@ def open_session(tracking: TrackingConfig, display: Display) -> Session:
     """
     session = Session(open_writable_store(tracking), display)
     freeze_libraries()
-    display.say(blas.describe())
+    display.say(blas.load().words)
     return session
 
 

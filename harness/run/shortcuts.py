@@ -8,8 +8,8 @@ from harness.config.schema import Config
 from harness.models.base import Base
 from harness.run.inputs import Inputs
 from harness.run.session import Session
-from harness.tuning.engine import Engine, checked_rows, disagreement, first_adapted, head_chunk
-from harness.tuning.hidden import hidden_bytes
+from harness.tuning.engine import Engine, checked_rows, disagreement, first_adapted, head_chunk, misfits
+from harness.tuning.hidden import HiddenRows, hidden_bytes
 from harness.tuning.memory import ModelShape
 
 
@@ -64,12 +64,34 @@ def prepare_engine(config: Config, inputs: Inputs, cut: tuple[int, str], session
     if at == 0:
         display.say(f"all blocks are computed in every step: {why_not}")
         return Engine(0, on_targets, narrow, chunk)
-    _release(base, at)
-    hidden = {split.name: session.trunks.get(base, split, at, display) for split in (inputs.train, inputs.valid)}
-    _release(base, 0)
+    hidden = _trunks(inputs, at, session)
     session.trunks.keep_under(round(config.train.trunk_cache_gb * 1e9))
     display.say(f"steps begin at block {at} of {base.num_blocks}: what the frozen ones make of each row is kept")
     return Engine(at, on_targets, narrow, chunk, hidden)
+
+
+def _trunks(inputs: Inputs, at: int, session: Session) -> dict[str, HiddenRows]:
+    """What enters block `at`, by split. Two rows of what an earlier process kept are compared with the model."""
+    base, splits = inputs.base, (inputs.train, inputs.valid)
+
+    def read() -> dict[str, HiddenRows]:
+        _release(base, at)
+        return {split.name: session.trunks.get(base, split, at, session.display) for split in splits}
+
+    hidden = read()
+    inherited = [split for split in splits if hidden[split.name].inherited]
+    kept = [(row, hidden[split.name]) for split in inherited for row in checked_rows(split.rows)]
+    found = misfits(base.model, at, kept, lambda: _release(base, at)) if kept else []
+    for place, split in enumerate(inherited):
+        differs = next((said for said in found[2 * place : 2 * place + 2] if said), None)
+        if differs is None:
+            session.trunks.accept(base, split, at)
+            continue
+        session.display.say(f"warning: what is kept of {split.path.name} does not fit this model, {differs}: made anew")
+        session.trunks.forget(base, split)
+    hidden = read()
+    _release(base, 0)
+    return hidden
 
 
 def _release(base: Base, below: int) -> None:

@@ -11,12 +11,13 @@ from harness.config.load import flat
 from harness.config.schema import Config
 from harness.data.dataset import describe
 from harness.files import write_json, write_text
+from harness.machine.blas import Kind
 from harness.machine.device import device
 from harness.machine.provenance import versions
 from harness.models.adapter_files import save_spec
 from harness.run.context import RunContext
 from harness.run.inputs import Inputs
-from harness.run.resume import Unfinished, clean, find_unfinished
+from harness.run.resume import Unfinished, clean, find_unfinished, other_blas
 from harness.run.reuse import Source, find_source, take_over
 from harness.run.session import Session
 from harness.run.watcher import RunWatcher
@@ -52,7 +53,9 @@ def find_start(config: Config, inputs: Inputs, session: Session, *, sweep: str |
     if former is not None or sweep is None:
         return Start(former=former)
     anywhere = config.sweep.reuse == "store"
-    return Start(source=find_source(config, inputs, session.store, sweep=sweep, anywhere=anywhere))
+    return Start(
+        source=find_source(config, inputs, session.store, sweep=sweep, anywhere=anywhere, warn=session.warn_once)
+    )
 
 
 def begin(context: RunContext, watcher: RunWatcher, start: Start) -> Course | None:
@@ -62,6 +65,7 @@ def begin(context: RunContext, watcher: RunWatcher, start: Start) -> Course | No
         clean(context.folder)
         watcher.resume(course)
         context.display.say(f"going on with run {context.run.run_id} after update {course.step}")
+        _say_other_blas(context)
         return course
     _log_beginning(context)
     if start.source is None:
@@ -72,6 +76,18 @@ def begin(context: RunContext, watcher: RunWatcher, start: Start) -> Course | No
     for score in watcher.scores:
         context.stop(score)  # told, not asked: it was paid for elsewhere
     return course
+
+
+def _say_other_blas(context: RunContext) -> None:
+    products = other_blas(context.folder)
+    if products is not None:
+        was, now = products
+        setting = 0 if was == Kind.REFERENCE else was
+        context.display.say(
+            f"warning: this run's matrix products were of the {was} BLAS and are now of the {now} one, so it will end "
+            f"with other last digits than undisturbed; HARNESS_OPENBLAS={setting} goes on as it began"
+        )
+        context.run.tags({"device.blas": f"{was}, {now}"})
 
 
 def _log_beginning(context: RunContext) -> None:

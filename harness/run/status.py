@@ -5,13 +5,12 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from harness.console.interrupt import told
 from harness.errors import HarnessError, WriteError, reason
 from harness.run.context import RunContext
 from harness.tracking import run_folder
-from harness.tracking.overview import PRUNED, STATE
+from harness.tracking.run_state import STATE, RunState
 from harness.tuning.loop import Outcome
-
-_STATES = {"FINISHED": "COMPLETE", "FAILED": "FAILED", "KILLED": "INTERRUPTED"}
 
 
 @contextmanager
@@ -19,15 +18,15 @@ def status_kept(context: RunContext) -> Iterator[None]:
     """Whatever the phases inside end with is written down, and goes on."""
     try:
         yield
-    except KeyboardInterrupt:
-        _close(context, "KILLED", "interrupted from the keyboard")
+    except KeyboardInterrupt as error:
+        _close(context, RunState.KILLED, told(error).why)
         _say_how_to_resume(context)
         raise
     except BaseException as error:
         with suppress(WriteError):  # a full disk may not take this either; harness.reconcile closes the run then
             if not isinstance(error, HarnessError):  # a fault of ours: a sweep goes on, so it is kept here
                 context.log.write("traceback", text=traceback.format_exc())
-            _close(context, "FAILED", reason(error))
+            _close(context, RunState.FAILED, reason(error))
         if isinstance(error, WriteError):
             _say_how_to_resume(context)
         raise
@@ -36,17 +35,17 @@ def status_kept(context: RunContext) -> Iterator[None]:
 def end(context: RunContext, outcome: Outcome) -> None:
     """The status of a run that came to its end, or was pruned."""
     if outcome.pruned:
-        _close(context, "KILLED", f"{PRUNED} after update {outcome.updates}", state="PRUNED")
+        _close(context, RunState.PRUNED, f"pruned after update {outcome.updates}")
     else:
-        _close(context, "FINISHED")
+        _close(context, RunState.FINISHED)
 
 
-def _close(context: RunContext, status: str, why: str | None = None, *, state: str | None = None) -> None:
+def _close(context: RunContext, state: RunState, why: str | None = None) -> None:
     run = context.run
     if why is not None:
-        context.log.write("ended", status=status, reason=why)
-    run.tags({STATE: state or _STATES[status]})
-    waiting = run.finish(status, why)
+        context.log.write("ended", status=state.status, reason=why)
+    run.tags({STATE: state.tag})
+    waiting = run.finish(state.status, why)
     if waiting:
         why_not = run.trouble or "it does not answer"
         context.display.say(

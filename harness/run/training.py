@@ -77,9 +77,9 @@ def _loop(context: RunContext, watcher: RunWatcher, course: Course | None, engin
     with (
         display.updates(updates, context.name),
         shortage_said(plan),
-        gentle_interrupt(display.say) as asked,
+        gentle_interrupt(display.say, context.hooks.leave) as asked,
     ):
-        outcome = train(
+        return train(
             inputs.base.model,
             inputs.train,
             inputs.valid,
@@ -89,8 +89,5 @@ def _loop(context: RunContext, watcher: RunWatcher, course: Course | None, engin
             resume=None if course is None else load_state(context.folder / run_folder.STATE),
             engine=engine,
             stop=context.stop,
-            interrupted=lambda: asked() or context.hooks.leave(),
+            interrupted=asked,
         )
-    if asked():  # too late for the loop
-        raise KeyboardInterrupt
-    return outcome

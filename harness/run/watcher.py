@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from harness.config.objective import VALID_LOSS
 from harness.console.progress import duration
 from harness.files import replace_link
 from harness.machine.device import memory_use
@@ -13,9 +14,9 @@ from harness.models.adapter import save_weights
 from harness.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE, checkpoint_name, checkpoint_step
 from harness.run.context import RunContext
 from harness.tracking import run_folder
-from harness.tracking.registry import OBJECTIVE
+from harness.tuning.estimate import estimated_seconds
 from harness.tuning.evaluate import Score
-from harness.tuning.loop import Window, estimated_seconds
+from harness.tuning.loop import Window
 from harness.tuning.state import Course, LoopState, save_state
 
 Record = TypeVar("Record", Window, Score)
@@ -100,7 +101,8 @@ class RunWatcher:
 
     def _save(self, score: Score, state: LoopState, *, best: bool) -> None:
         path = self._adapters / checkpoint_name(score.step)
-        save_weights(path, state.weights, {"step": str(score.step), OBJECTIVE: repr(score.loss), **self._lineage})
+        scored = {"step": str(score.step), VALID_LOSS.checkpoint: repr(score.loss)}
+        save_weights(path, state.weights, {**scored, **self._lineage})
         save_state(self._run.folder / run_folder.STATE, state)
         self._tell_mlflow(path, score)
         if best:
@@ -143,7 +145,7 @@ class RunWatcher:
 
 
 def _metrics(score: Score) -> dict[str, float]:
-    return {OBJECTIVE: score.loss, "valid/perplexity": score.perplexity}
+    return {VALID_LOSS.checkpoint: score.loss, "valid/perplexity": score.perplexity}
 
 
 def _record(record: type[Record], event: Mapping[str, Any]) -> Record:

@@ -18,8 +18,10 @@ Lease = dict[str, Any]
 
 def own_lease(watcher: int | None = None) -> Lease:
     """`watcher`: the id of the process that watches over this one."""
-    started = psutil.Process().create_time()
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": started, "watcher": watcher}
+    lease = {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+    with suppress(psutil.NoSuchProcess):
+        return lease | {"watcher": watcher, "watching_since": watcher and psutil.Process(watcher).create_time()}
+    return lease
 
 
 def is_here(lease: Lease) -> bool:
@@ -36,20 +38,33 @@ def is_gone(lease: Lease | None) -> bool:
         return True
 
 
+def watcher_lives(lease: Lease) -> bool:
+    """Whether the process that watched over its own, on this machine, is there still."""
+    since = lease.get("watching_since")
+    return since is not None and not is_gone({"pid": lease["watcher"], "started": since})
+
+
 class Silences:
     """Which of other machines' processes have stopped to beat, by this machine's own clock."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._heard: dict[int, tuple[Any, float]] = {}
+        self._changed: set[int] = set()
 
     def is_silent(self, trial: int, beat: Any) -> bool:
         """Whether `beat` has not changed for that long while this was asked."""
         last = self._heard.get(trial)
         if last is None or last[0] != beat:
+            if last is not None:
+                self._changed.add(trial)
             self._heard[trial] = (beat, time.monotonic())
             return False
         return time.monotonic() - last[1] > self._seconds
+
+    def was_heard(self, trial: int) -> bool:
+        """Whether it was there while this was asked: a beat followed another."""
+        return trial in self._changed
 
 
 @contextmanager

@@ -1,40 +1,36 @@
 """What studies there are, and a word to those at work on one. Knows nothing of what is searched."""
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import HarnessError
+from harness.sweeping.again import check_again, standing
+from harness.sweeping.attributes import COMMAND, FOLDER, LEASE, METRIC, PARENT, SAID, STOP, TOTAL
+from harness.sweeping.journal_file import DamagedStudyError
 from harness.sweeping.lease import is_gone, is_here
+from harness.sweeping.states import StudyStatus, TrialStatus
 from harness.sweeping.storage import Studies
-from harness.sweeping.study import (
-    ASIDE,
-    COMMAND,
-    FOLDER,
-    LEASE,
-    PARENT,
-    RUN,
-    SAID,
-    STOP,
-    TOTAL,
-)
+from harness.sweeping.trial import status_of
 
 
 @dataclass(frozen=True)
 class Listed:
-    """`state`: running, stopping, stopped, interrupted, done. `said`: what varies.
+    """`said`: what varies; `best`: its lowest value, of `metric`, or less that where more is better.
 
     `workers`: host and process id of those at work.
     """
 
     name: str
     parent: str
-    state: str
+    state: StudyStatus
     total: int
-    counts: dict[str, int]
+    counts: dict[TrialStatus, int]
     best: float | None
+    metric: str | None
     workers: list[str]
     said: str
     command: list[str]
@@ -42,32 +38,33 @@ class Listed:
 
     @property
     def ended(self) -> int:
-        return sum(self.counts[state] for state in ("done", "pruned", "failed"))
+        return sum(count for status, count in self.counts.items() if status.has_ended)
 
 
-_STATES = {
-    TrialState.COMPLETE: "done",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-}
-
-
-def list_studies(studies: Studies) -> list[Listed]:
-    """Those with a run that stands for them, the newest last."""
-    listed = (_listed(studies, name) for name in studies.names())
-    return [each for each in listed if each is not None]
+def list_studies(studies: Studies, damaged: Callable[[DamagedStudyError], object]) -> list[Listed]:
+    """Those with a run that stands for them, the newest last. One that cannot be read costs only itself."""
+    listed, names = [], studies.names()
+    for name in names:
+        try:
+            each = _listed(studies, name, [other for other in names if other.startswith(f"{name}-")])
+        except DamagedStudyError as error:
+            damaged(error)
+        else:
+            listed += [] if each is None else [each]
+    return listed
 
 
 def find_study(studies: Studies, sweep_id: str | None) -> Listed:
     """By the beginning of the sweep's id; None: the newest.
 
     Raises:
-        HarnessError: when there is none, or more than one.
+        HarnessError: when there is none, or more than one, or it may be one that is damaged.
     """
-    known = list_studies(studies)
+    damaged: list[DamagedStudyError] = []
+    known = list_studies(studies, damaged.append)
     found = [each for each in known if each.parent.startswith(sweep_id or "")]
+    if damaged and (not found or (sweep_id is None and damaged[-1].study == studies.names()[-1])):
+        raise damaged[-1]
     if not found:
         there = "; python -m harness.sweep list shows those that are" if known else "; there is none yet"
         raise HarnessError(f"no sweep {sweep_id or ''} is known here{there}")
@@ -88,22 +85,14 @@ def ask_to_stop(studies: Studies, listed: Listed, place: int | None) -> None:
         return
     trial = trial_at(studies, listed, place)
     if trial.state is not TrialState.RUNNING:
-        raise HarnessError(
-            f"trial {place} of {listed.parent} is {_STATES[trial.state]}; only one that runs can be stopped"
-        )
+        raise HarnessError(f"trial {place} of {listed.parent} is {status_of(trial)}; only one that runs can be stopped")
     study._storage.set_trial_user_attr(trial._trial_id, STOP, time.time())
 
 
-def run_of(studies: Studies, listed: Listed, place: int) -> str:
-    """The id of the run that a trial became.
-
-    Raises:
-        HarnessError: when it has not begun.
-    """
-    run_id = trial_at(studies, listed, place).user_attrs.get(RUN)
-    if run_id is None:
-        raise HarnessError(f"trial {place} of {listed.parent} has not begun")
-    return str(run_id)
+def check_can_be_tried_again(studies: Studies, listed: Listed, place: int) -> None:
+    """Raises: HarnessError for a trial that is done, that somebody works on, or that there is not."""
+    trial = trial_at(studies, listed, place)
+    check_again(trial, place, left=trial.state is TrialState.RUNNING and _worker(trial, studies.shared) is None)
 
 
 def trial_at(studies: Studies, listed: Listed, place: int) -> FrozenTrial:
@@ -114,15 +103,16 @@ def trial_at(studies: Studies, listed: Listed, place: int) -> FrozenTrial:
 
 
 def counted(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials but those that count as none."""
-    return [trial for trial in study.get_trials(deepcopy=False) if ASIDE not in trial.user_attrs]
+    """The trials but those that count as none, each as it was last tried."""
+    return standing(study.get_trials(deepcopy=False))
 
 
 def _load(studies: Studies, name: str) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=studies.storage(name))
 
 
-def _listed(studies: Studies, name: str) -> Listed | None:
+def _listed(studies: Studies, name: str, parts: Sequence[str]) -> Listed | None:
+    """`parts`: the names of studies that belong to it, such as that of its repeats."""
     try:
         study = _load(studies, name)
     except KeyError:  # its process was killed before it had made it
@@ -130,27 +120,42 @@ def _listed(studies: Studies, name: str) -> Listed | None:
     attributes, trials = study.user_attrs, counted(study)
     if PARENT not in attributes:
         return None
-    counts = {state: sum(_STATES[trial.state] == state for trial in trials) for state in _STATES.values()}
-    workers = [who for trial in trials if trial.state is TrialState.RUNNING and (who := _worker(trial, studies.shared))]
+    counts = {status: sum(status_of(trial) is status for trial in trials) for status in TrialStatus}
+    running = [trial for trial in trials if trial.state is TrialState.RUNNING]
+    running_parts = [trial for part in parts for trial in _running(studies, part)]
+    workers = [who for trial in [*running, *running_parts] if (who := _worker(trial, studies.shared))]
     values = [trial.value for trial in trials if trial.state is TrialState.COMPLETE and trial.value is not None]
     total = int(attributes.get(TOTAL, len(trials)))
-    ended = sum(counts[state] for state in ("done", "pruned", "failed"))
-    if workers:
-        state = "stopping" if attributes.get(STOP) else "running"
-    else:
-        state = "done" if ended >= total else "stopped" if attributes.get(STOP) else "interrupted"
+    done = sum(status_of(trial).has_ended for trial in trials) >= total and not running_parts
     return Listed(
-        name,
-        attributes[PARENT],
-        state,
-        total,
-        counts,
-        min(values, default=None),
-        workers,
-        attributes.get(SAID, ""),
-        list(attributes.get(COMMAND, [])),
-        attributes.get(FOLDER),
+        name=name,
+        parent=attributes[PARENT],
+        state=_status(stop_asked=bool(attributes.get(STOP)), at_work=bool(workers), done=done),
+        total=total,
+        counts=counts,
+        best=min(values, default=None),
+        metric=attributes.get(METRIC),
+        workers=workers,
+        said=attributes.get(SAID, ""),
+        command=list(attributes.get(COMMAND, [])),
+        folder=attributes.get(FOLDER),
     )
+
+
+def _running(studies: Studies, name: str) -> list[FrozenTrial]:
+    try:
+        trials = counted(_load(studies, name))
+    except KeyError:  # its process was killed before it had made it
+        return []
+    return [trial for trial in trials if trial.state is TrialState.RUNNING]
+
+
+def _status(*, stop_asked: bool, at_work: bool, done: bool) -> StudyStatus:
+    if at_work:
+        return StudyStatus.STOPPING if stop_asked else StudyStatus.RUNNING
+    if done:
+        return StudyStatus.DONE
+    return StudyStatus.STOPPED if stop_asked else StudyStatus.INTERRUPTED
 
 
 def _worker(trial: FrozenTrial, shared: bool) -> str | None:

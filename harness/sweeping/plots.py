@@ -3,16 +3,21 @@
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from harness.config.objective import Objective
+from harness.sweeping.attributes import FAILURE, RUN
 from harness.sweeping.listing import Listed, counted
+from harness.sweeping.states import TrialStatus
 from harness.sweeping.storage import Studies
-from harness.sweeping.study import RUN
+from harness.sweeping.trial import status_of
 
 _ENOUGH = 10  # trials for each name that varies, for importances to mean something
 
@@ -31,7 +36,7 @@ class Told:
     """One trial as the study has it. `last_step`: of its last report."""
 
     place: int
-    state: str
+    state: TrialStatus
     params: dict[str, Any]
     value: float | None
     last_step: int | None
@@ -41,25 +46,26 @@ class Told:
 
 def told_trials(studies: Studies, listed: Listed) -> list[Told]:
     study = optuna.load_study(study_name=listed.name, storage=studies.storage(listed.name))
-    names = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
     return [
         Told(
-            place,
-            names.get(trial.state, trial.state.name.lower()),
-            dict(trial.params),
-            trial.value,
-            trial.last_step,
-            trial.user_attrs.get(RUN),
-            trial.user_attrs.get("failure"),
+            place=place,
+            state=status_of(trial),
+            params=dict(trial.params),
+            value=trial.value,
+            last_step=trial.last_step,
+            run_id=trial.user_attrs.get(RUN),
+            failure=trial.user_attrs.get(FAILURE),
         )
         for place, trial in enumerate(counted(study), 1)
     ]
 
 
-def draw(studies: Studies, listed: Listed, costs: Mapping[str, Mapping[str, float]], value_name: str) -> list[Plot]:
+def draw(
+    studies: Studies, listed: Listed, costs: Mapping[str, Mapping[str, float]], objective: Objective
+) -> list[Plot]:
     """What can be drawn of it so far. `costs`: by run, what a trade-off may be about, such as seconds."""
     stored = optuna.load_study(study_name=listed.name, storage=studies.storage(listed.name))
-    study = _copy(counted(stored))
+    study, value_name = _copy(counted(stored), objective), objective.label
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     names = sorted({name for trial in done for name in trial.params})
     v = optuna.visualization
@@ -72,7 +78,7 @@ def draw(studies: Studies, listed: Listed, costs: Mapping[str, Mapping[str, floa
     ]
     for label in sorted({label for known in costs.values() for label in known}):
         pairs = [(trial, costs.get(trial.user_attrs.get(RUN, ""), {}).get(label)) for trial in done]
-        wanted.append((f"Pareto front: {value_name} and {label}", partial(_pareto, pairs, value_name, label), ""))
+        wanted.append((f"Pareto front: {value_name} and {label}", partial(_pareto, pairs, objective, label), ""))
     if not done:
         wanted = wanted[1:2]
     return [plot for title, make, note in wanted if (plot := _drawn(title, make, note)) is not None]
@@ -109,18 +115,30 @@ def _doubt(done: Sequence[FrozenTrial], names: Sequence[str]) -> str:
     )
 
 
-def _copy(trials: Sequence[FrozenTrial]) -> optuna.Study:
-    study = optuna.create_study(direction="minimize")
-    study.add_trials([trial for trial in trials if trial.state.is_finished()])
+def _copy(trials: Sequence[FrozenTrial], objective: Objective) -> optuna.Study:
+    """With the metric's own values."""
+    study = optuna.create_study(direction=_direction(objective))
+    study.add_trials([_as_shown(trial, objective) for trial in trials if trial.state.is_finished()])
     return study
 
 
-def _pareto(pairs: Sequence[tuple[FrozenTrial, float | None]], value_name: str, label: str) -> Any:
-    study = optuna.create_study(directions=["minimize", "minimize"])
-    for trial, cost in pairs:
+def _direction(objective: Objective) -> StudyDirection:
+    return StudyDirection.MAXIMIZE if objective.maximize else StudyDirection.MINIMIZE
+
+
+def _as_shown(trial: FrozenTrial, objective: Objective) -> FrozenTrial:
+    shown = copy(trial)
+    if trial.state is TrialState.COMPLETE and trial.value is not None:
+        shown.value = objective.shown(trial.value)
+    return shown
+
+
+def _pareto(pairs: Sequence[tuple[FrozenTrial, float | None]], objective: Objective, label: str) -> Any:
+    study = optuna.create_study(directions=[_direction(objective), StudyDirection.MINIMIZE])
+    for trial, cost in pairs:  # of the copy, so as shown
         if cost is not None and trial.value is not None:
             values = [trial.value, cost]
             study.add_trial(create_trial(values=values, params=trial.params, distributions=trial.distributions))
     if not study.trials:
         raise ValueError("no trial has both")
-    return optuna.visualization.plot_pareto_front(study, target_names=[value_name, label])
+    return optuna.visualization.plot_pareto_front(study, target_names=[objective.label, label])

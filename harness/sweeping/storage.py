@@ -3,18 +3,18 @@
 import hashlib
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
 import sqlalchemy
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages import BaseStorage, RDBStorage
 from sqlalchemy.pool import NullPool
 
 from harness.errors import HarnessError
-from harness.files import cut_half_line, one_at_a_time
+from harness.files import one_at_a_time
+from harness.sweeping.journal_file import keep_intact_part, open_journal
 
 _POSTGRES = ("postgresql", "postgres")
 
@@ -24,12 +24,14 @@ class Studies:
     """`alone`: what is inside happens to a study, by its name, in one process at a time, wherever they run.
 
     `shared`: by machines, so that a process id may be another's. `uri` is for people: what optuna-dashboard takes.
+    `keep_intact_part`: where a study is damaged, what is intact takes its place; gives the file that is kept aside.
     """
 
     uri: Callable[[str], str]
     storage: Callable[[str], BaseStorage]
     alone: Callable[[str], AbstractContextManager[None]]
     names: Callable[[], list[str]]
+    keep_intact_part: Callable[[str], Path | None]
     shared: bool = False
 
 
@@ -50,29 +52,11 @@ def _in_files(folder: Path) -> Studies:
 
     return Studies(
         uri=lambda name: str(journal(name)),
-        storage=lambda name: JournalStorage(JournalFileBackend(str(journal(name)), _DyingLock(journal(name)))),
+        storage=lambda name: open_journal(journal(name)),
         alone=lambda name: one_at_a_time(folder / f"{name}.lock"),
         names=lambda: [path.stem for path in sorted(folder.glob("*.journal"), key=lambda path: path.stat().st_mtime)],
+        keep_intact_part=lambda name: keep_intact_part(journal(name)),
     )
-
-
-class _DyingLock(JournalFileOpenLock):
-    """Optuna's own locks are waited for half a minute when their process was killed; this one ends with it.
-
-    What such a process left of a line goes first: whatever came after it could not be read.
-    """
-
-    def __init__(self, journal: Path) -> None:
-        super().__init__(str(journal))
-        self._journal, self._held = journal, ExitStack()
-
-    def acquire(self) -> bool:
-        self._held.enter_context(one_at_a_time(self._journal.with_suffix(".writing")))
-        cut_half_line(self._journal)
-        return True
-
-    def release(self) -> None:
-        self._held.close()
 
 
 def _in_database(url: str, folder: Path) -> Studies:
@@ -94,6 +78,7 @@ def _in_database(url: str, folder: Path) -> Studies:
         storage=lambda name: storage,
         alone=alone,
         names=lambda: [each.study_name for each in optuna.get_all_study_summaries(storage)],
+        keep_intact_part=lambda name: None,
         shared=parsed.get_backend_name() == "postgresql",
     )
 

@@ -14,8 +14,11 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from harness.config.paths import MLRUNS
+from harness.errors import DamagedError
+from harness.files import digest_of
 from harness.tracking.store import Store
 
+DIGEST = "sha256"  # of the weights as they were logged, as a tag
 MODEL_TYPE = "lora-adapter"
 
 
@@ -49,7 +52,7 @@ def log_checkpoint(
         experiment_id,
         name=_name(step),
         source_run_id=run_id,
-        tags={**tags, "step": str(step)},
+        tags={**tags, "step": str(step), DIGEST: digest_of(weights)},
         params=dict(params),
         model_type=MODEL_TYPE,
     )
@@ -97,11 +100,22 @@ def drop_checkpoint(store: Store, model_id: str) -> None:
 
 
 def checkpoint_folder(store: Store, model_id: str, cache: Path = MLRUNS / "cache") -> Path:
-    """A local folder with the checkpoint's files: the store's own where it is local (not to be changed)."""
-    location = store.client.get_logged_model(model_id).artifact_location
-    local = _local_path(location)
-    if local is not None:
-        return local
+    """A local folder with the checkpoint's files: the store's own where it is local (not to be changed).
+
+    Raises:
+        DamagedError: when the weights are not those that were logged.
+    """
+    model = store.client.get_logged_model(model_id)
+    folder = _local_path(model.artifact_location) or _fetched(store, model_id, model.artifact_location, cache)
+    logged = model.tags.get(DIGEST)  # former versions kept none
+    weights = folder / "adapters.safetensors"
+    if logged is not None and weights.exists() and digest_of(weights) != logged:
+        step = f"put back a copy of it, or choose another checkpoint of run {model.source_run_id}"
+        raise DamagedError(weights, "does not hold the weights that were logged", step)
+    return folder
+
+
+def _fetched(store: Store, model_id: str, location: str, cache: Path) -> Path:
     target = cache / "checkpoints" / model_id
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)

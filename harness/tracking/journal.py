@@ -1,7 +1,7 @@
 """What a run has to tell MLflow, in its own folder first: one entry a line, never changed.
 
 Beside it stands how much of it MLflow has. So a store that does not answer loses nothing, and whoever holds
-the run's lock can send the rest.
+the run's lock can send the rest. A line that is damaged costs what it said and no more; `damage` names it.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.files import append_json, read_appended, write_json
+from harness.files import append_json, read_lines, sync, write_whole
 from harness.tracking import run_folder
 
 # kind, time in milliseconds since the epoch, and what the kind needs (see sender.py)
@@ -36,19 +36,44 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.entries: list[Entry] = read_appended(folder / run_folder.JOURNAL)
-        sent = folder / run_folder.SENT
-        self.sent = Sent(**json.loads(sent.read_text("utf-8"))) if sent.exists() else Sent()
+        self.damage: list[str] = []
+        sent = self._read_sent(folder / run_folder.SENT)  # before what is in it: another process may be at work
+        file = folder / run_folder.JOURNAL
+        lines = read_lines(file)
+        # a damaged one keeps its place: the others are counted by theirs
+        self.entries: list[Entry] = [{"kind": "damaged", "time": 0} if each is None else each for each in lines.values]
+        self.damage += [f"{file} is damaged in line {each.line} ({each.why})" for each in lines.damage]
+        lost = sent.count - len(self.entries)
+        if lost > 0:
+            self.damage.append(f"{file} is cut: MLflow has {lost} entries that it has not")
+        self.sent = dataclasses.replace(sent, count=min(sent.count, len(self.entries)))
+
+    def _read_sent(self, file: Path) -> Sent:
+        """What MLflow has; nothing where that cannot be told, for an entry that is told twice does no harm."""
+        try:
+            return Sent(**json.loads(file.read_bytes()))
+        except FileNotFoundError:
+            return Sent()
+        except (ValueError, TypeError) as error:
+            what = str(error).splitlines()[0]
+            self.damage.append(f"{file} is damaged ({what}); all that the run told is sent once more")
+            return Sent()
 
     def write(self, kind: str, at: int | None = None, **values: Any) -> None:
         self.add({"kind": kind, "time": now() if at is None else at, **values})
 
     def add(self, entry: Entry) -> None:
-        append_json(self.folder / run_folder.JOURNAL, entry)
+        append_json(self.folder / run_folder.JOURNAL, entry, checksum=True)
         self.entries.append(entry)
 
+    def sync(self) -> None:
+        """Wait until all that was told is on the disk."""
+        sync(self.folder / run_folder.JOURNAL)
+
     def mark_sent(self, sent: Sent) -> None:
-        write_json(self.folder / run_folder.SENT, dataclasses.asdict(sent))
+        text = json.dumps(dataclasses.asdict(sent))
+        # written for each entry, and what a power cut makes of it is mended as it is read
+        write_whole(self.folder / run_folder.SENT, lambda file: file.write_text(text, "utf-8"), durable=False)
         self.sent = sent
 
     @property
@@ -63,7 +88,8 @@ class Journal:
 
     @property
     def begun(self) -> Entry | None:
-        return self.entries[0] if self.entries else None
+        """The first entry, which says what the run is; None where there is none, or it is damaged."""
+        return self.entries[0] if self.entries and self.entries[0]["kind"] == "begun" else None
 
     @property
     def ended(self) -> str | None:
@@ -91,7 +117,7 @@ class Journal:
         """The last step that each metric was written at."""
         known: dict[str, int] = {}
         for entry in self.entries:
-            values = entry.get("values") if entry["kind"] == "metrics" else entry.get("scores")
+            values = entry["values"] if entry["kind"] in ("metrics", "measured") else entry.get("scores")
             for key in values or {}:
                 known[key] = max(entry["step"], known.get(key, -1))
         return known

@@ -1,7 +1,7 @@
 """Settles what runs left behind: entries that MLflow has not got, and runs whose process is gone."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,10 +16,11 @@ _ATTEMPTS = 3
 _BEGINNING_MILLISECONDS = 60_000  # a run has its folder long before that
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settled:
     """One run. `closed`: it had not ended, its process is gone; `left`: why entries still wait.
 
+    `damage`: what of its journal cannot be read, a sentence each.
     `deleted`: a person deleted it in MLflow, so that the rest is not sent; it is, once it is restored there.
     `overrides`: what it was started with, as one text.
     """
@@ -30,6 +31,7 @@ class Settled:
     sent: int
     closed: bool
     left: str | None
+    damage: list[str]
     deleted: bool
     overrides: str
 
@@ -41,6 +43,8 @@ def reconcile(store: Store, sweep_id: str | None = None) -> Iterator[Settled]:
     """
     for folder in run_folders(store):
         journal = Journal(folder)
+        if journal.begun is None and journal.damage and sweep_id is None:
+            yield _lost(journal)
         if journal.begun is None or not _belongs(journal.begun["store"], store):
             continue
         if sweep_id not in (None, journal.begun["parent"]):
@@ -82,6 +86,19 @@ def close_orphans(store: Store) -> list[str]:
     return orphans
 
 
+def close_directly(
+    store: Store, run_id: str, status: str, why: str | None, metrics: Mapping[str, float], step: int
+) -> None:
+    """End a run whose folder is on another machine, if that has not done it."""
+    if store.client.get_run(run_id).info.status == status:
+        return
+    for name, value in metrics.items():
+        store.client.log_metric(run_id, name, value, step=step)
+    if why is not None:
+        store.client.set_tag(run_id, "failure", why)
+    store.client.set_terminated(run_id, status)
+
+
 def _belongs(uri: str, store: Store) -> bool:
     """Whether a run that was told to `uri` is one of this store. A database may have been moved with its runs."""
     return uri.startswith("sqlite:") if store.home is not None else uri == store.uri
@@ -95,6 +112,21 @@ def run_folders(store: Store) -> list[Path]:
     return sorted(found, key=lambda folder: (folder / run_folder.JOURNAL).stat().st_mtime)
 
 
+def _lost(journal: Journal) -> Settled:
+    """A run whose beginning cannot be read: what it is, and whose, is not known."""
+    return Settled(
+        run_id=journal.run_id,
+        name="?",
+        folder=journal.folder,
+        sent=0,
+        closed=False,
+        left=f"{journal.damage[0]}; put back a copy of the file, or remove the folder {journal.folder}",
+        damage=journal.damage,
+        deleted=False,
+        overrides="",
+    )
+
+
 def _restored(store: Store, journal: Journal) -> bool:
     """Whether a run that had been deleted is there again."""
     run_id = journal.sent.run_id
@@ -106,7 +138,7 @@ def _settle(store: Store, journal: Journal) -> Settled:
         journal.mark_sent(replace(journal.sent, deleted=False))
     closed = journal.ended is None
     if closed:
-        last = int(journal.entries[-1]["time"])
+        last = max(int(entry["time"]) for entry in journal.entries)
         journal.write("ended", at=last, status="KILLED", reason="its process was gone (harness.reconcile)")
     before, left = journal.sent.count, None
     sender = Sender(store, journal)
@@ -129,6 +161,7 @@ def _settle(store: Store, journal: Journal) -> Settled:
         sent=journal.sent.count - before,
         closed=closed,
         left=left,
+        damage=journal.damage,
         deleted=journal.sent.deleted,
         overrides=journal.tag("overrides"),
     )

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.models.adapter_files import AdapterFiles, numbered_checkpoints, read_adapter
-from harness.tracking import overview
+from harness.tracking import queries
+from harness.tracking.candidates import best_of_trials, run_checkpoints
 from harness.tracking.checkpoints import checkpoint_folder
-from harness.tracking.registry import best_of_trials, resolve, run_checkpoints
+from harness.tracking.registry import resolve
 from harness.tracking.store import Store
 
 _RUN, _SWEEP, _MODEL = "runs:/", "sweeps:/", "models:/"
@@ -26,7 +27,7 @@ def find_adapter(reference: str, store: Callable[[], Store]) -> AdapterFiles:
     return read_adapter(Path(reference).expanduser(), reference)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Selection:
     """Which adapters are wanted: see GenerateCommand."""
 
@@ -72,10 +73,10 @@ class Selection:
         return [read_adapter(checkpoint_folder(store, point.model_id), reference) for point in chosen]
 
     def _of_sweep(self, sweep_id: str, store: Store) -> list[AdapterFiles]:
-        sweep = overview.newest_sweep(store) if sweep_id == "newest" else overview.get(store, sweep_id)
-        if sweep.tags.get("kind") != "sweep":
+        sweep = queries.newest_sweep(store) if sweep_id == "newest" else queries.get(store, sweep_id)
+        if sweep.kind != "sweep":
             raise HarnessError(f"sweeps:/{sweep_id} is a single run; give it as runs:/{sweep_id}")
-        best = best_of_trials(store, sweep.run_id, sweep.experiment_id, self.top)
+        best = best_of_trials(store, sweep, self.top)
         if not best:
             raise HarnessError(f"sweeps:/{sweep_id} has no checkpoint yet; python -m harness.runs shows its trials")
         return [read_adapter(checkpoint_folder(store, point.model_id), f"{_RUN}{point.run_id}") for point in best]

@@ -112,6 +112,11 @@ class TrackedRun:
         return self._mail.deleted
 
     @property
+    def damage(self) -> list[str]:
+        """What of its journal could not be read as it was taken up, a sentence each."""
+        return self._journal.damage
+
+    @property
     def checkpoints(self) -> set[int]:
         """The steps of the checkpoints that were told and not dropped."""
         return self._journal.checkpoints()
@@ -123,10 +128,24 @@ class TrackedRun:
         self._journal.write("tags", values=dict(values))
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Points at an update."""
-        new = {key: value for key, value in values.items() if step > self._known.get(key, -1)}
-        if new:
+        """Points at an update, each once: what was told first stands."""
+        if new := self._new(step, values):
             self._journal.write("metrics", step=step, values=new)
+
+    def checkpoint_metrics(
+        self, step: int, values: Mapping[str, float], dataset: tuple[str, str] | None = None
+    ) -> None:
+        """What was measured of the checkpoint of an update: it carries it, and so does the run.
+
+        `dataset`: name and digest of the split that they were measured on, if it was one.
+        """
+        if new := self._new(step, values):
+            self._journal.write("measured", step=step, values=new, dataset=list(dataset or ()))
+
+    def _new(self, step: int, values: Mapping[str, float]) -> dict[str, float]:
+        new = {key: value for key, value in values.items() if step > self._known.get(key, -1)}
+        self._known |= dict.fromkeys(new, step)
+        return new
 
     def dataset(self, *, name: str, digest: str, path: Path, context: str) -> None:
         """An input of the run."""
@@ -169,6 +188,7 @@ class TrackedRun:
             params={key: _text(value) for key, value in params.items()},
             tags=dict(tags),
         )
+        self._journal.sync()  # what MLflow is told lasts as long as the state that is gone on from
 
     def drop_checkpoint(self, step: int, file: str) -> None:
         self._journal.write("dropped", step=step, file=file)
@@ -260,7 +280,7 @@ class _Mail:
     def _look(self, sender: Sender) -> None:
         sender.look()
         begun = self._journal.begun
-        parent = begun and begun["parent"]
+        parent = None if begun is None else begun["parent"]
         self.deleted = parent is not None and was_deleted(self._store, parent)
         self._looked = time.monotonic()
 

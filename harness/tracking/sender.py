@@ -1,6 +1,7 @@
 """Tells MLflow what a journal holds, in order, each entry so that telling it twice does no harm."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import takewhile
@@ -14,11 +15,13 @@ from harness.errors import DeletedError
 from harness.files import replace_link
 from harness.tracking.checkpoints import drop_checkpoint, find_checkpoint, log_checkpoint
 from harness.tracking.journal import Entry, Journal, Sent
-from harness.tracking.store import Store, was_deleted
+from harness.tracking.run_state import STATE
+from harness.tracking.store import Store, is_known, was_deleted
 from harness.tracking.traces import log_traces
 
 _POINTS_A_CALL = 1000  # MLflow's limit
 _PARAMS_A_CALL = 100
+DAMAGE = "damage"  # which entries of its journal could not be read, as a tag of the run
 _FOLDER_TAG = "harness.folder"  # the run's folder, where MLflow heard of the run only later
 
 
@@ -79,6 +82,8 @@ class Sender:
         """Find the run, if an earlier attempt made it, or make it; and let its folder be found by its id."""
         client, folder = self._store.client, self._journal.folder
         experiment_id = self._store.experiment_id(entry["experiment"])
+        if is_known(self._store, folder.name):  # what was sent could not be read
+            return Sent(1, folder.name, experiment_id)
         found = client.search_runs([experiment_id], f"tags.`{_FOLDER_TAG}` = '{folder.name}'", max_results=1)
         if found:
             run_id = found[0].info.run_id
@@ -152,6 +157,24 @@ class Sender:
             tags=entry["tags"] | {"run": self._run_id},
         )
 
+    def _measured(self, entry: Entry) -> None:
+        model_id = find_checkpoint(self._store, self._run_id, self._experiment_id, entry["step"])
+        name, digest = entry["dataset"] or (None, None)
+        points = [
+            Metric(
+                key,
+                value,
+                entry["time"],
+                entry["step"],
+                model_id=model_id,  # None: it was dropped, or the run has none
+                dataset_name=name,
+                dataset_digest=digest,
+            )
+            for key, value in entry["values"].items()
+            if math.isfinite(value)  # MLflow would keep a NaN as 0 there
+        ]
+        self._store.client.log_batch(self._run_id, metrics=points)
+
     def _dropped(self, entry: Entry) -> None:
         model_id = find_checkpoint(self._store, self._run_id, self._experiment_id, entry["step"])
         if model_id is not None:
@@ -159,9 +182,14 @@ class Sender:
         # logging it may have put the stored bytes in place of a file that was gone by then
         (self._journal.folder / entry["file"]).unlink(missing_ok=True)
 
+    def _damaged(self, entry: Entry) -> None:
+        """Something is missing: the run in MLflow says so."""
+        self._store.client.set_tag(self._run_id, DAMAGE, "; ".join(self._journal.damage)[:5000])
+
     def _reopened(self, entry: Entry) -> None:
-        if "failure" in self._store.client.get_run(self._run_id).data.tags:
-            self._store.client.delete_tag(self._run_id, "failure")
+        told = self._store.client.get_run(self._run_id).data.tags
+        for tag in {"failure", STATE} & told.keys():
+            self._store.client.delete_tag(self._run_id, tag)
         self._store.client.update_run(self._run_id, status="RUNNING")
 
     def _ended(self, entry: Entry) -> None:
@@ -177,6 +205,8 @@ _KINDS: dict[str, Callable[[Sender, Entry], Any]] = {
     "artifact": Sender._artifact,
     "traces": Sender._traces,
     "checkpoint": Sender._checkpoint,
+    "measured": Sender._measured,
+    "damaged": Sender._damaged,
     "dropped": Sender._dropped,
     "reopened": Sender._reopened,
     "ended": Sender._ended,

@@ -154,6 +154,17 @@ def was_deleted(store: Store, run_id: str, *, purged: bool = False) -> bool:
         return purged and error.error_code == "RESOURCE_DOES_NOT_EXIST"
 
 
+def is_known(store: Store, run_id: str) -> bool:
+    """Whether MLflow has a run of that id, deleted or not."""
+    try:
+        store.client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+    return True
+
+
 def _database(uri: str) -> Path:
     return Path(uri.removeprefix("sqlite:///"))
 

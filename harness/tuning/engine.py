@@ -15,6 +15,7 @@ from mlx.utils import tree_flatten
 from harness.data.dataset import Row
 from harness.errors import reason
 from harness.models.adapter_files import AdapterSpec
+from harness.models.sizes import activation_bytes
 from harness.tuning.batches import Batcher, padded_tokens
 from harness.tuning.cut import Tail, between
 from harness.tuning.hidden import HiddenRows
@@ -81,13 +82,41 @@ def disagreement(
         ours = _loss_and_gradients(model, engine, rows, release)
     except Exception as error:  # what an architecture's own forward pass raises when it is cut
         return reason(error)
-    tolerance = _TOLERANCE[min(4, _item(model))]
+    tolerance = _TOLERANCE[min(4, activation_bytes(model.layers[0]))]
     for name, one in whole.items():
         difference = mx.linalg.norm(one - ours[name]).item()
         size = mx.linalg.norm(one).item()
         if not difference <= tolerance * max(size, 1e-6):
             return f"{name} differs by {difference:.3g} of {size:.3g}"
     return None
+
+
+def misfits(
+    model: nn.Module, at: int, kept: Sequence[tuple[Row, HiddenRows]], release: Callable[[], None] = lambda: None
+) -> list[str | None]:
+    """For each row how what is kept of it differs from what the blocks below `at` make of it now; None when it fits.
+
+    One pass over these blocks for all rows; `release` as above.
+    """
+    model.eval()
+    tokens = padded_tokens([row for row, _ in kept])[:, :-1]
+    with between(model, 0, at) as compute:
+        made = compute(mx.array(tokens), None)
+        release()
+        mx.eval(made)
+    return [_misfit(hidden, row, made[index]) for index, (row, hidden) in enumerate(kept)]
+
+
+def _misfit(hidden: HiddenRows, row: Row, made: mx.array) -> str | None:
+    """made: [width, hidden size], zero padding included."""
+    length = len(row.tokens) - 1
+    there, here = hidden.batch([row], length)[0].astype(mx.float32), made[:length].astype(mx.float32)
+    if there.shape != here.shape:
+        return f"it has {there.shape[-1]} numbers a position, not {here.shape[-1]}"
+    difference, size = mx.linalg.norm(there - here).item(), mx.linalg.norm(here).item()
+    if difference <= _TOLERANCE[min(4, made.dtype.size)] * max(size, 1e-6):
+        return None
+    return f"it differs by {difference:.3g} of {size:.3g}"
 
 
 def _loss_and_gradients(
@@ -110,9 +139,3 @@ def _loss_and_gradients(
         release()
         mx.eval(found)
     return found
-
-
-def _item(model: nn.Module) -> int:
-    """Bytes of an activation."""
-    values = [value for _, value in tree_flatten(model.layers[0].parameters())]
-    return min(value.dtype.size for value in values if mx.issubdtype(value.dtype, mx.floating))

@@ -7,7 +7,7 @@ their places and checksums. A deeper cut begins with the deepest file above it, 
 import json
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,15 @@ _KINDS: dict[str, tuple[Any, mx.Dtype, mx.Dtype]] = {
 
 @dataclass(frozen=True)
 class HiddenRows:
-    """`bits`: [positions of all rows, hidden size], mapped from its file; `starts`: where a row begins, by its line."""
+    """`bits`: [positions of all rows, hidden size], mapped from its file; `starts`: where a row begins, by its line.
+
+    `inherited`: not all of it was computed here, and it was not compared with the model since.
+    """
 
     bits: NDArray[np.unsignedinteger]
     dtype: mx.Dtype
     starts: dict[int, int]
+    inherited: bool = False
 
     def batch(self, rows: Sequence[Row], width: int) -> mx.array:
         """[rows, width, hidden size], zeros where a row is padded."""
@@ -80,7 +84,7 @@ def compute_hidden(
             if block > start:  # on the way only; what was there before stays
                 _remove(folder, block)
     assert found is not None, "at is at least 1"
-    return found
+    return replace(found, inherited=start > 0)
 
 
 def _through_block(
@@ -116,7 +120,7 @@ def _through_block(
                 on_batch(done)
 
     model.eval()
-    write_whole(_bits_file(folder, block + 1), write)
+    write_whole(_bits_file(folder, block + 1), write, durable=False)  # it can be computed again
     index = {"dtype": kind, "size": size, "starts": list(starts.items()), "checksums": list(checksums.items())}
     write_json(_index_file(folder, block + 1), index)
     return _open(folder, block + 1)

@@ -3,24 +3,20 @@
 Knows nothing of files, MLflow or Optuna.
 """
 
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
-from mlx.utils import tree_map
 
-from harness.config.checks import micro_batches_per_epoch, total_updates
+from harness.config.checks import total_updates
 from harness.config.schema import TrainConfig
-from harness.data.dataset import Row, Split
-from harness.errors import HarnessError
+from harness.data.dataset import Split
 from harness.models.randomness import seeded
-from harness.tuning.batches import Batch, Inputs, bucket_width, fixed_batches, stream
+from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import Tail
 from harness.tuning.engine import WHOLE_MODEL, Engine
 from harness.tuning.evaluate import Evaluator, Score
@@ -28,6 +24,7 @@ from harness.tuning.loss import loss_sum
 from harness.tuning.optimizer import make_optimizer
 from harness.tuning.process import checkpointed_blocks, dequantized_blocks, wired_memory
 from harness.tuning.state import Course, LoopState, capture, restore
+from harness.tuning.step import Update, check_finite, make_step, micro_batches, one_update
 
 # Raised whenever a change makes the same settings end in other weights: it is part of a run's identity.
 ENGINE = 3
@@ -104,135 +101,124 @@ def train(
         HarnessError: when the loss is not finite any more.
         KeyboardInterrupt: when `interrupted`, once the watcher has the state to go on from.
     """
-    updates = total_updates(settings, len(train_split.rows))
     tail = engine.tail(model)
-    make = engine.batcher(valid_split.name)
-    evaluator = Evaluator(tail, fixed_batches(valid_split.rows, settings.batch_size, make))
-    optimizer = make_optimizer(settings, updates)
-    optimizer.init(model.trainable_parameters())
-    mx.reset_peak_memory()
     checkpointed = checkpointed_blocks(model, settings.grad_checkpoint)
     dequantized = dequantized_blocks(model, settings.dequantize_tail)
+    mx.reset_peak_memory()
     with wired_memory(), seeded(settings.seed), dequantized, checkpointed, tail.in_place():
-        model.eval()  # or dropout would draw here
-        # read what lies outside the blocks now: what is not there when a step is compiled would be read in each
-        mx.eval(loss_sum(tail, *make(valid_split.rows[:1]).inputs))
-        if resume is None:
-            start = evaluator.score(0, watcher.on_validating)
-            watcher.on_score(start, None, best=False)
-            course = Course(0, start, start, start, 0, 0.0, 0.0, 0, 0.0)
-        else:
-            restore(resume, model, optimizer)
-            course, resume = resume.course, None  # else its arrays stay beside the new ones
-        meter = _Meter(optimizer, course)
-        step_function = make_step(tail, optimizer, max_grad_norm=settings.max_grad_norm)
-        micro_batches = _micro_batches(train_split, settings, course.step, engine.batcher(train_split.name))
-        step, pruned = course.step, False
-        while step < updates and not pruned and not _out_of_patience(course, settings):
-            step += 1
-            model.train()
-            tic = time.perf_counter()
-            total, targets, norm = _update(step_function, micro_batches, step, train_split)
-            meter.add(total, targets, time.perf_counter() - tic)
-            watcher.on_update(step, total / targets)
-            if step % settings.steps_per_report == 0 or step == updates:
-                watcher.on_window(meter.read(step, norm))
-            save = step % settings.save_every == 0 or step == updates
-            if save or step % settings.steps_per_eval == 0:
-                score = evaluator.score(step, watcher.on_validating)
-                _check_finite(score.loss, f"the validation loss after update {step}")
-                best = course.best.step == 0 or score.loss < course.best.loss
-                course = meter.scored(course, score, best=best)
-                pruned = stop(score) and step < updates  # else it is whole
-                save = save or best or pruned or _out_of_patience(course, settings)
-                watcher.on_score(score, capture(model, optimizer, course) if save else None, best=best)
-            if step < updates and not pruned and interrupted():
-                watcher.on_interrupt(capture(model, optimizer, meter.at(step, course)))
-                raise KeyboardInterrupt
+        run = _Run(tail, train_split, valid_split, settings, watcher, engine=engine, stop=stop)
+        run.begin(resume)
+        del resume  # its arrays would stay beside the new ones
+        while not run.ended:
+            run.update()
+            if run.to_validate:
+                run.validate()
+            if not run.ended and interrupted():
+                run.leave()
         model.eval()
-    peak_gb = mx.get_peak_memory() / 1e9
-    return Outcome(course.start, course.last, course.best, course.step, course.train_seconds, peak_gb, pruned)
+    return run.outcome
 
 
-# (inputs of a batch, carried, last) -> loss sum, targets, norm of the gradient, carried: see make_step
-StepResult = tuple[mx.array, mx.array, mx.array | None, Any]
-StepFunction = Callable[[Inputs, Any, bool], StepResult]
+class _Run:
+    """A run under way: how far it is, and what it does next. Everything is done in the order in which it draws luck."""
 
+    def __init__(
+        self,
+        tail: Tail,
+        train_split: Split,
+        valid_split: Split,
+        settings: TrainConfig,
+        watcher: Watcher,
+        *,
+        engine: Engine,
+        stop: Callable[[Score], bool],
+    ) -> None:
+        self._tail, self._model, self._engine = tail, tail.model, engine
+        self._train, self._valid, self._settings = train_split, valid_split, settings
+        self._watcher, self._stop = watcher, stop
+        self._updates = total_updates(settings, len(train_split.rows))
+        self._make = engine.batcher(valid_split.name)
+        self._evaluator = Evaluator(tail, fixed_batches(valid_split.rows, settings.batch_size, self._make))
+        self._optimizer = make_optimizer(settings, self._updates)
+        self._optimizer.init(self._model.trainable_parameters())
+        self._step, self._pruned = 0, False
 
-def make_step(tail: Tail, optimizer: optim.Optimizer, *, max_grad_norm: float | None) -> StepFunction:
-    """A compiled step for one micro-batch.
+    def begin(self, resume: LoopState | None) -> None:
+        """Score the start, or put everything back as it was left; then make what an update needs."""
+        self._model.eval()  # or dropout would draw here
+        # read what lies outside the blocks now: what is not there when a step is compiled would be read in each
+        mx.eval(loss_sum(self._tail, *self._make(self._valid.rows[:1]).inputs))
+        if resume is None:
+            start = self._evaluator.score(0, self._watcher.on_validating)
+            self._watcher.on_score(start, None, best=False)
+            self._course = Course.beginning(start)
+        else:
+            restore(resume, self._model, self._optimizer)
+            self._course = resume.course
+        self._step = self._course.step
+        self._meter = _Meter(self._optimizer, self._course)
+        self._apply = make_step(self._tail, self._optimizer, max_grad_norm=self._settings.max_grad_norm)
+        batcher = self._engine.batcher(self._train.name)
+        self._micro_batches = micro_batches(self._train, self._settings, self._step, batcher)
 
-    `carried` holds what earlier micro-batches of the same update summed up; with `last` the gradient of
-    the mean over all their tokens is applied. So accumulation gives what one large batch would.
-    """
-    model = tail.model
-    loss_and_gradient: Any = nn.value_and_grad(model, partial(loss_sum, tail))
-    # mx.compile would bake in anything not listed here
-    state = [tail.state, optimizer.state, mx.random.state]
+    @property
+    def ended(self) -> bool:
+        return self._step == self._updates or self._pruned or self._out_of_patience
 
-    @partial(mx.compile, inputs=state, outputs=state)
-    def step(inputs: Inputs, carried: Any, last: bool) -> StepResult:
-        (total, targets), gradient = loss_and_gradient(*inputs)
-        if carried is not None:
-            total, targets = total + carried[0], targets + carried[1]
-            gradient = tree_map(lambda new, old: new + old, gradient, carried[2])
-        if not last:
-            return total, targets, None, (total, targets, gradient)
-        gradient = tree_map(lambda summed: summed / targets, gradient)
-        gradient, norm = optim.clip_grad_norm(gradient, math.inf if max_grad_norm is None else max_grad_norm)
-        optimizer.update(model, gradient)
-        return total, targets, norm, None
+    @property
+    def to_validate(self) -> bool:
+        return self._to_save or self._step % self._settings.steps_per_eval == 0
 
-    def evaluated(inputs: Inputs, carried: Any, last: bool) -> StepResult:
-        result = step(inputs, carried, last)
-        mx.eval(state, result)
-        return result
-
-    return evaluated
-
-
-def _micro_batches(
-    split: Split, settings: TrainConfig, updates_done: int, make: Callable[[Sequence[Row]], Batch]
-) -> Iterator[list[Batch]]:
-    """The micro-batches of each update to come; a run by epochs ends with its data, not beyond it."""
-    done = updates_done * settings.grad_accumulation_steps
-    left = math.inf
-    if settings.epochs is not None:
-        left = math.ceil(settings.epochs * micro_batches_per_epoch(settings, len(split.rows))) - done
-    batches = stream(split.rows, settings.batch_size, seed=settings.seed, start=done, make=make)
-    while left > 0:
-        count = int(min(settings.grad_accumulation_steps, left))
-        left -= count
-        yield [next(batches) for _ in range(count)]
-
-
-def _update(
-    step_function: StepFunction, micro_batches: Iterator[list[Batch]], step: int, split: Split
-) -> tuple[float, int, float]:
-    """One optimizer update; returns the summed loss, the number of learned tokens and the gradient's norm."""
-    batches = next(micro_batches)
-    carried: Any = None
-    for batch in batches[:-1]:
-        *_, carried = step_function(batch.inputs, carried, False)
-    total, targets, norm, _ = step_function(batches[-1].inputs, carried, True)
-    assert norm is not None, "the last micro-batch of an update gives it"
-    lines = ", ".join(str(line) for batch in batches for line in batch.lines)
-    where = f"update {step} (lines {lines} of {split.path.name})"
-    _check_finite(total.item(), f"the loss at {where}")
-    _check_finite(norm.item(), f"the gradient at {where}")
-    return total.item(), int(targets.item()), norm.item()
-
-
-def _out_of_patience(course: Course, settings: TrainConfig) -> bool:
-    return settings.patience is not None and course.stale >= settings.patience
-
-
-def _check_finite(loss: float, what: str) -> None:
-    if not math.isfinite(loss):
-        raise HarnessError(
-            f"{what} must be a finite number, but is {loss}; lower train.learning_rate or lora.scale, "
-            "set train.max_grad_norm=1, or start from an earlier checkpoint with train.init_adapter"
+    @property
+    def outcome(self) -> Outcome:
+        course, peak_gb = self._course, mx.get_peak_memory() / 1e9
+        return Outcome(
+            start=course.start,
+            last=course.last,
+            best=course.best,
+            updates=course.step,
+            train_seconds=course.train_seconds,
+            peak_gb=peak_gb,
+            pruned=self._pruned,
         )
+
+    def update(self) -> None:
+        """Change the weights once, and tell what that was like."""
+        self._step += 1
+        self._model.train()
+        tic = time.perf_counter()
+        done = one_update(self._apply, next(self._micro_batches), self._step, self._train)
+        self._meter.add(done, time.perf_counter() - tic)
+        self._watcher.on_update(self._step, done.loss / done.targets)
+        if self._step % self._settings.steps_per_report == 0 or self._step == self._updates:
+            self._watcher.on_window(self._meter.read(self._step, done.grad_norm))
+
+    def validate(self) -> None:
+        """Score these very weights, decide whether that is the end, and hand them over where they are to be kept."""
+        score = self._evaluator.score(self._step, self._watcher.on_validating)
+        check_finite(score.loss, f"the validation loss after update {self._step}")
+        best = self._course.best.step == 0 or score.loss < self._course.best.loss
+        self._course = self._meter.scored(self._course, score, best=best)
+        self._pruned = self._stop(score) and self._step < self._updates  # else it is whole
+        keep = self._to_save or best or self.ended
+        self._watcher.on_score(score, self._captured() if keep else None, best=best)
+
+    def leave(self) -> None:
+        """Hand over how to go on after this update."""
+        self._course = self._meter.at(self._step, self._course)
+        self._watcher.on_interrupt(self._captured())
+        raise KeyboardInterrupt
+
+    @property
+    def _to_save(self) -> bool:
+        return self._step % self._settings.save_every == 0 or self._step == self._updates
+
+    @property
+    def _out_of_patience(self) -> bool:
+        return self._settings.patience is not None and self._course.stale >= self._settings.patience
+
+    def _captured(self) -> LoopState:
+        return capture(self._model, self._optimizer, self._course)
 
 
 class _Meter:
@@ -243,15 +229,21 @@ class _Meter:
         self._loss, self._targets, self._seconds = course.window_loss, course.window_targets, course.window_seconds
         self._all_seconds = course.train_seconds
 
-    def add(self, loss: float, targets: int, seconds: float) -> None:
-        self._loss += loss
-        self._targets += targets
+    def add(self, update: Update, seconds: float) -> None:
+        self._loss += update.loss
+        self._targets += update.targets
         self._seconds += seconds
         self._all_seconds += seconds
 
     def read(self, step: int, grad_norm: float) -> Window:
-        rate = float(self._optimizer.learning_rate.item())
-        window = Window(step, self._loss / self._targets, grad_norm, rate, self._targets, self._seconds)
+        window = Window(
+            step=step,
+            loss=self._loss / self._targets,
+            grad_norm=grad_norm,
+            learning_rate=float(self._optimizer.learning_rate.item()),
+            targets=self._targets,
+            seconds=self._seconds,
+        )
         self._loss, self._targets, self._seconds = 0.0, 0, 0.0
         return window
 
@@ -270,25 +262,3 @@ class _Meter:
             window_targets=self._targets,
             window_seconds=self._seconds,
         )
-
-
-def estimated_seconds(start: Score, train_split: Split, valid_split: Split, settings: TrainConfig) -> float:
-    """The run's time, from the validation at its start.
-
-    A backward pass through frozen weights costs about a forward one, and checkpointing one more.
-    """
-    passes = 3 if settings.grad_checkpoint else 2
-    trained, validated = computed_positions(train_split, valid_split, settings)
-    return start.position_seconds * (passes * trained + validated)
-
-
-def computed_positions(train_split: Split, valid_split: Split, settings: TrainConfig) -> tuple[float, float]:
-    """About how many positions a run computes, padding included: in training, and in validation."""
-    updates = total_updates(settings, len(train_split.rows))
-    trained = updates * settings.grad_accumulation_steps * settings.batch_size * _mean_width(train_split)
-    validations = 1 + math.ceil(updates / math.gcd(settings.steps_per_eval, settings.save_every))
-    return trained, validations * len(valid_split.rows) * _mean_width(valid_split)
-
-
-def _mean_width(split: Split) -> float:
-    return sum(bucket_width(len(row.tokens) - 1) for row in split.rows) / len(split.rows)

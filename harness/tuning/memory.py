@@ -10,13 +10,13 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
-import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 
 from harness.config.schema import TrainConfig
 from harness.models.adapter_files import AdapterSpec
+from harness.models.sizes import activation_bytes, sizes_of
 
 # numbers kept a position and block, for each ...
 _OUTPUT = 1.85  # output of a linear layer
@@ -107,6 +107,7 @@ def shape_of(model: nn.Module, spec: AdapterSpec, settings: dict[str, Any]) -> M
     text = settings.get("text_config", {}) | settings
     adapted = model.layers[-spec.num_layers :]
     experts = int(text.get("num_experts_per_tok") or 1)
+    sizes = sizes_of(model, settings)
     widths = _Widths()
     for block in adapted:
         for _, module in block.named_modules():
@@ -118,8 +119,6 @@ def shape_of(model: nn.Module, spec: AdapterSpec, settings: dict[str, Any]) -> M
                 widths.adapted_outputs += outputs
                 widths.adapted_layers += 1
     adapter = _trainable_bytes(model)
-    heads = int(text["num_attention_heads"])
-    head_width = int(text.get("head_dim") or text["hidden_size"] // heads)
     return ModelShape(
         weights=_bytes(model) - adapter,
         adapter=adapter,
@@ -128,15 +127,15 @@ def shape_of(model: nn.Module, spec: AdapterSpec, settings: dict[str, Any]) -> M
         rank=spec.rank,
         dropout=spec.dropout,
         dora=spec.fine_tune_type == "dora",
-        hidden=int(text["hidden_size"]),
-        heads=heads,
-        cached=2 * head_width * int(text.get("num_key_value_heads") or heads),
-        vocabulary=int(text["vocab_size"]),
+        hidden=sizes.hidden,
+        heads=sizes.heads,
+        cached=sizes.cached,
+        vocabulary=sizes.vocabulary,
         outputs=widths.outputs / len(adapted),
         adapted_inputs=widths.adapted_inputs / len(adapted),
         adapted_outputs=widths.adapted_outputs / len(adapted),
         adapted_layers=widths.adapted_layers / len(adapted),
-        item=_activation_bytes(adapted[-1]),
+        item=activation_bytes(adapted[-1]),
     )
 
 
@@ -242,8 +241,3 @@ def _trainable_bytes(module: nn.Module) -> int:
 
 def _is_embedding(module: nn.Module) -> bool:
     return isinstance(module, nn.Embedding | nn.QuantizedEmbedding)
-
-
-def _activation_bytes(block: nn.Module) -> int:
-    floating = [value for _, value in tree_flatten(block.parameters()) if mx.issubdtype(value.dtype, mx.floating)]
-    return min(value.dtype.size for value in floating)

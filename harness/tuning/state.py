@@ -37,6 +37,21 @@ class Course:
     window_targets: int
     window_seconds: float
 
+    @classmethod
+    def beginning(cls, start: Score) -> "Course":
+        """Before the first update."""
+        return cls(
+            step=0,
+            start=start,
+            last=start,
+            best=start,
+            stale=0,
+            train_seconds=0.0,
+            window_loss=0.0,
+            window_targets=0,
+            window_seconds=0.0,
+        )
+
 
 @dataclass(frozen=True)
 class LoopState:

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from harness.config.paths import MLRUNS
@@ -36,6 +37,17 @@ class Trunks:
         if folder.exists():
             folder.touch()  # its turn to go comes last
         return self._kept[folder, at]
+
+    def accept(self, base: Base, split: Split, at: int) -> None:
+        """What was kept by an earlier process is what this model makes of the rows."""
+        key = self._folder_of(base, split), at
+        self._kept[key] = replace(self._kept[key], inherited=False)
+
+    def forget(self, base: Base, split: Split) -> None:
+        """Nothing of what was kept is: it is computed anew."""
+        folder = self._folder_of(base, split)
+        shutil.rmtree(folder, ignore_errors=True)
+        self._kept = {key: hidden for key, hidden in self._kept.items() if key[0] != folder}
 
     def keep_under(self, limit: int) -> None:
         """Remove the folders that were longest unused until all take at most `limit` bytes.

@@ -62,7 +62,9 @@ def lay_out(command: GenerateCommand, scales: Sequence[float]) -> Grid:
     """
     themes = _themes(command)
     ways = variants(command.prompt, command.variants)
-    selection = Selection(command.adapters, command.from_iteration, command.first, command.top)
+    selection = Selection(
+        adapters=command.adapters, from_iteration=command.from_iteration, first=command.first, top=command.top
+    )
     adapters = selection.find(lambda: open_store(command.tracking))
     if not any(adapters) and list(scales) != [1]:
         raise HarnessError(f"scale {scales[0]:g} needs an adapter to scale; give adapters=…")
@@ -177,8 +179,10 @@ def _base(command: GenerateCommand, adapters: Sequence[AdapterFiles]) -> Base:
         base = open_base(model)
     except HarnessError as error:
         raise HarnessError(f"the base of {adapters[0].source}: {error}" if adapters else str(error)) from error
+    for warning in base.warnings:
+        Display().say(f"warning: {warning}")
     for adapter in adapters:
-        if adapter.spec.base_revision not in (None, base.revision):
+        if adapter.spec.base_revision not in (None, base.revision, base.former_revision):
             Display().say(
                 f"warning: {adapter.source} was trained on {adapter.spec.base} at {adapter.spec.base_revision}, "
                 f"but {base.path} is at {base.revision}"

@@ -18,10 +18,12 @@ from harness.config.load import from_hydra
 from harness.config.overrides import as_typed, check_names
 from harness.config.schema import Config
 from harness.console.command import plainly
+from harness.console.worker_environment import COMMAND
 from harness.data.lines import check_first_lines
 from harness.errors import HarnessError, reason
+from harness.multirun.one_trial import OneTrial, one_trial
 from harness.multirun.supervisor import supervise, worker_command
-from harness.sweeping.death import COMMAND, Siblings
+from harness.sweeping.siblings import Siblings
 from harness.tracking import run_folder
 
 
@@ -54,9 +56,9 @@ class HarnessSweeper(Sweeper):
 
         fixed = self._compose(space.fixed)
         check_first_lines(Path(fixed.data.path).expanduser())  # before the libraries are loaded
-        workers = fixed.sweep.workers
+        workers, only = fixed.sweep.workers, one_trial(os.environ)
         if workers:
-            sys.exit(supervise(worker_command(sys.argv[1:]), workers, sys.argv[1:]))
+            sys.exit(supervise(worker_command(sys.argv[1:]), 1 if only else workers, sys.argv[1:]))
 
         from harness.machine import blas
 
@@ -68,14 +70,16 @@ class HarnessSweeper(Sweeper):
 
         display, siblings = Display(), Siblings(os.environ)
         words = json.loads(os.environ[COMMAND]) if siblings.controller else sys.argv[1:]
-        worker = Worker(siblings, [as_typed(word) for word in words])
+        worker = Worker(siblings, [as_typed(word) for word in words], only=only)
         swept = run_sweep(space, self._compose, display, worker)
         if siblings.index:  # the first one says what came of it
             return
         failures = [result for result in swept.results if result.failure]
-        for result in failures:
-            display.say(f"trial {result.trial.place} failed: {result.failure}")
         config = self._compose(space.fixed)
+        for result in failures:
+            again = OneTrial(swept.sweep_id, result.trial.place)
+            how = again.command(tracking_uri=config.tracking.uri, storage=config.sweep.storage)
+            display.say(f"trial {result.trial.place} failed: {result.failure}; to try it again: {how}")
         try:
             print_sweep(swept.sweep_id, config.tracking)
         except HarnessError as error:  # the store went away: the trials are done all the same

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness.adopt import adopt
+from harness.config.adopt import adopt
 from harness.config.mlx_lm_yaml import translate
 from harness.config.paths import CONF
 from harness.config.yaml_file import read_mapping
@@ -99,11 +99,9 @@ def test_a_preset_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
         adopt(tmp_path / "lora.yaml", "poetry-7b")
 
 
-def test_an_adopted_preset_composes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_adopted_preset_is_one_of_this_harness(tmp_path: Path) -> None:
     (tmp_path / "lora.yaml").write_text(FILE, encoding="utf-8")
-    written: dict[Path, str] = {}
-    monkeypatch.setattr("harness.files.write_text", lambda path, text: written.update({path: text}))
-    adopt(tmp_path / "lora.yaml", "adopted")
-    ((path, text),) = written.items()
-    assert path == CONF / "experiment" / "adopted.yaml"
+    path, _ = adopt(tmp_path / "lora.yaml", "adopted", tmp_path / "experiment")
+    assert path == tmp_path / "experiment" / "adopted.yaml"
+    text = path.read_text("utf-8")
     assert text.startswith("# @package _global_\n") and "rank: 8" in text

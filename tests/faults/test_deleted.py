@@ -74,7 +74,7 @@ def test_a_run_that_was_restored_and_goes_on_tells_again(store: Store, run: Trac
         first.finish("KILLED")
         assert first.deleted
     store.client.restore_run(first.run_id)
-    with TrackedRun.go_on(store, first.folder) as second:
+    with TrackedRun.resume(store, first.folder) as second:
         second.metrics(3, {"train/loss": 0.5})
         assert second.finish("FINISHED") == 0 and not second.deleted
     assert store.client.get_run(first.run_id).data.metrics == {"train/loss": 0.5}

@@ -12,8 +12,8 @@ from pathlib import Path
 import mlx.core as mx
 import pytest
 
+from harness.config.objective import VALID_LOSS
 from harness.config.schema import TrackingConfig
-from harness.tracking.overview import BEST
 from harness.tracking.store import Store, open_store
 from tests.conftest import QUICK
 
@@ -106,8 +106,8 @@ def check_a_killed_run_goes_on(undisturbed: tuple[Path, str, int], home: Path, s
     run = store.client.get_run(run_id)
     assert run.info.status == "FINISHED" and "failure" not in run.data.tags
     before = _store(reference).client.get_run(reference_id).data.metrics
-    assert {key: run.data.metrics[key] for key in ("valid/loss", BEST)} == {
-        key: before[key] for key in ("valid/loss", BEST)
+    assert {key: run.data.metrics[key] for key in ("valid/loss", VALID_LOSS.name)} == {
+        key: before[key] for key in ("valid/loss", VALID_LOSS.name)
     }
     models = store.client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'")
     assert sorted(int(model.tags["step"]) for model in models) == [

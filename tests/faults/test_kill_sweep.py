@@ -21,13 +21,22 @@ NAMES = ["rank=2", "rank=4", "rank=6"]
 KILLS = 4
 
 
-def _command(home: Path, workers: int) -> list[str]:
-    usual = ["generate.prompts=[]", "sweep.retries=20", f"tracking.uri=sqlite:///{home / 'mlflow.db'}"]
-    return [sys.executable, "-m", "harness.train", "-m", *QUICK, *usual, *WORDS, f"sweep.workers={workers}"]
+def _command(home: Path, workers: int, retries: int = 0) -> list[str]:
+    usual = ["generate.prompts=[]", f"tracking.uri=sqlite:///{home / 'mlflow.db'}", f"sweep.retries={retries}"]
+    return [
+        sys.executable,
+        "-m",
+        "harness.train",
+        "-m",
+        *QUICK,
+        *usual,
+        *WORDS,
+        f"sweep.workers={workers}",
+    ]
 
 
-def _run(home: Path, workers: int) -> None:
-    done = subprocess.run(_command(home, workers), cwd=home, capture_output=True, text=True, timeout=300)
+def _run(home: Path, workers: int, retries: int = 0) -> None:
+    done = subprocess.run(_command(home, workers, retries), cwd=home, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
 
@@ -56,21 +65,26 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, mx.a
 def test_a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one(
     seed: int, tmp_path: Path, undisturbed: list[dict[str, mx.array]]
 ) -> None:
-    """One or two workers; the victim is the process that watches, or one that trains."""
+    """One or two workers; the victim is the process that watches, or one that trains, or all (a power cut).
+
+    Where all die at once no trial may die of it, however often; where it is one that trains, it may.
+    """
     chance = random.Random(seed)
-    workers = 1 + seed % 2
+    workers, power_cut = 1 + seed % 2, seed % 4 > 1
+    retries = 0 if power_cut else 20
     for _ in range(KILLS):
         with subprocess.Popen(
-            _command(tmp_path, workers), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            _command(tmp_path, workers, retries), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as watching:
             time.sleep(chance.uniform(2.0, 9.0))  # the moment is what is tested
             training = psutil.Process(watching.pid).children() if watching.poll() is None else []
-            victim = chance.choice([*training, psutil.Process(watching.pid)]) if training else None
-            if victim is not None:
+            everybody = [psutil.Process(watching.pid), *training] if training else []
+            victims = everybody if power_cut else chance.sample(everybody, k=min(1, len(everybody)))
+            for victim in victims:
                 with suppress(psutil.NoSuchProcess):
                     victim.kill()
-            if victim is not None and victim.pid != watching.pid:
+            if watching.pid not in {victim.pid for victim in victims}:
                 watching.wait(timeout=300)  # it goes on by itself
             psutil.wait_procs(training, timeout=60)
-    _run(tmp_path, workers)
+    _run(tmp_path, workers, retries)
     assert all(equal_weights(*pair) for pair in zip(undisturbed, _weights(tmp_path), strict=True))

@@ -16,6 +16,7 @@ import mlflow
 import pytest
 
 from harness.config.axes import read_space
+from harness.config.objective import VALID_LOSS
 from harness.config.paths import MLRUNS
 from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
@@ -26,9 +27,9 @@ from harness.run.pipeline import FinishedRun, train_run
 from harness.run.session import Session
 from harness.run.watcher import RunWatcher
 from harness.tracking import run_folder
-from harness.tracking.overview import BEST, get
+from harness.tracking.candidates import run_checkpoints
+from harness.tracking.queries import get
 from harness.tracking.reconcile import close_orphans, reconcile
-from harness.tracking.registry import checkpoints, of_run
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, open_store
 from tests.conftest import QUICK, compose_config
@@ -101,9 +102,9 @@ def _check_complete(store: Store, done: FinishedRun) -> None:
     run = store.client.get_run(done.run_id)
     assert run.info.status == "FINISHED" and "failure" not in run.data.tags
     steps = {key: [m.step for m in store.client.get_metric_history(run.info.run_id, key)] for key in run.data.metrics}
-    assert steps["train/loss"] == [2, 4, 6] and steps["valid/loss"] == [0, 3, 6] and steps[BEST] == [6]
+    assert steps["train/loss"] == [2, 4, 6] and steps["valid/loss"] == [0, 3, 6] and steps[VALID_LOSS.name] == [6]
     assert run.data.params["lora.rank"] == "8"
-    found = checkpoints(store, [run.info.experiment_id], of_run(run.info.run_id)).best
+    found = run_checkpoints(store, run.info.run_id)
     assert sorted(point.step for point in found) == [3, 6]
     kept = {file.path for file in store.client.list_artifacts(run.info.run_id)}
     assert kept == {"config.yaml", "loss.png", "report.json", "log.jsonl", "samples.json", "samples.jsonl"}
@@ -210,7 +211,7 @@ def test_trials_begin_without_the_server_and_are_sent_later(
     later = runs["rank=8"]
     assert later.data.tags["mlflow.parentRunId"] == swept.sweep_id
     assert (tmp_path / "runs" / later.info.run_id).is_symlink(), "its folder had a name before MLflow gave an id"
-    assert get(store, later.info.run_id).metrics[BEST] > 0
+    assert get(store, later.info.run_id).metrics[VALID_LOSS.name] > 0
 
 
 @pytest.mark.alone

@@ -1,6 +1,9 @@
 """A base that is not there, or not whole, is refused with the next step."""
 
 import gc
+import hashlib
+import json
+import shutil
 import weakref
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +15,7 @@ from huggingface_hub.errors import GatedRepoError
 from harness.config.schema import ModelConfig
 from harness.errors import HarnessError
 from harness.models.base import Base, open_base
+from tests.models.changed import times_3
 
 
 @pytest.mark.parametrize(
@@ -73,3 +77,87 @@ def test_a_model_that_was_let_go_of_is_gone_and_comes_back_the_same() -> None:
     gc.collect()
     assert model() is None
     assert mx.array_equal(base.model(mx.array([[5, 6, 7]])), logits)
+
+
+def _copied(base: Base, folder: Path) -> Path:
+    return Path(shutil.copytree(base.folder, folder))
+
+
+def test_a_model_with_other_weights_in_the_middle_is_another_base(base: Base, tmp_path: Path) -> None:
+    """Header, size and both ends of the file are the same, as of fused, merged and continued models."""
+    folder = _copied(base, tmp_path / "other")
+    times_3(folder, r"layers\.[12]\.mlp")
+    other = open_base(ModelConfig(path=str(folder), revision=None))
+    assert other.former_revision == base.former_revision, "what took the two for one"
+    assert other.revision != base.revision
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
+def test_every_file_that_a_model_is_made_of_counts(name: str, base: Base, tmp_path: Path) -> None:
+    folder = _copied(base, tmp_path / "other")
+    (folder / name).write_text((folder / name).read_text() + " ")
+    assert open_base(ModelConfig(path=str(folder), revision=None)).revision != base.revision
+
+
+def test_what_else_lies_in_a_models_folder_does_not_count(base: Base, tmp_path: Path) -> None:
+    folder = _copied(base, tmp_path / "same")
+    (folder / "README.md").write_text("mine")
+    (folder / "adapters.safetensors").write_bytes(b"not its weights")
+    assert open_base(ModelConfig(path=str(folder), revision=None)).revision == base.revision
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def snapshot(base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny base as the hub's cache has it: links to files that are named by their content."""
+    home = tmp_path / "models--someone--some-model"
+    (home / "blobs").mkdir(parents=True)
+    folder = home / "snapshots" / COMMIT
+    folder.mkdir(parents=True)
+    for file in base.folder.iterdir():
+        content = file.read_bytes()
+        git = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        name = hashlib.sha256(content).hexdigest() if file.suffix == ".safetensors" else git
+        (home / "blobs" / name).write_bytes(content)
+        (folder / file.name).symlink_to(f"../../blobs/{name}")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(folder))
+    return folder
+
+
+HUB = ModelConfig(path="someone/some-model", revision=None)
+
+
+def test_a_hub_models_revision_is_its_commit(snapshot: Path) -> None:
+    found = open_base(HUB)
+    assert (found.revision, found.warnings) == (COMMIT, [])
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer_config.json"])
+def test_a_hub_model_that_was_changed_in_place_is_another_base(name: str, snapshot: Path) -> None:
+    content = bytearray((snapshot / name).read_bytes())
+    content[-2] ^= 1
+    (snapshot / name).write_bytes(content)
+    found = open_base(HUB)
+    assert found.revision != COMMIT and len(found.revision) == 32
+    assert found.changed == (name,)
+
+
+def test_a_hub_model_with_other_weights_says_which_files_are_not_the_hubs(snapshot: Path) -> None:
+    times_3(snapshot, "mlp")
+    assert "model.safetensors of someone/some-model are not what the hub has" in " ".join(open_base(HUB).warnings)
+
+
+def test_a_template_that_writes_the_date_writes_the_same_on_every_day(base: Base, tmp_path: Path) -> None:
+    folder = _copied(base, tmp_path / "dated")
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings.pop("chat_template", None)
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    dates = "\n{% set f = '%H' %}{{ strftime_now('%d %b %Y') }} {{ strftime_now(f) }}"
+    (folder / "chat_template.jinja").write_text(dates + "{% for m in messages %}{{ m['content'] }}{% endfor %}")
+    dated = open_base(ModelConfig(path=str(folder), revision=None))
+    said = dated.tokenizer.render([{"role": "user", "content": "河"}], add_generation_prompt=False)
+    assert said == "\n26 Jul 2024 2024-07-26河"
+    assert "writes the day's date: it gets 26 July 2024 on every day" in " ".join(dated.warnings)
+    assert base.warnings == []

@@ -237,7 +237,7 @@ def test_help_and_cfg_import_nothing_heavy(door: str, command: str, tmp_path: Pa
         (["harness.judge"], "error: samples must be given; say samples=…"),
         (["harness.judge", "samples=no.jsonl"], "error: samples=no.jsonl is not there"),
         (["harness.compare", "model=tiny", "theme=河"], "error: compare needs two adapters or scales"),
-        (["harness.compare", "model=tiny", "theme=河", "out=x.txt"], "error: out=x.txt must be an .html file"),
+        (["harness.compare", "model=tiny", "theme=河", "out=x.txt"], "error: out=x.txt must end in .html"),
         (["harness.prepare", "source.path=nowhere.json"], "error: source.path=nowhere.json is not there"),
         (["harness.promote", "--run", "x", "--sweep", "y"], "error: give one of --experiment, --sweep and --run"),
         (["harness.promote", "--version", "1"], "error: --version needs --name"),

@@ -32,6 +32,7 @@ from harness.tuning import engine, hidden
 from harness.tuning.engine import Engine
 from harness.tuning.hidden import HiddenRows, compute_hidden
 from harness.tuning.trunk_cache import Trunks
+from tests.models.changed import times_3
 
 Quick = Callable[..., Config]
 Said = pytest.CaptureFixture[str]
@@ -252,6 +253,50 @@ def test_a_later_process_reads_what_an_earlier_one_computed(
     second = _run(fresh(), quick_config(few_rows))
     assert through == []
     assert equal_weights(_weights(first), _weights(second))
+
+
+@pytest.fixture
+def other_base(base: Base, tmp_path: Path) -> str:
+    """The base with other weights in two of its frozen blocks."""
+    folder = Path(shutil.copytree(base.folder, tmp_path / "other"))
+    times_3(folder, r"layers\.[12]\.mlp")
+    return f"model.path={folder}"
+
+
+def test_a_base_with_other_frozen_blocks_gets_its_own_losses(
+    fresh: Callable[[], Session], quick_config: Quick, few_rows: str, other_base: str
+) -> None:
+    """Its run took what the first had kept, and reported the other model's losses."""
+    one = _run(fresh(), quick_config(few_rows, "generate.prompts=[]"))
+    other = _run(fresh(), quick_config(few_rows, "generate.prompts=[]", other_base))
+    whole = _run(fresh(), quick_config(few_rows, "generate.prompts=[]", other_base, "train.trunk_cache=false"))
+    assert _losses(other) == pytest.approx(_losses(whole), abs=1e-4)
+    assert all(abs(a - b) > 1e-3 for a, b in zip(_losses(one), _losses(other), strict=True))
+
+
+def test_what_is_kept_of_another_model_is_noticed_whatever_the_reason(
+    fresh: Callable[[], Session], quick_config: Quick, few_rows: str, other_base: str, tmp_path: Path, capsys: Said
+) -> None:
+    """Its checksums fit, the model does not: the kept rows of two bases change places."""
+    kept = tmp_path / "trunks"
+    one = _run(fresh(), quick_config(few_rows, "generate.prompts=[]"))
+    first = {folder.name for folder in kept.iterdir()}
+    _run(fresh(), quick_config(few_rows, "generate.prompts=[]", other_base))
+    second = [folder for folder in kept.iterdir() if folder.name not in first]
+    for name, other in zip(sorted(first, key=lambda each: _size(kept / each)), sorted(second, key=_size), strict=True):
+        assert _size(kept / name) == _size(other)
+        shutil.rmtree(kept / name)
+        other.rename(kept / name)
+    capsys.readouterr()
+    again = _run(fresh(), quick_config(few_rows, "generate.prompts=[]"))
+    said = capsys.readouterr().err
+    for name in ("train", "valid"):
+        assert f"warning: what is kept of {name}.jsonl does not fit this model, it differs by" in said
+    assert equal_weights(_weights(one), _weights(again))
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.glob("*.bin"))
 
 
 def _counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:

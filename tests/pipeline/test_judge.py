@@ -1,6 +1,7 @@
 """Texts measured and judged: a file of samples, a run, a sweep, and a judge that cannot judge."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.evaluation.samples import measure_and_judge
 from harness.multirun.context import Worker
+from harness.multirun.report import page
 from harness.multirun.sweep import SweepResult, run_sweep
 from harness.multirun.table import print_sweep
 from harness.run.context import RunPlace
@@ -22,7 +24,9 @@ from harness.run.pipeline import FinishedRun, train_run
 from harness.run.samples import measure_texts
 from harness.run.session import Session
 from harness.sampling.samples import Sample, write_in_order
-from harness.tracking.overview import UNSCORED, get, newest, table_of, trials
+from harness.sweeping.listing import find_study
+from harness.sweeping.storage import open_studies
+from harness.tracking.queries import UNSCORED, get, newest, table_of, trials
 from harness.tracking.store import Store
 from tests.conftest import QUICK, compose_config
 from tests.judge_server import Habits, judge_server
@@ -346,7 +350,13 @@ def test_a_sweep_is_steered_by_the_judge(store: Store, url: str, capsys: pytest.
     assert {result.run_id: -(result.value or 0) for result in swept.results} == rates
     parent = get(store, swept.sweep_id)
     assert parent.metrics["judge/win_rate"] == max(rates.values()) and "valid/best_loss" not in parent.metrics
-    assert f"best judge/win_rate {max(rates.values()):.4f} by " in capsys.readouterr().err
+    best = f"judge/win_rate {max(rates.values()):.4f}"
+    assert f"best {best} by " in capsys.readouterr().err
+    studies = open_studies(None, store.studies)
+    written = page(store, studies, find_study(studies, swept.sweep_id))
+    assert f"with {best} (run " in written and f"<td>{max(rates.values()):.4f}</td>" in written
+    drawn = re.findall(r'"y":\[([-.\d]+),([-.\d]+)\]', written)
+    assert drawn and all(float(value) >= 0 for pair in drawn for value in pair), "the plots too show its own values"
 
 
 def test_wilcoxon_ends_a_trial_by_the_themes_that_it_loses(

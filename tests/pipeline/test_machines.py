@@ -16,7 +16,8 @@ from harness.config.paths import ROOT
 from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
 from harness.sweeping.storage import open_studies
-from harness.sweeping.study import Pace, Study, Trial, Verdict
+from harness.sweeping.study import Pace, Study, open_study
+from harness.sweeping.trial import Trial, TrialEnd
 from harness.tracking.store import open_store
 from tests.conftest import QUICK
 from tests.postgres import Postgres, postgres_programs
@@ -83,7 +84,7 @@ def test_two_machines_join_one_study_by_the_same_command(tmp_path: Path, postgre
 def _study(postgres: Postgres, name: str, folder: Path, beat_seconds: float = 20.0) -> Study:
     search = make_search(trials=4, sampler="random")
     studies = open_studies(postgres.url, folder)
-    return Study(name, studies, Space([RATE], []), search, Pace(1, 3), beat_seconds=beat_seconds)
+    return open_study(name, studies, Space([RATE], []), search, Pace(1, 3), beat_seconds=beat_seconds)
 
 
 DYING = """
@@ -103,9 +104,9 @@ def test_a_trial_of_a_machine_that_went_silent_is_taken_up(tmp_path: Path, postg
     assert died.returncode == -9, died.stderr
     seen = []
 
-    def objective(trial: Trial) -> Verdict:
+    def objective(trial: Trial) -> TrialEnd:
         seen.append((trial.number, trial.attempt))
-        return Verdict(1.0)
+        return TrialEnd(1.0)
 
     study = _study(postgres, "silent", tmp_path, beat_seconds=0.1)
     study.run(objective)

@@ -21,11 +21,15 @@ from harness.errors import HarnessError
 from harness.models.adapter import equal_weights
 from harness.multirun.context import Worker
 from harness.multirun.report import page
+from harness.multirun.retention import drop_losers
 from harness.multirun.sweep import SweepResult, run_sweep
 from harness.run.watcher import RunWatcher
 from harness.sweeping.listing import find_study
 from harness.sweeping.storage import open_studies
-from harness.tracking.overview import Finished, get, repeats, trials
+from harness.tracking.candidates import run_checkpoints
+from harness.tracking.journal import Journal
+from harness.tracking.queries import Finished, get, repeats, trials
+from harness.tracking.registry import register, resolve, set_alias
 from harness.tracking.store import Store, open_store
 from tests.conftest import QUICK, compose_config
 
@@ -149,6 +153,23 @@ def test_losers_give_up_their_checkpoints_and_can_be_gone_on_with(sweep: Sweep, 
         assert not list((folder / "adapters").glob("*adapters.safetensors")) and (folder / "state.safetensors").exists()
         assert get(store, loser.run_id).status == "FINISHED"
         assert "others of its sweep were better" in get(store, loser.run_id).tags["checkpoints"]
+
+
+def test_a_losers_checkpoint_that_was_promoted_is_kept_whatever_else_it_gives_up(sweep: Sweep, store: Store) -> None:
+    swept = sweep("lora.rank=2,4", "name=promoted")
+    best, loser = trials(store, get(store, swept.sweep_id))
+    adapters = store.runs / loser.run_id / "adapters"
+    first, _ = run_checkpoints(store, loser.run_id)
+    set_alias(store, "kept", "champion", register(store, first, "kept").number)
+    for _ in range(2):
+        drop_losers(store, swept.results, keep=1)
+        assert [file.name for file in adapters.glob("*_adapters.safetensors")] == ["0000003_adapters.safetensors"]
+    assert [point.step for point in run_checkpoints(store, loser.run_id)] == [3]
+    assert resolve(store, "models:/kept@champion").joinpath("adapters.safetensors").exists()
+    assert not (adapters / "adapters.safetensors").is_symlink(), "its best was given up"
+    assert len(run_checkpoints(store, best.run_id)) == 2
+    ended = [entry for entry in Journal(adapters.parent).entries if entry["kind"] == "ended"]
+    assert len(ended) == 2, "what has nothing more to give is left alone"
 
 
 def test_budgets_of_time_and_disk_end_a_sweep_that_more_of_them_goes_on_with(

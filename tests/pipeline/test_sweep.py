@@ -28,7 +28,7 @@ from harness.run.pipeline import train_run
 from harness.run.session import Session
 from harness.run.watcher import RunWatcher
 from harness.tracking import run_folder
-from harness.tracking.overview import get, trials
+from harness.tracking.queries import get, trials
 from harness.tracking.store import Store, open_store
 from tests.conftest import QUICK, compose_config
 
@@ -200,10 +200,10 @@ def test_a_run_that_finished_as_its_process_died_is_not_trained_again(
     with monkeypatch.context() as patch, pytest.raises(_Died):
         patch.setattr("harness.sweeping.study.optuna.Study.tell", _die)
         sweep(RANKS, "name=told")
-    monkeypatch.setattr("harness.sweeping.study.is_gone", lambda lease: True)
+    monkeypatch.setattr("harness.sweeping.claims.is_gone", lambda lease: True)
     result = sweep(RANKS, "name=told")
     _weights(sweep_store, result.sweep_id)
-    assert [each.trial.attempt for each in result.results] == [2, 1]
+    assert [each.trial.attempt for each in result.results] == [1, 1], "nobody watched"
 
 
 class _Died(BaseException):
@@ -294,8 +294,19 @@ def test_the_table_that_lives_shows_those_at_work_first_and_sums_up_the_rest(cap
     rows[19] |= {"state": "running", "step": 10}
     seconds = [row | {"seconds": 30.0} for row in rows]
     with board.shown():
-        board.hear(json.dumps({"total": 30, "rows": seconds}))
+        board.hear(json.dumps({"total": 30, "rows": seconds, "label": "valid/loss", "maximize": False}))
     drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
     last = drawn[drawn.rindex("valid/loss") :]
     assert last.index("rank=20") < last.index("rank=1 ") and "rank=19" not in last
     assert "19 of 30 trials done, 1 pruned, 1 failed, best 6.0000 by rank=1, about 2 min 45 s left" in last
+
+
+def test_the_table_that_lives_shows_the_metric_that_steers_the_sweep_the_best_first(capsys: Said) -> None:
+    board = Board(Console(stderr=True, width=100, force_terminal=True), 1)
+    rows = [{"place": place, "name": f"rank={place}", "state": "done", "value": place / 10} for place in (3, 6, 5)]
+    with board.shown():
+        board.hear(json.dumps({"total": 3, "rows": rows, "label": "judge/win_rate", "maximize": True}))
+    drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
+    last = drawn[drawn.rindex("judge/win_rate") :]
+    assert last.index("rank=6") < last.index("rank=5") < last.index("rank=3")
+    assert "best 0.6000 by rank=6" in last and "valid/loss" not in drawn

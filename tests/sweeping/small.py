@@ -9,8 +9,9 @@ import yaml
 from harness.config.axes import Axis, Range, Space
 from harness.config.paths import CONF
 from harness.config.schema import SweepConfig
+from harness.sweeping.siblings import Siblings
 from harness.sweeping.storage import open_studies
-from harness.sweeping.study import Pace, Study
+from harness.sweeping.study import Pace, Study, open_study
 
 RANK = Axis("lora.rank", [4, 8], ["4", "8"])
 SCALE = Axis("lora.scale", [1.0, 2.0, 3.0], ["1.0", "2.0", "3.0"])
@@ -24,5 +25,6 @@ def make_search(**values: Any) -> SweepConfig:
     return dataclasses.replace(usual, **values)
 
 
-def make_study(folder: Path, *axes: Axis | Range, **search: Any) -> Study:
-    return Study("s", open_studies(None, folder), Space(list(axes), []), make_search(**search), PACE)
+def make_study(folder: Path, *axes: Axis | Range, siblings: Siblings | None = None, **search: Any) -> Study:
+    space = Space(list(axes), [])
+    return open_study("s", open_studies(None, folder), space, make_search(**search), PACE, siblings=siblings)

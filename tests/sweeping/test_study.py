@@ -1,6 +1,7 @@
 """Every trial once, whatever becomes of one of them, and of the process that works on it."""
 
 import math
+import os
 import re
 import subprocess
 import sys
@@ -18,17 +19,19 @@ from optuna.trial import TrialState
 
 from harness.config.axes import Axis, Range, Rules, Space, check_search, read_space
 from harness.config.conditions import read_condition
+from harness.console.worker_environment import CONTROLLER, DEATHS
 from harness.errors import HarnessError
-from harness.sweeping.death import Death, Siblings, write_death
 from harness.sweeping.lease import Silences, is_gone, own_lease
 from harness.sweeping.listing import ask_to_stop, find_study
+from harness.sweeping.siblings import Death, Deaths, Siblings, deaths_kept
 from harness.sweeping.storage import open_studies
-from harness.sweeping.study import Study, Trial, Verdict
+from harness.sweeping.study import open_study
+from harness.sweeping.trial import Trial, TrialEnd
 from tests.sweeping.small import LAYERS, PACE, RANK, RATE, SCALE, make_search, make_study
 
 
-def _by(function: Callable[[Trial], float]) -> Callable[[Trial], Verdict]:
-    return lambda trial: Verdict(function(trial))
+def _by(function: Callable[[Trial], float]) -> Callable[[Trial], TrialEnd]:
+    return lambda trial: TrialEnd(function(trial))
 
 
 def _stored(folder: Path) -> optuna.Study:
@@ -39,9 +42,9 @@ def _stored(folder: Path) -> optuna.Study:
 def test_every_combination_is_tried_once(tmp_path: Path) -> None:
     seen = []
 
-    def objective(trial: Trial) -> Verdict:
+    def objective(trial: Trial) -> TrialEnd:
         seen.append(trial.params)
-        return Verdict(float(trial.number))
+        return TrialEnd(float(trial.number))
 
     study = make_study(tmp_path, RANK, SCALE)
     study.run(objective)
@@ -54,10 +57,10 @@ def test_every_combination_is_tried_once(tmp_path: Path) -> None:
 
 
 def test_a_failing_trial_does_not_stop_the_others_and_has_no_value(tmp_path: Path) -> None:
-    def objective(trial: Trial) -> Verdict:
+    def objective(trial: Trial) -> TrialEnd:
         if trial.params["lora.rank"] == 4:
             raise HarnessError("too small")
-        return Verdict(1.0)
+        return TrialEnd(1.0)
 
     study = make_study(tmp_path, RANK)
     study.run(objective)
@@ -67,7 +70,7 @@ def test_a_failing_trial_does_not_stop_the_others_and_has_no_value(tmp_path: Pat
 
 
 def test_a_trials_own_fault_is_named_by_its_kind(tmp_path: Path) -> None:
-    def objective(trial: Trial) -> Verdict:
+    def objective(trial: Trial) -> TrialEnd:
         raise KeyError("x")
 
     study = make_study(tmp_path, RANK)
@@ -76,7 +79,7 @@ def test_a_trials_own_fault_is_named_by_its_kind(tmp_path: Path) -> None:
 
 
 def test_a_trial_that_was_interrupted_is_taken_up_first_and_is_no_death(tmp_path: Path) -> None:
-    def interrupted(trial: Trial) -> Verdict:
+    def interrupted(trial: Trial) -> TrialEnd:
         raise KeyboardInterrupt
 
     for _ in range(3):
@@ -91,40 +94,63 @@ def test_a_trial_that_was_interrupted_is_taken_up_first_and_is_no_death(tmp_path
 DYING = """
 import os, signal, sys
 from pathlib import Path
-from harness.sweeping.study import Verdict
+from harness.sweeping.siblings import Siblings
+from harness.sweeping.trial import TrialEnd
 from tests.sweeping.small import RANK, SCALE, make_study
 def objective(trial):
     trial.report(1, 5.0)
     if trial.number == 2 and sys.argv[2] == "die":
         os.kill(os.getpid(), signal.SIGKILL)
-    return Verdict(float(trial.number))
-make_study(Path(sys.argv[1]), RANK, SCALE, retries=1).run(objective)
+    return TrialEnd(float(trial.number))
+make_study(Path(sys.argv[1]), RANK, SCALE, retries=1, siblings=Siblings(os.environ)).run(objective)
 """
 
 
-@pytest.mark.parametrize(("deaths", "outcome"), [(1, TrialState.COMPLETE), (2, TrialState.FAIL)])
+def _run_dying(folder: Path, end: str, deaths: Deaths) -> None:
+    """In a process that this one watches over."""
+    environment = os.environ | {CONTROLLER: str(os.getpid()), DEATHS: str(deaths.descriptor)}
+    words = [sys.executable, "-c", DYING, str(folder), end]
+    with subprocess.Popen(words, env=environment, pass_fds=[deaths.descriptor]) as process:
+        assert process.wait() == (-9 if end == "die" else 0)
+    deaths.add(Death(process.pid, "SIGKILL" if end == "die" else "exit code 0"))
+
+
+@pytest.mark.parametrize(("times", "outcome"), [(1, TrialState.COMPLETE), (2, TrialState.FAIL)])
 def test_a_trial_whose_process_died_is_taken_up_again_as_often_as_retries_say(
-    deaths: int, outcome: TrialState, tmp_path: Path
+    times: int, outcome: TrialState, tmp_path: Path
 ) -> None:
-    for turn in range(deaths + 1):
-        words = [sys.executable, "-c", DYING, str(tmp_path), "die" if turn < deaths else "live"]
-        done = subprocess.run(words, capture_output=True, text=True)
-        assert done.returncode == (-9 if turn < deaths else 0), done.stderr
+    with deaths_kept() as deaths:
+        for turn in range(times + 1):
+            _run_dying(tmp_path, "die" if turn < times else "live", deaths)
     trials = _stored(tmp_path).trials
     assert [trial.params for trial in trials] == list(Space([RANK, SCALE], []).combinations()), "none lost, none extra"
     assert trials[2].state is outcome
     assert {trial.state for trial in trials if trial.number != 2} == {TrialState.COMPLETE}
     if outcome is TrialState.FAIL:
-        assert trials[2].user_attrs["failure"] == "its process died 2 times (sweep.retries=1)"
+        how = "its process died 2 times, the last time by SIGKILL (sweep.retries=1)"
+        assert trials[2].user_attrs["failure"] == how
+
+
+def test_what_takes_a_trials_process_and_who_watches_over_it_at_once_is_no_fault_of_the_trial(tmp_path: Path) -> None:
+    """A power cut, three times in the same trial; sweep.retries is 1."""
+    words = [sys.executable, "-c", DYING, str(tmp_path), "die"]
+    for _ in range(3):
+        with subprocess.Popen(["sleep", "60"]) as watcher:
+            environment = os.environ | {CONTROLLER: str(watcher.pid)}
+            assert subprocess.run(words, env=environment).returncode == -9
+            watcher.kill()
+    study = make_study(tmp_path, RANK, SCALE, retries=1)
+    study.run(_by(lambda trial: float(trial.attempt)))
+    assert [result.value for result in study.results()] == [0, 1, 1, 1, 1, 1]
 
 
 def test_a_trial_of_a_living_process_is_left_to_it_and_waited_for(tmp_path: Path) -> None:
     seen, other_done = [], threading.Event()
 
     def other() -> None:  # meanwhile another command of the same study
-        def objective(trial: Trial) -> Verdict:
+        def objective(trial: Trial) -> TrialEnd:
             seen.append(trial.number)
-            return Verdict(2.0)
+            return TrialEnd(2.0)
 
         study = make_study(tmp_path, RANK)
         study.run(objective, lambda results: other_done.set())
@@ -132,10 +158,10 @@ def test_a_trial_of_a_living_process_is_left_to_it_and_waited_for(tmp_path: Path
 
     thread = threading.Thread(target=other)
 
-    def objective(trial: Trial) -> Verdict:
+    def objective(trial: Trial) -> TrialEnd:
         thread.start()
         assert other_done.wait(20)
-        return Verdict(1.0)
+        return TrialEnd(1.0)
 
     study = make_study(tmp_path, RANK)
     study.run(objective)
@@ -152,10 +178,10 @@ def test_a_process_id_that_is_used_again_is_not_trusted() -> None:
 
 @pytest.mark.parametrize("sampler", ["auto", "random", "tpe", "qmc", "cmaes"])
 def test_a_number_of_trials_searches_ranges_and_more_go_on_with_the_same_study(sampler: str, tmp_path: Path) -> None:
-    def objective(trial: Trial) -> Verdict:
+    def objective(trial: Trial) -> TrialEnd:
         rate, layers = trial.params["train.learning_rate"], trial.params["lora.num_layers"]
         assert isinstance(rate, float) and 1e-5 <= rate <= 1e-3 and layers in (2, 3, 4)
-        return Verdict(rate)
+        return TrialEnd(rate)
 
     for trials in (4, 7):
         study = make_study(tmp_path, RATE, LAYERS, trials=trials, sampler=sampler)
@@ -173,23 +199,23 @@ def test_a_search_tries_no_combination_twice_and_ends_when_there_is_no_other(tmp
 
 
 def test_a_trial_that_falls_behind_is_pruned(tmp_path: Path) -> None:
-    def objective(trial: Trial) -> Verdict:
+    def objective(trial: Trial) -> TrialEnd:
         for step in (1, 2, 3):
             if trial.report(step, float(trial.number)):
-                return Verdict(float(trial.number), pruned=True)
-        return Verdict(float(trial.number))
+                return TrialEnd(float(trial.number), pruned=True)
+        return TrialEnd(float(trial.number))
 
     study = make_study(tmp_path, RATE, trials=8, sampler="random", pruner="median")
     study.run(objective)
     assert [result.pruned for result in study.results()] == [False] * 5 + [True] * 3
 
 
-def _curves(trial: Trial) -> Verdict:
+def _curves(trial: Trial) -> TrialEnd:
     """The higher its number, the worse a trial is from the start; it hardly gets better."""
     for step in (1, 2, 3):
         if trial.report(step, trial.number + 1 / step):
-            return Verdict(trial.number + 1 / step, pruned=True)
-    return Verdict(float(trial.number))
+            return TrialEnd(trial.number + 1 / step, pruned=True)
+    return TrialEnd(float(trial.number))
 
 
 @pytest.mark.parametrize(
@@ -214,9 +240,9 @@ def test_each_pruner_ends_what_falls_behind(
 
 
 def test_the_patient_pruner_ends_a_trial_that_stops_getting_better(tmp_path: Path) -> None:
-    def objective(trial: Trial) -> Verdict:
+    def objective(trial: Trial) -> TrialEnd:
         asked = [trial.report(step, value) for step, value in enumerate([3.0, 2.0, 2.1, 2.2, 2.3])]
-        return Verdict(2.0, pruned=asked.index(True) == 4)
+        return TrialEnd(2.0, pruned=asked.index(True) == 4)
 
     study = make_study(tmp_path, RATE, trials=1, sampler="random", pruner="patient", pruner_args={"patience": 2})
     study.run(objective)
@@ -240,7 +266,7 @@ def test_what_a_pruner_does_not_take_is_refused(search: dict[str, Any], complain
 def test_what_breaks_a_constraint_is_not_tried_and_counts_as_no_trial(tmp_path: Path) -> None:
     rule = read_condition("lora.num_layers * 2 <= 6", ["lora.num_layers"])
     space = Space([RATE, LAYERS], [], Rules(constraints=[rule]))
-    study = Study("s", open_studies(None, tmp_path), space, make_search(trials=12, sampler="random"), PACE)
+    study = open_study("s", open_studies(None, tmp_path), space, make_search(trials=12, sampler="random"), PACE)
     places = []
     study.run(_by(lambda trial: places.append((trial.place, trial.params["lora.num_layers"])) or 1.0))
     assert [place for place, _ in places] == list(range(1, 13)) == [r.trial.place for r in study.results()]
@@ -250,7 +276,7 @@ def test_what_breaks_a_constraint_is_not_tried_and_counts_as_no_trial(tmp_path: 
 def test_a_name_is_suggested_only_where_its_condition_holds(tmp_path: Path) -> None:
     rule = read_condition("lora.rank > 4", ["lora.rank"])
     space = Space([RANK, RATE], [], Rules(only_if={"train.learning_rate": rule}))
-    study = Study("s", open_studies(None, tmp_path), space, make_search(trials=6, sampler="tpe"), PACE)
+    study = open_study("s", open_studies(None, tmp_path), space, make_search(trials=6, sampler="tpe"), PACE)
     study.run(_by(lambda trial: 1.0))
     names = {(result.trial.params["lora.rank"], len(result.trial.params)) for result in study.results()}
     assert names == {(4, 1), (8, 2)} and len(study.results()) == 6
@@ -276,7 +302,7 @@ def test_a_value_that_is_not_a_number_is_a_failure(tmp_path: Path) -> None:
 def test_a_study_that_is_stopped_is_left_at_the_next_report_and_gone_on_with(tmp_path: Path) -> None:
     studies = open_studies(None, tmp_path)
 
-    def objective(trial: Trial) -> Verdict:
+    def objective(trial: Trial) -> TrialEnd:
         trial.report(1, 1.0)
         if trial.stopped():
             raise KeyboardInterrupt
@@ -302,10 +328,10 @@ def test_a_study_that_is_stopped_is_left_at_the_next_report_and_gone_on_with(tmp
 def test_a_trial_that_is_stopped_ends_as_pruned_at_its_next_report(tmp_path: Path) -> None:
     studies = open_studies(None, tmp_path)
 
-    def objective(trial: Trial) -> Verdict:
+    def objective(trial: Trial) -> TrialEnd:
         if trial.place == 1:
             ask_to_stop(studies, find_study(studies, None), 1)
-        return Verdict(1.0, pruned=trial.report(1, 1.0))
+        return TrialEnd(1.0, pruned=trial.report(1, 1.0))
 
     study = make_study(tmp_path, RANK)
     study.set_parent("p1")
@@ -330,13 +356,22 @@ def test_how_a_process_died_is_told_with_the_trial_it_cost(tmp_path: Path) -> No
     words = [sys.executable, "-c", DYING, str(tmp_path), "die"]
     with subprocess.Popen(words) as died:
         died.wait()
-    death = Death(died.pid, "SIGALRM (it took longer than sweep.trial_minutes)", final=True)
-    write_death(tmp_path / "deaths", death)
-    siblings = Siblings({"HARNESS_DEATHS": str(tmp_path / "deaths")})
-    studies, space = open_studies(None, tmp_path), Space([RANK, SCALE], [])
-    study = Study("s", studies, space, make_search(retries=5), PACE, siblings=siblings)
-    study.run(_by(lambda trial: 1.0))
+    with deaths_kept() as deaths:
+        death = Death(died.pid, "SIGALRM (it took longer than sweep.trial_minutes)", final=True)
+        deaths.add(death)
+        siblings = Siblings({DEATHS: str(deaths.descriptor)})
+        studies, space = open_studies(None, tmp_path), Space([RANK, SCALE], [])
+        study = open_study("s", studies, space, make_search(retries=5), PACE, siblings=siblings)
+        study.run(_by(lambda trial: 1.0))
     assert study.results()[2].failure == death.reason, "not taken up again, however many retries there are"
+
+
+def test_what_is_said_of_deaths_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with deaths_kept() as deaths:
+        assert list(tmp_path.iterdir()) == [], "so it cannot be cleaned away while it is needed"
+        deaths.add(Death(1, "exit code 0"))
+        assert Siblings({DEATHS: str(deaths.descriptor)}).deaths == [Death(1, "exit code 0")]
 
 
 def test_another_machines_process_is_gone_when_it_is_silent_for_long() -> None:
@@ -351,7 +386,7 @@ def test_another_machines_process_is_gone_when_it_is_silent_for_long() -> None:
 KILLED = """
 import os, random, signal, sys, threading
 from pathlib import Path
-from harness.sweeping.study import Verdict
+from harness.sweeping.trial import TrialEnd
 from tests.sweeping.small import RANK, SCALE, make_study
 moment = random.Random(sys.argv[2]).uniform(0.0, 0.012) if sys.argv[2] != "last" else 1000.0
 study = make_study(Path(sys.argv[1]), RANK, SCALE, retries=1000)
@@ -359,7 +394,7 @@ threading.Timer(moment, os.kill, (os.getpid(), signal.SIGKILL)).start()
 def objective(trial):
     for step in range(40):
         trial.report(step, 1.0 / (step + 1))
-    return Verdict(float(trial.number))
+    return TrialEnd(float(trial.number))
 study.run(objective)
 os._exit(0)
 """

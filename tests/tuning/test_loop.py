@@ -22,8 +22,9 @@ from harness.models.adapter_files import AdapterSpec
 from harness.models.base import Base
 from harness.tuning.batches import fixed_batches, stream
 from harness.tuning.cut import Tail
+from harness.tuning.estimate import estimated_seconds
 from harness.tuning.evaluate import Evaluator, Score
-from harness.tuning.loop import Outcome, Window, estimated_seconds, train
+from harness.tuning.loop import Outcome, Window, train
 from harness.tuning.loss import loss_sum
 from harness.tuning.state import LoopState, load_state, save_state
 from tests.conftest import QUICK, compose_config

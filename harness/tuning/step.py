@@ -1,0 +1,106 @@
+"""One optimizer update: micro-batches in, weights changed. Knows nothing of validations, reports or when to end."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import mlx.optimizers as optim
+from mlx.utils import tree_map
+
+from harness.config.checks import micro_batches_per_epoch
+from harness.config.schema import TrainConfig
+from harness.data.dataset import Row, Split
+from harness.errors import HarnessError
+from harness.tuning.batches import Batch, Inputs, stream
+from harness.tuning.cut import Tail
+from harness.tuning.loss import loss_sum
+
+# (inputs of a batch, carried, last) -> loss sum, targets, norm of the gradient, carried: see make_step
+StepResult = tuple[mx.array, mx.array, mx.array | None, Any]
+StepFunction = Callable[[Inputs, Any, bool], StepResult]
+
+
+def make_step(tail: Tail, optimizer: optim.Optimizer, *, max_grad_norm: float | None) -> StepFunction:
+    """A compiled step for one micro-batch.
+
+    `carried` holds what earlier micro-batches of the same update summed up; with `last` the gradient of
+    the mean over all their tokens is applied. So accumulation gives what one large batch would.
+    """
+    model = tail.model
+    loss_and_gradient: Any = nn.value_and_grad(model, partial(loss_sum, tail))
+    # mx.compile would bake in anything not listed here
+    state = [tail.state, optimizer.state, mx.random.state]
+
+    @partial(mx.compile, inputs=state, outputs=state)
+    def step(inputs: Inputs, carried: Any, last: bool) -> StepResult:
+        (total, targets), gradient = loss_and_gradient(*inputs)
+        if carried is not None:
+            total, targets = total + carried[0], targets + carried[1]
+            gradient = tree_map(lambda new, old: new + old, gradient, carried[2])
+        if not last:
+            return total, targets, None, (total, targets, gradient)
+        gradient = tree_map(lambda summed: summed / targets, gradient)
+        gradient, norm = optim.clip_grad_norm(gradient, math.inf if max_grad_norm is None else max_grad_norm)
+        optimizer.update(model, gradient)
+        return total, targets, norm, None
+
+    def evaluated(inputs: Inputs, carried: Any, last: bool) -> StepResult:
+        result = step(inputs, carried, last)
+        mx.eval(state, result)
+        return result
+
+    return evaluated
+
+
+def micro_batches(
+    split: Split, settings: TrainConfig, updates_done: int, make: Callable[[Sequence[Row]], Batch]
+) -> Iterator[list[Batch]]:
+    """The micro-batches of each update to come; a run by epochs ends with its data, not beyond it."""
+    done = updates_done * settings.grad_accumulation_steps
+    left = math.inf
+    if settings.epochs is not None:
+        left = math.ceil(settings.epochs * micro_batches_per_epoch(settings, len(split.rows))) - done
+    batches = stream(split.rows, settings.batch_size, seed=settings.seed, start=done, make=make)
+    while left > 0:
+        count = int(min(settings.grad_accumulation_steps, left))
+        left -= count
+        yield [next(batches) for _ in range(count)]
+
+
+@dataclass(frozen=True)
+class Update:
+    """What an update saw. `loss`: summed over `targets` learned tokens; `grad_norm`: before it was clipped."""
+
+    loss: float
+    targets: int
+    grad_norm: float
+
+
+def one_update(step_function: StepFunction, batches: Sequence[Batch], step: int, split: Split) -> Update:
+    """The micro-batches of one update, the last of which applies it.
+
+    Raises:
+        HarnessError: when the loss or the gradient is not finite.
+    """
+    carried: Any = None
+    for batch in batches[:-1]:
+        *_, carried = step_function(batch.inputs, carried, False)
+    total, targets, norm, _ = step_function(batches[-1].inputs, carried, True)
+    assert norm is not None, "the last micro-batch of an update gives it"
+    lines = ", ".join(str(line) for batch in batches for line in batch.lines)
+    where = f"update {step} (lines {lines} of {split.path.name})"
+    check_finite(total.item(), f"the loss at {where}")
+    check_finite(norm.item(), f"the gradient at {where}")
+    return Update(total.item(), int(targets.item()), norm.item())
+
+
+def check_finite(loss: float, what: str) -> None:
+    if not math.isfinite(loss):
+        raise HarnessError(
+            f"{what} must be a finite number, but is {loss}; lower train.learning_rate or lora.scale, "
+            "set train.max_grad_norm=1, or start from an earlier checkpoint with train.init_adapter"
+        )

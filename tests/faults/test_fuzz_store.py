@@ -1,0 +1,164 @@
+"""Any file of a store damaged: it costs only itself, one clear line says so, and nothing wrong is taken for right."""
+
+import random
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.config.axes import read_space
+from harness.config.schema import Config, TrackingConfig
+from harness.console.progress import Display
+from harness.errors import HarnessError
+from harness.multirun.repair import repair_sweep
+from harness.multirun.sweep import SweepResult, run_sweep
+from harness.run.inputs import Inputs, gather_inputs
+from harness.run.resume import find_unfinished
+from harness.run.reuse import find_source
+from harness.run.session import Session
+from harness.run.watcher import RunWatcher
+from harness.sweeping.journal_file import DamagedStudyError
+from harness.sweeping.listing import list_studies
+from harness.sweeping.storage import open_studies
+from harness.tracking.reconcile import reconcile
+from harness.tracking.store import Store, open_store
+from tests.conftest import QUICK, compose_config
+
+WORDS = [*QUICK, "generate.prompts=[]", "name=fuzz"]
+
+
+def _sweep(uri: str, *ranks: int) -> SweepResult:
+    def compose(overrides: Sequence[str]) -> Config:
+        return compose_config(*WORDS, f"tracking.uri={uri}", *overrides)
+
+    return run_sweep(read_space({}, [f"lora.rank={','.join(map(str, ranks))}"]), compose, Display())
+
+
+def _uri(home: Path) -> str:
+    return f"sqlite:///{home / 'mlflow.db'}"
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A store with a sweep that is done, and one that was left in its second trial."""
+
+    home: Path
+    done: SweepResult
+    inputs: Inputs
+    config: Config
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    home = tmp_path_factory.mktemp("whole")
+    former = RunWatcher.on_update
+
+    def interrupt(self: RunWatcher, step: int, loss: float) -> None:
+        former(self, step, loss)
+        if step == 5 and self._config.lora.rank == 6:
+            raise KeyboardInterrupt
+
+    done = _sweep(_uri(home), 2, 4)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(RunWatcher, "on_update", interrupt)
+        _sweep(_uri(home), 4, 6)
+    config = compose_config(*WORDS, f"tracking.uri={_uri(home)}", "lora.rank=6", "train.resume=auto")
+    session = Session(open_store(config.tracking), Display())
+    return Whole(home, done, gather_inputs(config, session), config)
+
+
+def _flip(content: bytes, chance: random.Random) -> bytes:
+    at = chance.randrange(len(content))
+    return content[:at] + bytes([content[at] ^ (1 << chance.randrange(8))]) + content[at + 1 :]
+
+
+def _nul(content: bytes, chance: random.Random) -> bytes:
+    at = chance.randrange(len(content))
+    return content[:at] + bytes(min(64, len(content) - at)) + content[at + 64 :]
+
+
+def _garbage(content: bytes, chance: random.Random) -> bytes:
+    at = chance.randrange(len(content))
+    return content[:at] + chance.randbytes(40) + content[at:]
+
+
+def _cut(content: bytes, chance: random.Random) -> bytes:
+    return content[: chance.randrange(len(content))]
+
+
+def _damage(home: Path, chance: random.Random) -> Path:
+    """One file, in one of the ways in which disks and people do it."""
+    files = [path for path in sorted(home.rglob("*")) if path.is_file() and not path.is_symlink()]
+    # those that processes hold rather than write, and the database's own journals, which are the database's business
+    kinds = (".lock", ".writing", "-wal", "-shm")
+    by_name: dict[str, list[Path]] = {}
+    for path in files:
+        if not path.name.endswith(kinds) and path.stat().st_size:
+            by_name.setdefault(path.name if path.suffix != ".journal" else "journal", []).append(path)
+    victim = chance.choice(by_name[chance.choice(sorted(by_name))])
+    way = chance.choice([_flip, _nul, _garbage, _cut, None])
+    if way is None:
+        victim.unlink()
+    else:
+        content = way(victim.read_bytes(), chance)
+        victim.unlink()  # it may have other names, which are other files to a disk
+        victim.write_bytes(content)
+    return victim
+
+
+def _said(action: Callable[[], Any]) -> str | None:
+    """What a user is told when it does not work. Anything but a HarnessError is a fault of ours."""
+    try:
+        action()
+    except HarnessError as error:
+        assert "\n" not in str(error)
+        return str(error)
+    return None
+
+
+def _checks(whole: Whole, store: Store) -> Iterator[Callable[[], Any]]:
+    """What commands read of a store, none of which trains."""
+    studies = open_studies(None, store.studies)
+    yield lambda: list_studies(studies, lambda error: None)
+    yield lambda: list(reconcile(store))
+    yield lambda: find_source(whole.config, whole.inputs, store, sweep=whole.done.sweep_id, anywhere=True)
+    yield lambda: find_unfinished(whole.config, Session(store, Display()), whole.inputs.parts, sweep=None)
+
+
+def check_damage_stays_where_it_is(whole: Whole, home: Path, seed: int) -> None:
+    shutil.copytree(whole.home, home, symlinks=True)
+    victim = _damage(home, random.Random(seed))
+    about = f"seed {seed}: {victim.relative_to(home)}"
+    try:
+        store = open_store(TrackingConfig(uri=_uri(home)))
+        before = sorted(run.info.run_id for run in store.client.search_runs([store.experiment_id("fuzz")]))
+        for check in _checks(whole, store):
+            said = _said(check)
+            assert said is None or victim.name in said or victim.parent.name in said, about
+        try:
+            again = _sweep(_uri(home), 2, 4)
+        except DamagedStudyError:
+            repair_sweep(store, open_studies(None, store.studies), whole.done.sweep_id)
+            again = _sweep(_uri(home), 2, 4)
+        assert again == whole.done, about
+        after = sorted(run.info.run_id for run in store.client.search_runs([store.experiment_id("fuzz")]))
+        assert after == before, f"{about}: nothing is trained again"
+    except Exception as error:
+        if victim.name == "mlflow.db":  # all of MLflow's knowledge; that it says so is all that can be asked
+            return
+        error.add_note(about)
+        raise
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_damage_stays_where_it_is(whole: Whole, tmp_path: Path, seed: int) -> None:
+    check_damage_stays_where_it_is(whole, tmp_path / "home", seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 150))
+def test_damage_stays_where_it_is_wherever_it_strikes(whole: Whole, tmp_path: Path, seed: int) -> None:
+    check_damage_stays_where_it_is(whole, tmp_path / "home", seed)

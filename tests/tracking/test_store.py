@@ -1,0 +1,46 @@
+"""Tracking stores that are missing, damaged, or begun by several at once."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.config.schema import TrackingConfig
+from harness.errors import HarnessError
+from harness.tracking.store import open_store
+
+
+def test_processes_that_start_at_once_on_a_missing_database_all_succeed(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
+    code = (
+        "from harness.config.schema import TrackingConfig; from harness.tracking.store import open_store;"
+        f"open_store(TrackingConfig(uri={uri!r})).experiment_id('same')"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    with sqlite3.connect(tmp_path / "new" / "mlflow.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new"], "nothing in the working directory"
+
+
+@pytest.mark.parametrize(
+    ("uri", "complaint"),
+    [
+        ("mlruns", "must be a URI such as"),
+        ("sqlite:///relative/mlflow.db", "must hold an absolute path"),
+    ],
+)
+def test_a_store_that_depends_on_the_working_directory_is_refused(uri: str, complaint: str) -> None:
+    with pytest.raises(HarnessError) as caught:
+        open_store(TrackingConfig(uri=uri))
+    assert complaint in str(caught.value)
+
+
+def test_a_damaged_database_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(HarnessError, match="cannot be opened: ") as caught:
+        open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}"))
+    assert "\n" not in str(caught.value)
