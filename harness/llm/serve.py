@@ -70,7 +70,9 @@ def _first_token(address: str, seconds: float) -> None:
 
 
 def _last_words(log: IO[str]) -> str:
-    """The last line that is not one of a request."""
+    """What follows the last frame of a traceback, else the last line; lines of requests are none."""
     log.seek(0)
-    lines = [line.strip() for line in log.read().splitlines() if line.strip() and "HTTP/1." not in line]
-    return lines[-1] if lines else "it said nothing"
+    lines = [line.rstrip() for line in log.read().splitlines() if line.strip() and "HTTP/1." not in line]
+    frames = [number for number, line in enumerate(lines) if line.startswith(" ")]
+    words = lines[frames[-1] + 1 :] if frames else lines[-1:]
+    return " ".join(words)[:300] or "it said nothing"
