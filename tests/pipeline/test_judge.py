@@ -166,11 +166,11 @@ def test_a_judging_in_which_nothing_could_be_scored_has_failed_and_says_why(
 ) -> None:
     habits.always = "prose"
     with pytest.raises(
-        HarnessError, match=r"nothing could be scored \(not one .*: 27 of 27 questions are unscored; the"
+        HarnessError, match=r"nothing could be scored \(not one .*\): (\d+) of \1 questions are unscored;"
     ):
         _judge(store, samples, *JUDGE, f"judge.base_url={url}")
     found = json.loads(samples.with_name("ranking.json").read_text("utf-8"))
-    assert found["ranking"] == [] and found["unscored"] == len(found["verdicts"]) == 27
+    assert found["ranking"] == [] and found["unscored"] == len(found["verdicts"]) > 6
     assert found["verdicts"][0]["reply"] == "I think that all of them are lovely."
     assert "no ranking" in capsys.readouterr().err
     (run,) = store.client.search_runs([store.experiment_id("judging")], "tags.kind = 'judge'", max_results=1)
