@@ -82,6 +82,8 @@ def _judged(
             run.finish("FAILED", reason(error))
             raise
         run.finish("FINISHED" if judgement.failure is None else "FAILED", judgement.failure)
+        if run.unsent is not None:
+            display.say(f"warning: {run.unsent}")
     show_leaderboard(judgement, display)
     display.say(f"in MLflow: run {run.run_id} of experiment {command.name}")
     return judgement

@@ -296,7 +296,7 @@ def test_a_judge_that_dies_while_a_run_trains_leaves_it_unscored(
 def test_a_judge_that_cannot_judge_is_said_before_training(
     overrides: list[str], complaint: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.run.pipeline.train", lambda *arguments, **values: pytest.fail("it trained"))
+    monkeypatch.setattr("harness.run.training.train", lambda *arguments, **values: pytest.fail("it trained"))
     with pytest.raises(HarnessError) as caught:
         _train(store, *JUDGE, *overrides)
     assert complaint in str(caught.value)
