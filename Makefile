@@ -52,6 +52,7 @@ format: env
 	$(BIN)/ruff check --fix .
 
 bench: env
+	$(BIN)/python -m benchmarks.setup
 	$(BIN)/python -m benchmarks.train
 	$(BIN)/python -m benchmarks.tracking
 	$(BIN)/python -m benchmarks.prediction

@@ -9,12 +9,15 @@ import time
 import urllib.request
 from pathlib import Path
 
+from harness.tracking.store import make_database
+
 
 class Server:
     """On a port of its own. Its artifacts are not in a folder that its clients know."""
 
     def __init__(self, home: Path) -> None:
         self._home, self._port = home, free_port()
+        make_database(home / "server.db")  # MLflow takes seconds for it
         self.uri = f"http://127.0.0.1:{self._port}"
         self.start()
 

@@ -28,6 +28,9 @@ from harness.files import write_whole
 _SYSTEM = "libopenblas.so.0"
 _COMPILER = "g++"  # MLX's CPU backend calls it too
 _COMPILE_SECONDS = 60
+# 2 to the power of how many cycles a thread of OpenBLAS waits for work before it sleeps. Its own default, 26, keeps
+# other processes from the cores: with six of them on two cores, updates of a small model took twenty times as long.
+_SPIN = "4"
 _INTEGERS = ", ".join(f"int {name}" for name in ("order", "ta", "tb", "m", "n", "k"))
 
 
@@ -71,6 +74,7 @@ def load(cache: Path = MLRUNS / "cache") -> Blas:
     wanted = os.environ.get("HARNESS_OPENBLAS")
     if wanted == "0":
         return Blas(Kind.REFERENCE, why="HARNESS_OPENBLAS=0")
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", _SPIN)
     why = f"HARNESS_OPENBLAS={wanted}"
     if wanted != Kind.SYSTEM:
         try:

@@ -48,10 +48,13 @@ def memory_use() -> MemoryUse:
 
 
 def freeze_libraries() -> None:
-    """Spare the collections between phases the libraries' million objects: a hundredth of the time is left."""
-    if not gc.get_freeze_count():
-        gc.freeze()
-        atexit.register(gc.unfreeze)  # or connections would not be closed
+    """Spare the collections between phases the libraries' million objects: a hundredth of the time is left.
+
+    To be called when they are imported; what else is there then is not collected either, until the process ends.
+    """
+    gc.freeze()
+    atexit.unregister(gc.unfreeze)
+    atexit.register(gc.unfreeze)  # or connections would not be closed
 
 
 def device_memory() -> int:
@@ -69,6 +72,16 @@ def free_memory() -> int:
     if "total_memory" in mx.device_info():
         return device_memory()
     return int(psutil.virtual_memory().available) + mx.get_active_memory() + mx.get_cache_memory()
+
+
+def compile_nothing_on_the_cpu() -> None:
+    """MLX's CPU backend has g++ compile a kernel for each new combination of operations, half a second each.
+
+    A first run on a machine waits half a minute for them, and steps with them are no faster on a CPU (benchmarks/setup
+    shows both); the weights are the same bytes. Metal and CUDA compile.
+    """
+    if mx.default_device() == mx.cpu:
+        mx.disable_compile()
 
 
 def begin_phase() -> None:

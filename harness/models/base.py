@@ -20,6 +20,7 @@ from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS, load_config, load_model, load_t
 from harness.config.schema import ModelConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError, reason
+from harness.machine.device import compile_nothing_on_the_cpu
 from harness.models import tiny
 from harness.models.digests import Tell
 from harness.models.revision import folder_revision, snapshot_revision
@@ -74,6 +75,13 @@ class Base:
         """Tokens that the weights know; a tokenizer may have fewer."""
         return sizes_of(self.model, self.settings).vocabulary
 
+    @property
+    def caveat(self) -> str:
+        """What to say before texts of this base are shown; empty where there is nothing to say."""
+        if self.path != BUILTIN_TINY:
+            return ""
+        return f"{BUILTIN_TINY} has random weights: these texts show that everything runs, not what a model writes"
+
     @cached_property
     def tokenizer(self) -> Tokenizer:
         try:
@@ -87,6 +95,7 @@ class Base:
         """Frozen and in evaluation mode. Lazy: a weight is read from disk when it is first computed with."""
         for file in sorted(self.folder.glob("model*.safetensors")):
             read_metadata(file)  # each must be whole: what is cut off would only be missed when it is read
+        compile_nothing_on_the_cpu()
         try:
             model, _ = load_model(self.folder, lazy=True)
         except (ValueError, RuntimeError, KeyError) as error:

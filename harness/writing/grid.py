@@ -21,6 +21,7 @@ from harness.sampling.samples import (
     Planned,
     Sample,
     append_sample,
+    bare_base,
     marked,
     read_samples,
     write_in_order,
@@ -91,6 +92,8 @@ def write_all(grid: Grid, command: GenerateCommand, display: Display) -> Iterato
     if not grid.planned:
         return
     display.say(f"reading the weights of {grid.base.path}")
+    if grid.base.caveat:
+        display.say(grid.base.caveat)
     grid.base.materialize()
     with switching(grid.base.model) as put_on, display.texts(len(grid.planned)) as tell:
         for part in grid.parts:
@@ -152,7 +155,7 @@ def _themes(command: GenerateCommand) -> list[str]:
 
 def _origin(base: Base, adapter: AdapterFiles | None, scale: float) -> Origin:
     if adapter is None:
-        return Origin(base=base.path)
+        return bare_base(base.path)
     return Origin(
         base=base.path,
         adapter=adapter.source,
