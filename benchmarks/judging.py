@@ -16,7 +16,7 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from harness.judging.anchors import ANCHOR, win_rate
-from harness.judging.blocks import Block, Entry, slots
+from harness.judging.blocks import Block, Candidate, slots
 from harness.judging.contest import hold, standings_of
 from harness.judging.verdicts import Verdict
 
@@ -60,7 +60,7 @@ class World:
             judge="j", kind=kind, theme=block.theme, ids=ids, adapters=adapters, lengths=lengths, order=order
         )
 
-    def place(self, entry: Entry) -> tuple[int, int, int]:
+    def place(self, entry: Candidate) -> tuple[int, int, int]:
         return int(entry.adapter), int(entry.theme), int(entry.slot)
 
 
@@ -120,7 +120,7 @@ def blocks(size: int, *, adaptive: bool = False) -> Callable[[World], np.ndarray
 
     def run(world: World) -> np.ndarray:
         places = itertools.product(range(VARIANTS), range(THEMES), range(ADAPTERS))
-        entries = [Entry(f"{a}-{t}-{v}", str(a), str(t), str(v), "", 40) for v, t, a in places]
+        entries = [Candidate(f"{a}-{t}-{v}", str(a), str(t), str(v), "", 40) for v, t, a in places]
         assert len(slots(entries)) == VARIANTS
         contest = asyncio.run(hold([world], entries, block=size, seed=0, adaptive=adaptive))  # type: ignore[list-item]
         assert contest.standings is not None
@@ -183,10 +183,10 @@ class Field:
         self.own = self.suits * self.rng.normal(size=(len(self.strengths), self.themes))
 
     @property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[Candidate]:
         lengths = self.rng.integers(5, 60, (self.variants, self.themes, len(self.strengths)))
         places = itertools.product(range(self.variants), range(self.themes), range(len(self.strengths)))
-        return [Entry(f"{a}-{t}-{v}", str(a), str(t), str(v), "", int(lengths[v, t, a])) for v, t, a in places]
+        return [Candidate(f"{a}-{t}-{v}", str(a), str(t), str(v), "", int(lengths[v, t, a])) for v, t, a in places]
 
     async def rank(self, block: Block, kind: str = "ranking") -> Verdict:
         who, lengths = [int(e.adapter) for e in block.entries], [e.length for e in block.entries]
@@ -257,9 +257,9 @@ class Anchored:
     rng: np.random.Generator
     name: str = "j"
 
-    def block(self, theme: int) -> list[Entry]:
-        entries = [Entry(f"{theme}-{n}", ANCHOR, str(theme), str(n), "", 40) for n in range(3)]
-        return [Entry(str(theme), "ours", str(theme), "0", "", 40), *entries]
+    def block(self, theme: int) -> list[Candidate]:
+        entries = [Candidate(f"{theme}-{n}", ANCHOR, str(theme), str(n), "", 40) for n in range(3)]
+        return [Candidate(str(theme), "ours", str(theme), "0", "", 40), *entries]
 
     async def rank(self, block: Block, kind: str = "ranking") -> Verdict:
         theme = int(block.theme)

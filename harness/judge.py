@@ -15,7 +15,7 @@ def _judge(command: JudgeCommand) -> None:
     out = out_file(command.out, ".json")
 
     from harness.console.progress import Display
-    from harness.evaluation.standings import measure_and_judge
+    from harness.evaluation.samples import measure_and_judge
 
     measure_and_judge(command, out, Display())
 

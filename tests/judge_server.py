@@ -67,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: dict[str, Any], probe: bool, fault: str | None) -> None:
         text = self._probed(body) if probe else self._judged(body)
         if self.habits.body is not None and not probe:
-            return self._send_bytes(200, self.habits.body(text), {})
+            return self._send_bytes(200, self.habits.body(body["messages"][1]["content"], text), {})
         match fault:
             case "slow":
                 self.habits.release.wait(10)
@@ -94,6 +94,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._say('{"ranking": ["A", "A"], "top": "A", "explanation": "x"}')
             case "nonsense":
                 return self._send(200, {"what": 1}, {})
+            case "chatty":
+                return self._say(f"<think>Hm, {{A}}?</think>Here it is: {text} I hope that it helps.")
             case "fenced":
                 return self._say(f"```json\n{text}\n```")
         return self._say(text)

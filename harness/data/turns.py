@@ -23,26 +23,56 @@ class Marked:
     spans: list[Span]
 
 
-# How each family of templates opens and closes an assistant's turn. A line break after the opening
-# belongs to the prompt; the closing marker belongs to the turn, since a model must learn to stop.
-_TURN_MARKERS = [
-    re.compile(r"<\|im_start\|>assistant\n?(.*?(?:<\|im_end\|>|(?=<\|im_start\|>)|\Z))", re.DOTALL),
-    re.compile(
-        r"<\|start_header_id\|>assistant<\|end_header_id\|>\n{0,2}(.*?(?:<\|eot_id\|>|(?=<\|start_header_id\|>)|\Z))",
-        re.DOTALL,
+@dataclass(frozen=True)
+class TurnFormat:
+    """How a family of templates opens and closes turns. A line break after an opening belongs to the prompt; the
+    closing marker belongs to the assistant's turn, since a model must learn to stop."""
+
+    assistant: re.Pattern[str]
+    user: re.Pattern[str]
+
+
+_FORMATS = [
+    TurnFormat(  # ChatML
+        re.compile(r"<\|im_start\|>assistant\n?(.*?(?:<\|im_end\|>|(?=<\|im_start\|>)|\Z))", re.DOTALL),
+        re.compile(r"<\|im_start\|>user\s(.*?)<\|im_end\|>", re.DOTALL),
     ),
-    re.compile(r"<start_of_turn>model\n?(.*?(?:<end_of_turn>|(?=<start_of_turn>)|\Z))", re.DOTALL),
-    re.compile(r"\[/INST\] ?(.*?(?:</s>|(?=\[INST\])|\Z))", re.DOTALL),
+    TurnFormat(  # Llama 3
+        re.compile(
+            r"<\|start_header_id\|>assistant<\|end_header_id\|>\n{0,2}(.*?(?:<\|eot_id\|>|(?=<\|start_header_id\|>)|\Z))",
+            re.DOTALL,
+        ),
+        re.compile(r"<\|start_header_id\|>user<\|end_header_id\|>(.*?)<\|eot_id\|>", re.DOTALL),
+    ),
+    TurnFormat(  # Gemma
+        re.compile(r"<start_of_turn>model\n?(.*?(?:<end_of_turn>|(?=<start_of_turn>)|\Z))", re.DOTALL),
+        re.compile(r"<start_of_turn>user\s(.*?)<end_of_turn>", re.DOTALL),
+    ),
+    TurnFormat(  # Mistral, and Llama 2 with its system prompt inside the user's turn
+        re.compile(r"\[/INST\] ?(.*?(?:</s>|(?=\[INST\])|\Z))", re.DOTALL),
+        re.compile(r"\[INST\](?:\s*<<SYS>>.*?<</SYS>>)?(.*?)\[/INST\]", re.DOTALL),
+    ),
 ]
 
 
 def mark_text(text: str) -> Marked:
     """A ready-made text. Without any known marker all of it is to be learned."""
-    for marker in _TURN_MARKERS:
-        spans = [match.span(1) for match in marker.finditer(text)]
-        if spans:
-            return Marked(text, spans)
-    return Marked(text, [(0, len(text))])
+    found = _format(text)
+    if found is None:
+        return Marked(text, [(0, len(text))])
+    return Marked(text, [match.span(1) for match in found.assistant.finditer(text)])
+
+
+def user_turns(text: str) -> list[str]:
+    """What the user says in a ready-made text, turn by turn. Templates without a turn for the system's prompt put it
+    before the first."""
+    found = _format(text)
+    return [] if found is None else [turn.strip() for turn in found.user.findall(text)]
+
+
+def _format(text: str) -> TurnFormat | None:
+    """The first that the text has an assistant's turn in."""
+    return next((each for each in _FORMATS if each.assistant.search(text)), None)
 
 
 def mark_messages(messages: Sequence[dict[str, str]], render: Render) -> Marked:

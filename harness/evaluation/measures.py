@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.schema import DataConfig
-from harness.data.authored import authored
+from harness.data.authored import authored, by_theme
 from harness.data.lines import read_lines
 from harness.sampling.samples import Origin, Sample
 from harness.textstats.corpus import Corpus
@@ -26,8 +26,8 @@ class Authors:
     held_out: list[str]
 
 
-@dataclass(frozen=True)
-class Measured:
+@dataclass(frozen=True, kw_only=True)
+class SampleMeasures:
     """`references`: the same means for texts by no adapter; for those trained on, memory would say nothing."""
 
     by_sample: dict[str, Measures]
@@ -37,14 +37,14 @@ class Measured:
 
     def metrics(self, adapter: str) -> dict[str, float]:
         """By the names under which they are logged."""
-        found = {f"text/{name}": value for name, value in dataclasses.asdict(self.by_adapter[adapter]).items()}
+        metrics = {f"text/{name}": value for name, value in dataclasses.asdict(self.by_adapter[adapter]).items()}
         varied = dataclasses.asdict(self.diversity[adapter])
-        found |= {f"text/diversity_{name}": value for name, value in varied.items() if value is not None}
+        metrics |= {f"text/diversity_{name}": value for name, value in varied.items() if value is not None}
         for name, reference in self.references.items():
             if name != TRAINING:
                 key = f"text/memorised_over_{name.replace(' ', '_')}"
-                found[key] = found["text/memorised"] - reference["memorised"]
-        return found
+                metrics[key] = metrics["text/memorised"] - reference["memorised"]
+        return metrics
 
     def to_json(self) -> dict[str, Any]:
         adapters = {
@@ -62,15 +62,21 @@ def read_authors(data: DataConfig) -> Authors:
     return Authors(authored(read_lines(folder / "train.jsonl", data.labels)), held_out)
 
 
+def read_training(data: DataConfig) -> dict[str, str]:
+    """What the author wrote on each theme of train.jsonl."""
+    lines = read_lines(Path(data.path).expanduser() / "train.jsonl", data.labels)
+    return by_theme(lines, system=data.system)
+
+
 def measure_samples(
     samples: Sequence[Sample], authors: Authors, base: Sequence[Sample], names: Mapping[Origin, str]
-) -> Measured:
+) -> SampleMeasures:
     """`names`: of the adapters; `base`: what the bare base wrote, which may be among the samples."""
-    corpus = Corpus(authors.training, [entry.text for entry in base])
-    by_sample = {entry.id: measure(_written(entry), corpus) for entry in [*samples, *base]}
+    corpus = Corpus(authors.training, [sample.text for sample in base])
+    by_sample = {sample.id: measure(_written(sample), corpus) for sample in [*samples, *base]}
     grouped: dict[str, list[Sample]] = {}
-    for entry in samples:
-        grouped.setdefault(names[entry.origin], []).append(entry)
+    for sample in samples:
+        grouped.setdefault(names[sample.origin], []).append(sample)
     references = {}
     for name, texts in ((TRAINING, authors.training), (HELD_OUT, authors.held_out)):
         if texts:
@@ -80,23 +86,23 @@ def measure_samples(
     for name in _MEMORY:
         references.get(TRAINING, {}).pop(name, None)
     if base:
-        references[BASE] = dataclasses.asdict(means([by_sample[entry.id] for entry in base]))
-    return Measured(
-        {entry.id: by_sample[entry.id] for entry in samples},
-        {name: means([by_sample[entry.id] for entry in group]) for name, group in grouped.items()},
-        {name: diversity([_written(entry) for entry in group]) for name, group in grouped.items()},
-        references,
+        references[BASE] = dataclasses.asdict(means([by_sample[sample.id] for sample in base]))
+    return SampleMeasures(
+        by_sample={sample.id: by_sample[sample.id] for sample in samples},
+        by_adapter={name: means([by_sample[sample.id] for sample in group]) for name, group in grouped.items()},
+        diversity={name: diversity([_written(sample) for sample in group]) for name, group in grouped.items()},
+        references=references,
     )
 
 
 def adapter_names(samples: Sequence[Sample]) -> dict[Origin, str]:
     """A short name for each adapter and scale, no two alike."""
     names: dict[Origin, str] = {}
-    for origin in dict.fromkeys(entry.origin for entry in samples):
+    for origin in dict.fromkeys(sample.origin for sample in samples):
         alike = sum(name.split(" #")[0] == origin.name for name in names.values())
         names[origin] = f"{origin.name} #{alike + 1}" if alike else origin.name
     return names
 
 
-def _written(entry: Sample) -> Written:
-    return Written(entry.theme, entry.variant, entry.text)
+def _written(sample: Sample) -> Written:
+    return Written(sample.theme, sample.variant, sample.text)

@@ -18,7 +18,7 @@ _LEAST_PAIRS = 10
 WORTH = {"accept": 2, "edit": 1, "delete": 0}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Agreement:
     """`value`: Krippendorff's alpha between judges, or the share of pairs put in the person's order, with its error."""
 
@@ -49,7 +49,13 @@ def between_judges(verdicts: Sequence[Verdict]) -> Agreement | None:
         return None
     ranks = [[orders[judge].index(place) for orders in both for place in range(len(orders[judge]))] for judge in judges]
     alpha = float(krippendorff.alpha(reliability_data=np.array(ranks), level_of_measurement="ordinal"))
-    return Agreement("agreement of the judges (Krippendorff's alpha)", alpha, None, len(ranks[0]), alpha < LOW_ALPHA)
+    return Agreement(
+        what="agreement of the judges (Krippendorff's alpha)",
+        value=alpha,
+        stderr=None,
+        pairs=len(ranks[0]),
+        low=alpha < LOW_ALPHA,
+    )
 
 
 def with_people(verdicts: Sequence[Verdict], decisions: Mapping[str, str]) -> Agreement | None:
@@ -70,4 +76,10 @@ def with_people(verdicts: Sequence[Verdict], decisions: Mapping[str, str]) -> Ag
         return None
     share = sum(right) / len(right)
     error = math.sqrt(share * (1 - share) / len(right))
-    return Agreement("agreement with the person's decisions", share, error, len(right), share < LOW_SHARE)
+    return Agreement(
+        what="agreement with the person's decisions",
+        value=share,
+        stderr=error,
+        pairs=len(right),
+        low=share < LOW_SHARE,
+    )

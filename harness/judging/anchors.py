@@ -6,14 +6,14 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.judging.blocks import Block, Entry
+from harness.judging.blocks import Block, Candidate
 from harness.judging.verdicts import Judge, Verdict, gathered
 
 ANCHOR = "anchor"
 _LEAST_SCORED = 0.5  # of the texts: with fewer, what is left says little
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WinRate:
     """`by_theme`: share of anchors beaten, over the texts on the theme; `stderr`: of the mean over themes."""
 
@@ -36,17 +36,17 @@ class WinRate:
         return statistics.stdev(self.by_theme.values()) / math.sqrt(len(self.by_theme))
 
 
-@dataclass(frozen=True)
-class Measured:
+@dataclass(frozen=True, kw_only=True)
+class AnchorContest:
     """`ended`: why it ended early, if it did; `pruned`: because `report` said so."""
 
     rate: WinRate
     verdicts: list[Verdict]
-    ended: str | None
-    pruned: bool
+    ended: str | None = None
+    pruned: bool = False
 
 
-def anchored_blocks(entries: Sequence[Entry], anchors: Mapping[str, Sequence[Entry]], seed: int) -> list[Block]:
+def anchored_blocks(entries: Sequence[Candidate], anchors: Mapping[str, Sequence[Candidate]], seed: int) -> list[Block]:
     """A block for each text: it and the anchors of its theme, in an order that hangs on theme and slot alone.
 
     So runs differ by their texts and by nothing else. A theme without anchors is left out.
@@ -68,7 +68,7 @@ async def win_rate(
     at_once: int,
     report: Callable[[int, float], bool] = lambda number, lost: False,
     tell: Callable[[Verdict], object] = lambda verdict: None,
-) -> Measured:
+) -> AnchorContest:
     """Judge the blocks, so many at once, in order. The first judge's verdicts are the score. `report` is told of each
     theme that is done, by its number, the share of anchors that were *not* beaten, and says whether to end there."""
     themes = list(dict.fromkeys(block.theme for block in blocks))
@@ -81,14 +81,15 @@ async def win_rate(
         verdicts += new.done
         rate = _rate(verdicts, judges[0].name, len(blocks))
         if new.spent is not None:
-            return Measured(rate, verdicts, new.spent, pruned=False)
+            return AnchorContest(rate=rate, verdicts=verdicts, ended=new.spent)
         left = {block.theme for block in ordered[begin + at_once :]}
         while reported < len(themes) and themes[reported] not in left:
             theme = themes[reported]
             reported += 1
             if theme in rate.by_theme and report(reported, 1 - rate.by_theme[theme]):
-                return Measured(rate, verdicts, "others were better on the same themes", pruned=True)
-    return Measured(_rate(verdicts, judges[0].name, len(blocks)), verdicts, None, pruned=False)
+                why = "others were better on the same themes"
+                return AnchorContest(rate=rate, verdicts=verdicts, ended=why, pruned=True)
+    return AnchorContest(rate=_rate(verdicts, judges[0].name, len(blocks)), verdicts=verdicts)
 
 
 def _rate(verdicts: Sequence[Verdict], judge: str, texts: int) -> WinRate:
@@ -99,4 +100,4 @@ def _rate(verdicts: Sequence[Verdict], judge: str, texts: int) -> WinRate:
             beaten = len(verdict.order) - 1 - verdict.order.index(ours)
             shares.setdefault(verdict.theme, []).append(beaten / (len(verdict.order) - 1))
     by_theme = {theme: statistics.fmean(each) for theme, each in shares.items()}
-    return WinRate(by_theme, texts, texts - sum(map(len, shares.values())))
+    return WinRate(by_theme=by_theme, texts=texts, unscored=texts - sum(map(len, shares.values())))

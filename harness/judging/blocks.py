@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Entry:
+class Candidate:
     """One text under judgement. `slot`: its variant and number, the same for all adapters; `length` in units."""
 
     id: str
@@ -23,7 +23,7 @@ class Block:
     """Texts of different adapters on one theme, in the order shown."""
 
     theme: str
-    entries: list[Entry]
+    entries: list[Candidate]
 
 
 @dataclass
@@ -35,9 +35,9 @@ class Designer:
     _stood: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
     _met: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
 
-    def deal(self, entries: Iterable[Entry]) -> list[Block]:
+    def deal(self, entries: Iterable[Candidate]) -> list[Block]:
         """Blocks over the entries of one slot; what leaves an adapter alone on a theme is left out."""
-        by_theme: dict[str, dict[str, Entry]] = {}
+        by_theme: dict[str, dict[str, Candidate]] = {}
         for entry in entries:
             by_theme.setdefault(entry.theme, {})[entry.adapter] = entry
         blocks = []
@@ -77,9 +77,9 @@ class Designer:
         return chosen
 
 
-def slots(entries: Iterable[Entry]) -> Mapping[str, list[Entry]]:
+def slots(entries: Iterable[Candidate]) -> Mapping[str, list[Candidate]]:
     """The entries by slot, in the order of first appearance: a round of judging each."""
-    found: dict[str, list[Entry]] = {}
+    found: dict[str, list[Candidate]] = {}
     for entry in entries:
         found.setdefault(entry.slot, []).append(entry)
     return found

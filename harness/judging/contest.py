@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harness.judging.blocks import Designer, Entry, slots
+from harness.judging.blocks import Candidate, Designer, slots
 from harness.judging.plackett_luce import Ranked
 from harness.judging.ranking import Standings, rank
 from harness.judging.verdicts import Judge, Verdict, gathered
@@ -18,7 +18,7 @@ class Contest:
     ended: str
 
 
-def planned_calls(entries: Sequence[Entry], block: int, seed: int) -> tuple[int, int]:
+def planned_calls(entries: Sequence[Candidate], block: int, seed: int) -> tuple[int, int]:
     """Calls of the first round, and of all rounds."""
     designer = Designer(block, seed)
     rounds = [len(designer.deal(of_slot)) for of_slot in slots(entries).values()]
@@ -27,7 +27,7 @@ def planned_calls(entries: Sequence[Entry], block: int, seed: int) -> tuple[int,
 
 async def hold(
     judges: Sequence[Judge],
-    entries: Sequence[Entry],
+    entries: Sequence[Candidate],
     *,
     block: int,
     seed: int,

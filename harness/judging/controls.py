@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.judging.blocks import Block, Entry
+from harness.judging.blocks import Block, Candidate
 from harness.judging.verdicts import Judge, Verdict, gathered
 
 _IDENTICAL, _SHUFFLED, _TRAINING, _INJECTED = "identical", "shuffled", "training", "injected"
@@ -36,7 +36,7 @@ class Controls:
 
 
 def control_blocks(
-    entries: Sequence[Entry], training: Mapping[str, str], *, pairs: int, seed: int
+    entries: Sequence[Candidate], training: Mapping[str, str], *, pairs: int, seed: int
 ) -> list[tuple[str, Block]]:
     """For `pairs` chosen texts each kind of pair, in both orders. `training`: texts of the author's by theme."""
     rng = random.Random(seed)
@@ -98,7 +98,7 @@ def _share(said: Sequence[bool]) -> float | None:
     return statistics.fmean(said) if said else None
 
 
-def _other(entry: Entry, text: str, kind: str) -> Entry:
+def _other(entry: Candidate, text: str, kind: str) -> Candidate:
     return dataclasses.replace(entry, id=f"{entry.id}:{kind}", adapter=kind, text=text)
 
 

@@ -25,7 +25,8 @@ _FENCE = re.compile(r"```[a-zA-Z]*\s*|\s*```")
 _STRING = r'"(?:\\.|[^"\\])*(?:"|\Z)'
 _TRAILING = re.compile(rf"({_STRING})|,(\s*[}}\]])", re.DOTALL)
 _PIECES = re.compile(rf"{_STRING}|[{{}}]", re.DOTALL)
-_MOST = 200  # objects that are looked at
+_MOST = 50  # objects that are looked at
+_LONGEST = 20_000  # characters at the end of a reply that are
 
 
 class UnreadableError(ValueError):
@@ -43,14 +44,14 @@ class Leniency(StrEnum):
 
 
 @dataclass(frozen=True)
-class Found(Generic[Value]):
+class Reading(Generic[Value]):
     """What a reply says. `leniencies`: none for a reply that is the object alone, as it was asked for."""
 
     value: Value
     leniencies: frozenset[Leniency] = frozenset()
 
 
-def read_object(reply: str, fit: Callable[[dict[str, Any]], Found[Value]], *, question: str) -> Found[Value]:
+def read_object(reply: str, fit: Callable[[dict[str, Any]], Reading[Value]], *, question: str) -> Reading[Value]:
     """The one object that fits.
 
     Args:
@@ -59,10 +60,10 @@ def read_object(reply: str, fit: Callable[[dict[str, Any]], Found[Value]], *, qu
     Raises:
         UnreadableError: when none fits, or several that do not say the same.
     """
-    spoken = reply if _is_json(reply.strip()) else _THOUGHT.sub("", reply)
-    thought = {Leniency.THINKING} if spoken != reply else set()
+    spoken = reply if _is_json(reply.strip()) else _THOUGHT.sub("", reply)[-_LONGEST:]
+    thought = {Leniency.THINKING} if _THOUGHT.search(reply) and spoken != reply else set()
     asked = _squeezed(question)
-    fitting: list[Found[Value]] = []
+    fitting: list[Reading[Value]] = []
     trouble: UnreadableError | None = None
     for text in _objects(spoken):
         if _squeezed(text) in asked:
@@ -75,7 +76,7 @@ def read_object(reply: str, fit: Callable[[dict[str, Any]], Found[Value]], *, qu
             trouble = trouble or error
             continue
         past = found.leniencies | thought | _around(around) | ({Leniency.COMMAS} if commas else set())
-        fitting.append(Found(found.value, frozenset(past)))
+        fitting.append(Reading(found.value, frozenset(past)))
     if not fitting:
         raise trouble or UnreadableError("it is not one JSON object")
     if any(found.value != fitting[0].value for found in fitting):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.judging.replies import Found, Leniency, UnreadableError, read_object
+from harness.judging.replies import Leniency, Reading, UnreadableError, read_object
 
 VERSION = 1  # of the words below: another one is another rubric
 LABELS = "ABCDEFGH"
@@ -102,11 +102,11 @@ def ask_ranking(rubric: Rubric, theme: str, texts: Sequence[str]) -> Question:
     return Question(rubric.system, f"{_fenced(theme, texts)}\n\n{_RANK}", schema, labels)
 
 
-def read_ranking(reply: str, question: Question) -> Found[Ranking]:
+def read_ranking(reply: str, question: Question) -> Reading[Ranking]:
     """Raises UnreadableError for what is no ranking of all labels."""
     labels = question.labels
 
-    def fit(record: dict[str, Any]) -> Found[Ranking]:
+    def fit(record: dict[str, Any]) -> Reading[Ranking]:
         values = _fields(record, {"ranking": list, "top": str, "explanation": str})
         ranking, top = [_label(each) for each in values["ranking"]], _label(values["top"])
         if sorted(map(str, ranking)) != sorted(labels):
@@ -117,7 +117,7 @@ def read_ranking(reply: str, question: Question) -> Found[Ranking]:
             raise UnreadableError(f"top must be the first of the ranking, {ranking[0]}, but it is {values['top']}")
         order = [labels.index(str(label)) for label in ranking]
         letters = _letters([*values["ranking"], values["top"]], [*ranking, top])
-        return Found(Ranking(order, values["explanation"]), letters)
+        return Reading(Ranking(order, values["explanation"]), letters)
 
     return read_object(reply, fit, question=question.user)
 
@@ -127,16 +127,16 @@ def ask_pair(rubric: Rubric, theme: str, texts: Sequence[str]) -> Question:
     return Question(rubric.system, f"{_fenced(theme, texts)}\n\n{_PAIR}", schema, LABELS[:2])
 
 
-def read_pair(reply: str, question: Question) -> Found[Preference]:
+def read_pair(reply: str, question: Question) -> Reading[Preference]:
     """Raises UnreadableError for what prefers neither one of the two nor neither."""
 
-    def fit(record: dict[str, Any]) -> Found[Preference]:
+    def fit(record: dict[str, Any]) -> Reading[Preference]:
         said = _fields(record, {"better": str, "explanation": str})["better"]
         better = "neither" if said.strip().lower() == "neither" else _label(said)
         if better not in ("A", "B", "neither"):
             raise UnreadableError(f"better must be A, B or neither, but it is {said}")
         place = None if better == "neither" else LABELS.index(better)
-        return Found(Preference(place), _letters([said], [better]))
+        return Reading(Preference(place), _letters([said], [better]))
 
     return read_object(reply, fit, question=question.user)
 
@@ -147,12 +147,12 @@ def ask_scores(rubric: Rubric, theme: str, text: str) -> Question:
     return Question(rubric.system, f"{_fenced(theme, [text])}\n\n{_SCORE}", schema, LABELS[:1])
 
 
-def read_scores(reply: str, question: Question, criteria: Mapping[str, str]) -> Found[dict[str, Mark]]:
+def read_scores(reply: str, question: Question, criteria: Mapping[str, str]) -> Reading[dict[str, Mark]]:
     """By criterion. Raises UnreadableError."""
 
-    def fit(record: dict[str, Any]) -> Found[dict[str, Mark]]:
+    def fit(record: dict[str, Any]) -> Reading[dict[str, Mark]]:
         values = _fields(record, dict.fromkeys(criteria, dict))
-        return Found({name: _mark(name, value) for name, value in values.items()})
+        return Reading({name: _mark(name, value) for name, value in values.items()})
 
     return read_object(reply, fit, question=question.user)
 

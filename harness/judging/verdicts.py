@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from harness.errors import BudgetSpentError
 from harness.files import writable
 from harness.judging.blocks import Block
-from harness.judging.replies import Found, UnreadableError
+from harness.judging.replies import Reading, UnreadableError
 from harness.judging.rubric import (
     Mark,
     Question,
@@ -30,7 +30,7 @@ Value = TypeVar("Value")
 Done = TypeVar("Done")
 
 
-class Reply(Protocol):
+class JudgeReply(Protocol):
     """`why`: there is no whole text, in words. `answered`: whether there was a reply at all."""
 
     @property
@@ -46,7 +46,7 @@ class Reply(Protocol):
 
 
 # messages and a JSON schema -> a reply; harness.llm.chat.Chat.ask is one
-Ask = Callable[[Sequence[dict[str, str]], Any], Coroutine[Any, Any, Reply]]
+Ask = Callable[[Sequence[dict[str, str]], Any], Coroutine[Any, Any, JudgeReply]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +79,8 @@ class _Settled(Generic[Value]):
     """What came of a question: `found`, or `why` nothing was."""
 
     question: Question
-    reply: Reply
-    found: Found[Value] | None
+    reply: JudgeReply
+    found: Reading[Value] | None
     why: str | None
 
     @property
@@ -115,7 +115,7 @@ class Judge:
         settled = await self._settle(question, lambda text: read_scores(text, question, self.rubric.criteria))
         return replace(self._verdict("scores", block, settled), scores=settled.value)
 
-    async def _settle(self, question: Question, read: Callable[[str], Found[Value]]) -> _Settled[Value]:
+    async def _settle(self, question: Question, read: Callable[[str], Reading[Value]]) -> _Settled[Value]:
         """Ask, and once more where the reply cannot be read. An endpoint that said nothing was tried often enough."""
         reply = await self._ask(first(question), question.schema)
         found, why = _read(reply, read)
@@ -143,7 +143,7 @@ class Judge:
         )
 
 
-def _read(reply: Reply, read: Callable[[str], Found[Value]]) -> tuple[Found[Value] | None, str]:
+def _read(reply: JudgeReply, read: Callable[[str], Reading[Value]]) -> tuple[Reading[Value] | None, str]:
     """What was read, or why nothing could be."""
     if reply.why is not None:
         return None, reply.why

@@ -21,10 +21,13 @@ _SECRET = 6  # letters and digits; what is shorter is a placeholder, such as loc
 _PLACEHOLDER = 4  # characters; below it a word of a reply would be taken for the key
 _DEPTH = 3  # times that something may be escaped
 
-# one escaped character: %73, \u0073, \u{73}, \x73, 0x73, \163, &#115; &#x73; &amp; =73
+# one escaped character: %73, \x73, 0x73, =73, \u0073, \u{73}, a pair of UTF-16, \163, \n, &#115; &#x73; &amp;
 _ESCAPED = re.compile(
-    r"(?:%|\\+x|\\+u00|0x|=)(?P<hex>[0-9a-f]{2})|\\+u\{0*(?P<braced>[0-9a-f]{1,6})\}"
-    r"|\\+(?P<octal>[0-3][0-7]{2})|(?P<html>&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});)",
+    r"(?:%|\\+x|0x|=)(?P<byte>[0-9a-f]{2})"
+    r"|\\+u(?P<high>d[89ab][0-9a-f]{2})\\+u(?P<low>d[c-f][0-9a-f]{2})"
+    r"|\\+u(?P<four>[0-9a-f]{4})|\\+u\{0*(?P<braced>[0-9a-f]{1,6})\}"
+    r"|\\+(?P<octal>[0-3][0-7]{2})|\\+(?P<blank>[bfnrtv])"
+    r"|(?P<html>&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});)",
     re.IGNORECASE,
 )
 
@@ -122,20 +125,24 @@ def _unescaped(told: list[_Told]) -> list[_Told]:
     read: list[_Told] = []
     done = 0
     for match in _ESCAPED.finditer(text):
-        if match["html"]:
-            said = html.unescape(match["html"])
-        elif match["octal"]:
-            said = chr(int(match["octal"], 8))
-        else:
-            said = _character(match["hex"] or match["braced"])
+        said = _character(match)
         read += told[done : match.start()]
         read += [(said[0], told[match.start()][1], told[match.end() - 1][2])] if said else []
         done = match.end()
     return read + told[done:]
 
 
-def _character(digits: str) -> str:
-    number = int(digits, 16)
+def _character(match: re.Match[str]) -> str:
+    """What an escape stands for; nothing for what is none."""
+    if match["html"]:
+        return html.unescape(match["html"])
+    if match["blank"]:
+        return " "
+    if match["octal"]:
+        return chr(int(match["octal"], 8))
+    if match["high"]:
+        return chr(0x10000 + ((int(match["high"], 16) - 0xD800) << 10) + int(match["low"], 16) - 0xDC00)
+    number = int(match["byte"] or match["four"] or match["braced"], 16)
     return chr(number) if number <= 0x10FFFF else ""
 
 

@@ -1,5 +1,9 @@
-"""A local judge: stock mlx_lm.server with one model, for as long as it is asked."""
+"""A local judge: stock mlx_lm.server with one model, for as long as it is asked.
 
+Knows nothing of what the weights are.
+"""
+
+import json
 import socket
 import subprocess
 import sys
@@ -43,19 +47,32 @@ def served(model: str) -> Iterator[str]:
 
 
 def _wait(process: "subprocess.Popen[bytes]", port: int, model: str, last_words: Callable[[], str]) -> None:
+    """Until it has written its first token: only then are the weights known to be sound."""
     until = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < until:
         if process.poll() is not None:
             raise HarnessError(f"mlx_lm.server cannot serve judge.model={model}: {last_words()}")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
-                return
+            _first_token(f"http://127.0.0.1:{port}/v1/chat/completions", until - time.monotonic())
+            return
+        except urllib.error.HTTPError as error:  # it is up, and its thread that reads the weights has died
+            raise HarnessError(f"mlx_lm.server cannot serve judge.model={model}: {last_words()}") from error
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
     raise HarnessError(f"mlx_lm.server with judge.model={model} does not answer: {last_words()}")
 
 
+def _first_token(address: str, seconds: float) -> None:
+    body = {"model": SERVED, "messages": [{"role": "user", "content": "1"}], "max_tokens": 1}
+    request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=max(seconds, 1.0)) as reply:
+        reply.read()
+
+
 def _last_words(log: IO[str]) -> str:
+    """What follows the last frame of a traceback, else the last line; lines of requests are none."""
     log.seek(0)
-    lines = [line.strip() for line in log.read().splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    lines = [line.rstrip() for line in log.read().splitlines() if line.strip() and "HTTP/1." not in line]
+    frames = [number for number, line in enumerate(lines) if line.startswith(" ")]
+    words = lines[frames[-1] + 1 :] if frames else lines[-1:]
+    return " ".join(words)[:300] or "it said nothing"

@@ -137,17 +137,18 @@ def _block(name: str) -> int:
     return int(found[1]) if found else -1
 
 
-def open_base(config: ModelConfig, display: Display | None = None) -> Base:
+def open_base(config: ModelConfig, display: Display | None = None, *, setting: str = "model.path") -> Base:
     """Find the base; download it if it is a hub name that is not here yet.
 
-    Its files are read whole when they are new or were changed: `display` shows that where it takes long.
+    Its files are read whole when they are new or were changed: `display` shows that where it takes long. `setting`:
+    what the path is called where it was given.
 
     Raises:
         HarnessError: when there is no such base, or it may not be read, with what to do.
     """
     path = config.path
     if path is None:
-        raise HarnessError("model.path must name a base model, but got null; try model.path=<folder or hub name>")
+        raise HarnessError(f"{setting} must name a base model, but got null; try {setting}=<folder or hub name>")
     local = Path(path).expanduser()
     if config.revision is not None and (path == BUILTIN_TINY or local.is_dir()):
         raise HarnessError(
@@ -158,17 +159,17 @@ def open_base(config: ModelConfig, display: Display | None = None) -> Base:
     if local.is_dir():
         if not (local / "config.json").exists() or not list(local.glob("model*.safetensors")):
             raise HarnessError(
-                f"model.path={path} must hold config.json and model*.safetensors, but it does not; "
+                f"{setting}={path} must hold config.json and model*.safetensors, but it does not; "
                 "make such a folder with mlx_lm.convert"
             )
         # absolute, so that an adapter's record of its base holds in any working directory
         return _of_folder(str(local.resolve()), local.resolve(), display)
     if path.startswith(("/", "./", "../", "~", "builtin:")) or path.count("/") != 1:
         raise HarnessError(
-            f"model.path={path} must be {BUILTIN_TINY}, a folder or a hub name such as "
+            f"{setting}={path} must be {BUILTIN_TINY}, a folder or a hub name such as "
             "mlx-community/Qwen2.5-7B-Instruct-4bit, but no such folder is there"
         )
-    folder = _download(path, config.revision)
+    folder = _download(path, config.revision, setting)
     with _reading(path, display) as tell:
         revision = snapshot_revision(folder, tell)
     return Base(path, folder, revision.name, changed=revision.changed)
@@ -184,7 +185,7 @@ def _reading(path: str, display: Display | None) -> AbstractContextManager[Tell]
     return (display or Display()).computing(f"the checksums of all files of {path}, once")
 
 
-def _download(name: str, revision: str | None) -> Path:
+def _download(name: str, revision: str | None, setting: str) -> Path:
     """The snapshot's folder, which is named by its commit."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
@@ -202,12 +203,12 @@ def _download(name: str, revision: str | None) -> Path:
         ) from error
     except RepositoryNotFoundError as error:
         raise HarnessError(
-            f"{name} is not on the hub, or is private: check model.path, or run `hf auth login` if it is yours"
+            f"{name} is not on the hub, or is private: check {setting}, or run `hf auth login` if it is yours"
         ) from error
     except RevisionNotFoundError as error:
         raise HarnessError(f"{name} has no revision {revision}; set model.revision to null or to one it has") from error
     except (LocalEntryNotFoundError, OSError) as error:
         raise HarnessError(
             f"{name} is not on this machine and the hub cannot be reached: connect and try again, "
-            "or set model.path to a local folder"
+            f"or set {setting} to a local folder"
         ) from error

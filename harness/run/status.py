@@ -76,13 +76,9 @@ def _close(context: RunContext, state: RunState, why: str | None = None) -> None
     if why is not None:
         context.log.write("ended", status=state.status, reason=why)
     run.tags({STATE: state.tag})
-    waiting = run.finish(state.status, why)
-    if waiting:
-        why_not = run.trouble or "it does not answer"
-        context.display.say(
-            f"warning: {waiting} entries of run {run.run_id} have not reached {run.store.uri} ({why_not}); "
-            "they are kept in its folder: send them with python -m harness.reconcile"
-        )
+    run.finish(state.status, why)
+    if run.unsent is not None:
+        context.display.say(f"warning: {run.unsent}")
 
 
 def _say_how_to_resume(context: RunContext) -> None:

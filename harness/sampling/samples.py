@@ -22,7 +22,7 @@ from harness.files import append_json, write_text
 _NEARLY_THE_SAME = 90.0  # of 100, by rapidfuzz's ratio of edits
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Origin:
     """Which weights wrote: the adapter's reference (None: the bare base), its run, the update it was saved after.
 
@@ -30,10 +30,10 @@ class Origin:
     """
 
     base: str
-    adapter: str | None
-    run: str | None
-    iteration: int | None
-    scale: float
+    adapter: str | None = None
+    run: str | None = None
+    iteration: int | None = None
+    scale: float = 1.0
 
     @property
     def name(self) -> str:
@@ -74,7 +74,7 @@ class Planned(Origin):
 
     @property
     def origin(self) -> Origin:
-        return Origin(*(getattr(self, field.name) for field in dataclasses.fields(Origin)))
+        return Origin(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Origin)})
 
 
 @dataclass(frozen=True)
@@ -97,14 +97,16 @@ def append_sample(path: Path, entry: Sample) -> None:
     append_json(path, entry.to_json())
 
 
-def read_samples(path: Path) -> list[Sample]:
+def read_samples(path: Path, *, setting: str = "samples") -> list[Sample]:
     """All samples of a file; a last line that was cut off by a crash is not one. The file stays as it is.
+
+    `setting`: what the file is called where it was given.
 
     Raises:
         HarnessError: naming the line that is no sample.
     """
     if not path.is_file():
-        raise HarnessError(f"samples={path} is not there; write some with harness.generate out={path}")
+        raise HarnessError(f"{setting}={path} is not there; write some with harness.generate out={path}")
     known = {field.name for field in dataclasses.fields(Sample)}
     samples: list[Sample] = []
     try:

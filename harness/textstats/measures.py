@@ -29,7 +29,7 @@ _REFUSAL = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measures:
     """One text, or the means over several.
 
@@ -96,7 +96,7 @@ def means(measured: Sequence[Measures]) -> Measures:
     return Measures(**{name: statistics.fmean(getattr(each, name) for each in measured) for name in NAMES})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Diversity:
     """0 to 1: one less the likeness of two texts on a theme, `within` a variant and `across` them; None without pairs.
 
@@ -117,9 +117,9 @@ def diversity(written: Sequence[Written]) -> Diversity:
             (within if one.variant == other.variant else across).append(found)
     pairs = [pair for each in written for pair in itertools.pairwise(units(each.text))]
     return Diversity(
-        statistics.fmean(within) if within else None,
-        statistics.fmean(across) if across else None,
-        len(set(pairs)) / len(pairs) if pairs else 0.0,
+        within=statistics.fmean(within) if within else None,
+        across=statistics.fmean(across) if across else None,
+        distinct=len(set(pairs)) / len(pairs) if pairs else 0.0,
     )
 
 

@@ -198,6 +198,17 @@ class TrackedRun:
         self._journal.write("ended", status=status, reason=why and why[:5000])
         return self.drain()
 
+    @property
+    def unsent(self) -> str | None:
+        """What to say of entries that have not reached MLflow; None when all have."""
+        if not self._journal.waiting:
+            return None
+        return (
+            f"{self._journal.waiting} entries of run {self.run_id} have not reached {self.store.uri} "
+            f"({self.trouble or 'it does not answer'}); they are kept in its folder: send them with "
+            "python -m harness.reconcile"
+        )
+
     def drain(self) -> int:
         """Wait until all is sent: as long as the store answers, and less than a second where it does not.
 

@@ -13,7 +13,7 @@ from scipy.stats import kendalltau
 
 from harness.judging.agreement import between_judges, with_people
 from harness.judging.anchors import ANCHOR, anchored_blocks, win_rate
-from harness.judging.blocks import Designer, Entry
+from harness.judging.blocks import Candidate, Designer
 from harness.judging.contest import Contest, hold, planned_calls
 from harness.judging.controls import check, control_blocks
 from harness.judging.plackett_luce import Ranked
@@ -31,7 +31,7 @@ RUBRIC = Rubric("You compare poems.", {"theme": "about it"})
 
 def _entries(
     worth: dict[str, float], themes: int, variants: int = 1, *, seed: int = 0, spread: float = 0.0
-) -> list[Entry]:
+) -> list[Candidate]:
     """Texts that say what they are worth; longer ones by chance."""
     rng = np.random.default_rng(seed)
     entries = []
@@ -41,7 +41,9 @@ def _entries(
                 words = int(rng.integers(5, 60))
                 own = value + spread * rng.normal()
                 text = f"{adapter} {theme} {variant} worth {own:.3f} " + "word " * words
-                entries.append(Entry(f"{adapter}-{theme}-{variant}", adapter, f"t{theme}", f"v{variant}", text, words))
+                entries.append(
+                    Candidate(f"{adapter}-{theme}-{variant}", adapter, f"t{theme}", f"v{variant}", text, words)
+                )
     return entries
 
 
@@ -70,7 +72,7 @@ def _work(
         return asyncio.run(run(url)), spending
 
 
-def _hold(habits: Habits, folder: Path, entries: Sequence[Entry], **values: Any) -> tuple[Contest, Spending]:
+def _hold(habits: Habits, folder: Path, entries: Sequence[Candidate], **values: Any) -> tuple[Contest, Spending]:
     limits = values.pop("limits", None)
     settings: dict[str, Any] = {"block": 5, "seed": 1} | values
     found: tuple[Contest, Spending] = _work(habits, folder, lambda judges: hold(judges, entries, **settings), limits)
@@ -215,7 +217,7 @@ def test_blocks_are_of_nearly_the_same_size(adapters: int, sizes: list[int]) -> 
 
 
 def _anchored(habits: Habits, folder: Path, worth: float, themes: int = 12, report: Any = None) -> Any:
-    anchors: dict[str, list[Entry]] = {}
+    anchors: dict[str, list[Candidate]] = {}
     for entry in _entries({"x": 1.0, "y": 0.0, "z": -1.0}, themes, seed=9):
         anchors.setdefault(entry.theme, []).append(dataclasses.replace(entry, adapter=ANCHOR))
     blocks = anchored_blocks(_entries({"ours": worth}, themes), anchors, seed=0)

@@ -14,7 +14,7 @@ from harness.config.overrides import prepare
 from harness.config.schema import Config, JudgeCommand, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
-from harness.evaluation.standings import measure_and_judge
+from harness.evaluation.samples import measure_and_judge
 from harness.multirun.context import Worker
 from harness.multirun.other_terminal import print_sweeps
 from harness.multirun.report import page
@@ -162,14 +162,35 @@ def test_a_second_judge_and_a_persons_decisions_are_compared_with(
     assert len(found["judges"]) == 2
 
 
-def test_a_judge_that_says_nothing_readable_leaves_no_ranking(
+def test_a_judging_in_which_nothing_could_be_scored_has_failed_and_says_why(
     samples: Path, store: Store, url: str, habits: Habits, capsys: pytest.CaptureFixture[str]
 ) -> None:
     habits.always = "prose"
-    found = _judge(store, samples, *JUDGE, f"judge.base_url={url}")
-    assert found["ranking"] == [] and found["unscored"] == len(found["verdicts"])
+    with pytest.raises(
+        HarnessError, match=r"nothing could be scored \(not one .*\): (\d+) of \1 questions are unscored;"
+    ):
+        _judge(store, samples, *JUDGE, f"judge.base_url={url}")
+    found = json.loads(samples.with_name("ranking.json").read_text("utf-8"))
+    assert found["ranking"] == [] and found["unscored"] == len(found["verdicts"]) > 6
     assert found["verdicts"][0]["reply"] == "I think that all of them are lovely."
     assert "no ranking" in capsys.readouterr().err
+    (run,) = store.client.search_runs([store.experiment_id("judging")], "tags.kind = 'judge'", max_results=1)
+    assert run.info.status == "FAILED"
+    with pytest.raises(HarnessError, match=r"nothing could be scored \(the budget of judge.max_calls=1 is spent\)"):
+        _judge(store, samples, *JUDGE, f"judge.base_url={url}", "judge.max_calls=1", "judge.temperature=0.5")
+
+
+def test_how_replies_were_read_is_in_the_rubrics_record(
+    samples: Path, store: Store, url: str, habits: Habits, capsys: pytest.CaptureFixture[str]
+) -> None:
+    habits.always = "chatty"
+    found = _judge(store, samples, *JUDGE, f"judge.base_url={url}", "judge.controls=0")
+    count = len(found["verdicts"])
+    read = {"as asked": 0, "leniently": count, "past prose": count, "past thinking": count, "unscored": 0}
+    assert found["rubric"]["replies"] == read and found["ranking"][0]["adapter"] == "goodgood@6"
+    assert f"{count} replies were not the one object asked for, and were read past prose {count}" in (
+        capsys.readouterr().out
+    )
 
 
 def test_a_local_judge_that_is_not_there_is_said_by_its_name(samples: Path, store: Store) -> None:
@@ -276,7 +297,7 @@ def test_a_judge_that_dies_while_a_run_trains_leaves_it_unscored(
 def test_a_judge_that_cannot_judge_is_said_before_training(
     overrides: list[str], complaint: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.run.pipeline.train", lambda *arguments, **values: pytest.fail("it trained"))
+    monkeypatch.setattr("harness.run.training.train", lambda *arguments, **values: pytest.fail("it trained"))
     with pytest.raises(HarnessError) as caught:
         _train(store, *JUDGE, *overrides)
     assert complaint in str(caught.value)

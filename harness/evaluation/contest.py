@@ -1,0 +1,133 @@
+"""A contest of adapters before the judges: from their samples to standings, controls and marks, within a budget.
+
+Knows nothing of files or of runs: who keeps what was found is the caller's business.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.config.schema import JudgeConfig
+from harness.console.progress import Display
+from harness.evaluation.panel import open_judges, spending_of
+from harness.judging.agreement import Agreement, between_judges
+from harness.judging.blocks import Block, Candidate
+from harness.judging.contest import Contest, hold, planned_calls
+from harness.judging.controls import Controls, check, control_blocks
+from harness.judging.rubric import Mark
+from harness.judging.verdicts import Judge, Verdict, gathered
+from harness.llm.spending import Spending, about_tokens
+from harness.sampling.samples import Origin, Sample
+from harness.textstats.units import units
+
+_REPLY_TOKENS = 120  # of a reply as it usually is, for the estimate
+_CALLS_A_CONTROL = 28  # 7, and at most a quarter of a small budget
+_ABOVE = 450  # tokens of rubric and orders around the texts
+
+Tell = Callable[[Verdict], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What a contest came to. `marks`: by the text's id, then by criterion; `asked`: the verdicts on control pairs."""
+
+    contest: Contest
+    controls: Controls | None
+    agreements: list[Agreement]
+    marks: dict[str, dict[str, Mark]]
+    verdicts: list[Verdict]
+    spending: Spending
+
+    @property
+    def unscored(self) -> list[str]:
+        """Why questions are unscored, one by one."""
+        return [each.unscored for each in self.verdicts if each.unscored is not None]
+
+    @property
+    def failure(self) -> str | None:
+        """Why nothing at all could be scored, in words; None when something could."""
+        if self.contest.standings is not None or self.marks:
+            return None
+        said = f"nothing could be scored ({self.contest.ended})"
+        if not self.unscored:
+            return said
+        of = f"{len(self.unscored)} of {len(self.verdicts)} questions are unscored"
+        return f"{said}: {of}; the first: {self.unscored[0]}"
+
+
+def candidates_of(samples: Sequence[Sample], names: Mapping[Origin, str]) -> list[Candidate]:
+    """The samples to be judged: of an adapter's texts on a theme that say the same, the first alone."""
+    owners = {sample.id: names[sample.origin] for sample in samples}
+    return [
+        candidate_of(sample, adapter=owners[sample.id], slot=f"{sample.variant} {sample.index}")
+        for sample in samples
+        if sample.duplicate_of is None or owners.get(sample.duplicate_of) != owners[sample.id]
+    ]
+
+
+def candidate_of(sample: Sample, *, adapter: str, slot: str) -> Candidate:
+    return Candidate(
+        id=sample.id,
+        adapter=adapter,
+        theme=sample.theme,
+        slot=slot,
+        text=sample.text or "(nothing)",
+        length=len(units(sample.text)),
+    )
+
+
+def estimate(judge: JudgeConfig, candidates: Sequence[Candidate], controls: int) -> str:
+    """Calls, tokens and cost of a contest, in a line."""
+    judges = 1 + (judge.second_model is not None)
+    first, every = planned_calls(candidates, judge.block, judge.seed)
+    other = controls + (len(candidates) if judge.scores else 0)
+    length = sum(about_tokens(each.text) for each in candidates) / max(len(candidates), 1)
+
+    def said(calls: int) -> str:
+        tokens_in, tokens_out = calls * (_ABOVE + judge.block * length), calls * _REPLY_TOKENS
+        cost = spending_of(judge).limits.price(tokens_in, tokens_out)
+        return f"{calls} calls, {(tokens_in + tokens_out) / 1000:.0f} thousand tokens{f', {cost:.2f}' if cost else ''}"
+
+    return (
+        f"about {said(first * judges + other)} for the first round and controls, at most {said(every * judges + other)}"
+    )
+
+
+def judge_contest(
+    judge: JudgeConfig, candidates: Sequence[Candidate], training: Mapping[str, str], display: Display
+) -> Judgement:
+    """Rank the adapters; with what is left of the budget controls and marks. `training`: the author's texts by theme.
+
+    Raises:
+        HarnessError: when the judge cannot be asked at all.
+    """
+    pairs = judge.controls if judge.max_calls is None else min(judge.controls, judge.max_calls // _CALLS_A_CONTROL)
+    blocks = control_blocks(candidates, training, pairs=pairs, seed=judge.seed)
+    display.say(f"judging {len(candidates)} texts: {estimate(judge, candidates, len(blocks))}")
+    spending = spending_of(judge)
+
+    async def work(tell: Tell) -> Judgement:
+        async with open_judges(judge, spending, display) as judges:
+            controls, asked = (await check(judges[0], blocks, tell)) if blocks else (None, [])
+            contest = await hold(judges, candidates, block=judge.block, seed=judge.seed, tell=tell)
+            marked = await _marked(judges[0], candidates, tell) if judge.scores else []
+            agreement = between_judges(contest.verdicts)
+            return Judgement(
+                contest=contest,
+                controls=controls,
+                agreements=[] if agreement is None else [agreement],
+                marks={each.ids[0]: each.scores for each in marked if each.scores is not None},
+                verdicts=[*contest.verdicts, *asked, *marked],
+                spending=spending,
+            )
+
+    _, most = planned_calls(candidates, judge.block, judge.seed)
+    total = most * (1 + (judge.second_model is not None)) + len(blocks) + (len(candidates) if judge.scores else 0)
+    with display.texts(total, "judging", "calls") as counted:
+        return asyncio.run(work(lambda verdict: counted(0)))
+
+
+async def _marked(judge: Judge, candidates: Sequence[Candidate], tell: Tell) -> list[Verdict]:
+    """Each text by itself, as far as the budget goes."""
+    asked = await gathered([judge.score(Block(each.theme, [each])) for each in candidates], tell)
+    return asked.done

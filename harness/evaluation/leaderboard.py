@@ -1,0 +1,99 @@
+"""A judgement as it is read: the ranking, the best texts, places, metrics. Computes, and neither shows nor stores."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.evaluation.contest import Judgement
+from harness.evaluation.records import control_metrics, rubric_record, spending_metrics
+from harness.judging.rubric import Rubric
+from harness.sampling.samples import Origin, Sample
+
+
+def to_json(
+    judgement: Judgement, rubric: Rubric, samples: Sequence[Sample], names: Mapping[Origin, str]
+) -> dict[str, Any]:
+    """All that was found, for a file."""
+    contest, spending = judgement.contest, judgement.spending
+    standings = contest.standings
+    origins = {name: dataclasses.asdict(origin) for origin, name in names.items()}
+    ratings = [] if standings is None else standings.ratings
+    return {
+        "rubric": rubric_record(rubric, judgement.verdicts),
+        "judges": sorted({verdict.judge for verdict in judgement.verdicts}),
+        "ranking": [origins[rating.adapter] | dataclasses.asdict(rating) for rating in ratings],
+        "undecided": [] if standings is None else standings.undecided,
+        "top": top_texts(judgement, samples),
+        "ended": contest.ended,
+        "unscored": len(judgement.unscored),
+        "position": None if standings is None else dataclasses.asdict(standings.first_place),
+        "length": None if standings is None else dataclasses.asdict(standings.length),
+        "controls": None if judgement.controls is None else dataclasses.asdict(judgement.controls),
+        "agreement": [dataclasses.asdict(each) for each in judgement.agreements],
+        "spent": {
+            "calls": spending.calls,
+            "retries": spending.retries,
+            "cached": spending.cached,
+            "tokens_in": spending.tokens_in,
+            "tokens_out": spending.tokens_out,
+            "cost": spending.cost,
+        },
+        "scores": {
+            each: {criterion: dataclasses.asdict(mark) for criterion, mark in marks.items()}
+            for each, marks in judgement.marks.items()
+        },
+        "verdicts": [dataclasses.asdict(verdict) for verdict in judgement.verdicts],
+    }
+
+
+def top_texts(judgement: Judgement, samples: Sequence[Sample]) -> dict[str, list[dict[str, Any]]]:
+    """On each theme the texts that were ranked first in a block, those by better adapters before others."""
+    standings = judgement.contest.standings
+    if standings is None:
+        return {}
+    by_id = {sample.id: sample for sample in samples}
+    values = {rating.adapter: rating.value for rating in standings.ratings}
+    best: dict[str, list[dict[str, Any]]] = {}
+    scored = [each for each in judgement.contest.verdicts if each.unscored is None]
+    for verdict in sorted(scored, key=lambda each: -values[each.adapters[each.order[0]]]):
+        first = verdict.order[0]
+        sample = by_id[verdict.ids[first]]
+        of_theme = best.setdefault(verdict.theme, [])
+        if sample.id not in [other["id"] for other in of_theme]:
+            of_theme.append({"id": sample.id, "adapter": verdict.adapters[first], "text": sample.text})
+    return best
+
+
+def sample_rows(judgement: Judgement, samples: Sequence[Sample], names: Mapping[Origin, str]) -> list[dict[str, str]]:
+    """For MLflow's table: each sample with the places that it came to, such as 2/6."""
+    places: dict[str, list[str]] = {}
+    for verdict in judgement.contest.verdicts:
+        for place, at in enumerate(verdict.order, start=1):
+            places.setdefault(verdict.ids[at], []).append(f"{place}/{len(verdict.order)}")
+    return [
+        {
+            "theme": sample.theme,
+            "adapter": names[sample.origin],
+            "variant": sample.variant,
+            "text": sample.text,
+            "places": ", ".join(places.get(sample.id, [])),
+            "duplicate_of": sample.duplicate_of or "",
+        }
+        for sample in samples
+    ]
+
+
+def metrics_of(judgement: Judgement) -> dict[str, float]:
+    """By name; an adapter's rating by its place."""
+    standings = judgement.contest.standings
+    metrics = {"judge/unscored": float(len(judgement.unscored))} | spending_metrics(judgement.spending)
+    if standings is not None:
+        for rating in standings.ratings:
+            name = "".join(each if each.isalnum() or each in "-_. " else "_" for each in rating.adapter)
+            metrics |= {f"judge/rating {name}": rating.value, f"judge/rating_stderr {name}": rating.stderr}
+        for name, effect in (("position", standings.first_place), ("length", standings.length)):
+            metrics |= {f"judge/{name}": effect.value, f"judge/{name}_stderr": effect.stderr}
+    metrics |= control_metrics(judgement.controls)
+    for number, agreement in enumerate(judgement.agreements):
+        metrics["judge/agreement" + (f"_{number + 1}" if number else "")] = agreement.value
+    return metrics
