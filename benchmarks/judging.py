@@ -7,6 +7,7 @@ mind. Blocks, rankings and rounds are those of harness.judge; the other designs 
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from scipy.stats import kendalltau
 
 from harness.judging.anchors import ANCHOR, win_rate
 from harness.judging.blocks import Block, Entry, slots
-from harness.judging.contest import hold
+from harness.judging.contest import hold, standings_of
 from harness.judging.verdicts import Verdict
 
 ADAPTERS, THEMES, VARIANTS = 12, 30, 5
@@ -142,9 +143,17 @@ DESIGNS: dict[str, Callable[[World], np.ndarray]] = {
 
 
 @click.command()
-@click.option("--worlds", default=40, show_default=True, help="Sets of adapters, the same for all designs.")
-def main(worlds: int) -> None:
+@click.option("--worlds", type=int, help="Sets of adapters, the same for all designs.  [default: 40; with --ties 200]")
+@click.option("--ties", is_flag=True, help="Instead: how often equals are told apart, and what the intervals cover.")
+def main(worlds: int | None, ties: bool) -> None:
     """Print calls and Kendall's tau of each design, means over worlds."""
+    if ties:
+        print_ties(worlds or 200)
+    else:
+        print_designs(worlds or 40)
+
+
+def print_designs(worlds: int) -> None:
     print(f"{ADAPTERS} adapters × {THEMES} themes × {VARIANTS} variants, {worlds} worlds\n")
     print(f"{'design':54} {'calls':>6} {'tau':>12} {'tiring judge':>14}")
     for name, design in DESIGNS.items():
@@ -154,6 +163,88 @@ def main(worlds: int) -> None:
         said = [f"{tau.mean():.2f} ± {tau.std(ddof=1) / np.sqrt(worlds):.2f}" for tau in taus]
         print(f"{name:54} {calls:6.0f} {said[0]:>12} {said[1]:>14}", flush=True)
     print_errors()
+
+
+@dataclass
+class Field:
+    """A judge whose rankings are Plackett and Luce's own, of adapters of these strengths, [adapter].
+
+    `suits`: how much more or less an adapter is worth on a theme, in all its texts there: a standard deviation.
+    """
+
+    strengths: np.ndarray
+    themes: int
+    variants: int
+    suits: float
+    rng: np.random.Generator
+    name: str = "j"
+
+    def __post_init__(self) -> None:
+        self.own = self.suits * self.rng.normal(size=(len(self.strengths), self.themes))
+
+    @property
+    def entries(self) -> list[Entry]:
+        lengths = self.rng.integers(5, 60, (self.variants, self.themes, len(self.strengths)))
+        places = itertools.product(range(self.variants), range(self.themes), range(len(self.strengths)))
+        return [Entry(f"{a}-{t}-{v}", str(a), str(t), str(v), "", int(lengths[v, t, a])) for v, t, a in places]
+
+    async def rank(self, block: Block, kind: str = "ranking") -> Verdict:
+        who, lengths = [int(e.adapter) for e in block.entries], [e.length for e in block.entries]
+        seen = self.strengths[who] + self.own[who, int(block.theme)] + 0.3 * np.log1p(lengths)
+        seen += self.rng.gumbel(size=len(who)) + 0.5 * (np.arange(len(who)) == 0)
+        ids, order = [e.id for e in block.entries], np.argsort(-seen).tolist()
+        return Verdict(
+            "j",
+            kind,
+            block.theme,
+            ids,
+            [e.adapter for e in block.entries],
+            lengths,
+            order,
+            "",
+            None,
+            "",
+            "",
+            False,
+            0.0,
+        )
+
+
+def print_ties(worlds: int) -> None:
+    """Of worlds of equals: in how many more than one group was made. Beside it the share of true strengths within
+    the intervals, of equals and of adapters whose strengths differ by a standard deviation of 0.7, and the time."""
+    print(f"{worlds} worlds, blocks of 4\n")
+    print(f"{'':34} {'adapters':>8} {'themes':>7} {'split':>7} {'covered':>8} {'unequal':>8} {'ms a ranking':>13}")
+    for name, variants, suits in (
+        ("one text a theme", 1, 0.0),
+        ("3 texts, 3 looks, themes suit some", 3, 0.7),
+    ):
+        for count, themes in itertools.product((2, 8, 20), (5, 30, 100)):
+            equal = [_tried(np.zeros(count), themes, variants, suits, seed) for seed in range(worlds)]
+            drawn = [np.random.default_rng([seed, count]).normal(0, 0.7, count) for seed in range(worlds)]
+            other = (
+                []
+                if suits
+                else [_tried(each - each.mean(), themes, variants, suits, seed) for seed, each in enumerate(drawn)]
+            )
+            split, covered = np.mean([each[0] for each in equal]), np.mean([each[1] for each in equal])
+            unequal = f"{np.mean([each[1] for each in other]):8.3f}" if other else f"{'':8}"
+            took = 1000 * np.median([each[2] for each in equal])
+            print(f"{name:34} {count:8} {themes:7} {split:7.3f} {covered:8.3f} {unequal} {took:13.0f}", flush=True)
+
+
+def _tried(strengths: np.ndarray, themes: int, variants: int, suits: float, seed: int) -> tuple[bool, float, float]:
+    """Whether more than one group was made, the share of strengths within their intervals, seconds of a ranking."""
+    field_ = Field(strengths, themes, variants, suits, np.random.default_rng([seed, len(strengths), themes]))
+    contest = asyncio.run(hold([field_], field_.entries, block=4, seed=seed))  # type: ignore[list-item]
+    found = contest.standings
+    assert found is not None
+    names = [str(number) for number in range(len(strengths))]
+    begin = time.perf_counter()
+    standings_of(contest.verdicts, names, seed)
+    took = time.perf_counter() - begin
+    inside = [rating.low <= strengths[int(rating.adapter)] <= rating.high for rating in found.ratings]
+    return found.ratings[-1].tie > 1, float(np.mean(inside)), took
 
 
 def print_errors(runs: int = 200) -> None:

@@ -1,12 +1,16 @@
-"""What a run and a trial take beside their steps: python -m benchmarks.overhead
+"""What a run and a trial take beside their steps, and what the shortest run takes: python -m benchmarks.overhead
 
 Start-up, composing, reading data and base, comparing with the whole model, tracking, checkpoints, pictures. Whole
 processes; what is spent in updates, in validations and in computing the frozen blocks is taken off. For a trial
 within a sweep: what each of ten more trials adds.
 """
 
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
+from statistics import median
 
 import click
 
@@ -21,7 +25,7 @@ from harness.machine import blas
 @click.option("--adapted", default=4, show_default=True)
 @click.option("--iters", default=200, show_default=True)
 def main(width: int, blocks: int, adapted: int, iters: int) -> None:
-    """Print seconds beside the steps, of one run and of a trial."""
+    """Print seconds beside the steps, of one run and of a trial; the seconds and memory of --help and of one update."""
     settings = Settings(iters=iters, num_layers=adapted, evaluate=iters // 2, mask_prompt=True)
     print(f"{blocks} blocks of width {width}, last {adapted} adapted, vocabulary {16 * width}, f32")
     print(blas.load().words)
@@ -31,6 +35,7 @@ def main(width: int, blocks: int, adapted: int, iters: int) -> None:
         write_conversations(folder / "data", rows=100, valid_rows=20)
         words = settings.overrides(folder)
         run_harness([*words, "train.iters=1"])  # unmeasured: makes the database
+        print(_shortest(words))
         forget_trunk(folder)
         whole = run_harness(words).seconds
         steps, validations, trunk = _parts(folder, 1)
@@ -42,6 +47,21 @@ def main(width: int, blocks: int, adapted: int, iters: int) -> None:
         short = [*(word for word in words if not word.startswith("lora.scale=")), "train.iters=10"]
         more = _beside(folder, short, 12) - _beside(folder, short, 2)
         print(f"a trial within a sweep: {more / 10:.2f} s beside its steps   (aim: at most 0.50)")
+
+
+def _shortest(words: list[str]) -> str:
+    """A run of one update whose base, data and database were used before; medians of three, taken in turn."""
+    helps, runs = [], []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "harness.train", "--help"], check=True, stdout=subprocess.DEVNULL)
+        helps.append(time.perf_counter() - start)
+        runs.append(run_harness([*words, "train.iters=1"]))
+    seconds, peak = median(run.seconds for run in runs), median(run.peak_gb for run in runs)
+    return (
+        f"one update: {seconds:.2f} s in whole (aim: at most 6), the process held {peak:.2f} GB; "
+        f"--help {median(helps):.2f} s (aim: at most 0.5)"
+    )
 
 
 def _beside(folder: Path, words: list[str], trials: int) -> float:

@@ -24,7 +24,7 @@ from harness.run.preflight import plan_memory
 from harness.run.samples import plan_samples
 from harness.run.session import Session
 from harness.run.shortcuts import planned_cut, prepare_engine
-from harness.sampling.samples import Origin
+from harness.sampling.samples import bare_base
 from harness.sampling.write import write
 from harness.tracking.store import open_store
 from harness.tuning.evaluate import Score
@@ -55,6 +55,7 @@ class Silent:
     def on_update(self, step: int, loss: float) -> None: ...
     def on_window(self, window: Window) -> None: ...
     def on_validating(self, done: int, total: int) -> None: ...
+    def on_rows(self, rows: object) -> None: ...
     def on_score(self, score: Score, state: object, *, best: bool) -> None: ...
     def on_interrupt(self, state: object) -> None: ...
 
@@ -97,7 +98,7 @@ def _measure(folder: Path, overrides: list[str]) -> list[tuple[float, float]]:
         begin_phase()
         training = train(model, inputs.train, inputs.valid, config.train, Silent(), engine=engine).peak_gb
         begin_phase()
-        planned = plan_samples(config, inputs.base.tokenizer, Origin(inputs.base.path, None, None, None, 1.0))
+        planned = plan_samples(config, inputs.base.tokenizer, bare_base(inputs.base.path))
         list(write(model, inputs.base.tokenizer, planned, config.generate))
         sampling = memory_use().peak
     return [(phases["training"].total / 1e9, training), (phases["sampling"].total / 1e9, sampling)]

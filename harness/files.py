@@ -239,7 +239,9 @@ _NEXT_STEPS = {
 @contextmanager
 def one_at_a_time(lock: Path) -> Iterator[None]:
     """Wait until no other process is inside, then be the one that is."""
-    with lock.open("w") as file:
+    with _said_plainly(lock):
+        file = lock.open("w")
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

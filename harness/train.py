@@ -17,15 +17,20 @@ def _train(config: Config) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from harness.console.progress import Display
-    from harness.multirun.table import ui_command
-    from harness.run.context import RunPlace
-    from harness.run.pipeline import train_run
     from harness.run.session import open_session
-    from harness.tracking.views import save_view
 
     overrides = list(HydraConfig.get().overrides.task)
     display = Display()
     session = open_session(config.tracking, display)
+    session.prepare(config)  # while MLflow is imported
+
+    from harness.machine.device import freeze_libraries
+    from harness.multirun.table import ui_command
+    from harness.run.context import RunPlace
+    from harness.run.pipeline import train_run
+    from harness.tracking.views import save_view
+
+    freeze_libraries()
     varied = ["lora.rank", "lora.scale", "lora.num_layers", "train.learning_rate", "train.updates"]
     save_view(session.store, session.store.experiment_id(config.name), None, varied)
     finished = train_run(config, session, RunPlace(overrides=overrides))

@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from harness.config.hints import did_you_mean
 from harness.config.load import free_names, key_names
 from harness.config.paths import CONF
+from harness.config.schema import Config
 from harness.config.yaml_file import read_mapping
 from harness.errors import HarnessError
 
@@ -39,7 +40,7 @@ def check_names(names: Sequence[str], command: type, conf: Path = CONF) -> None:
     """Refuse names that are neither settings nor groups.
 
     Raises:
-        HarnessError: with the nearest name that exists.
+        HarnessError: with the nearest name that exists, or saying that it means something to training alone.
     """
     known = [*key_names(command), *_groups(conf)]
     free = tuple(f"{name}." for name in free_names(command))
@@ -47,6 +48,8 @@ def check_names(names: Sequence[str], command: type, conf: Path = CONF) -> None:
         bare = name.split("@")[0]
         if bare in known or bare.startswith(("hydra.", "hydra/", *free)):
             continue
+        if bare in key_names(Config):
+            raise HarnessError(f"{bare} has no effect on this command, only on training; leave it out")
         raise HarnessError(f"{bare} is not a setting{did_you_mean(bare, known)}; --cfg job lists them all")
 
 

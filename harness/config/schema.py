@@ -15,7 +15,7 @@ Text = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
-_strict = ConfigDict(strict=True, extra="forbid")
+_strict = ConfigDict(strict=True, extra="forbid", defer_build=True)
 
 
 @dataclass(frozen=True, config=_strict)
@@ -45,6 +45,13 @@ class DataConfig:
 
     path: Text
     labels: Annotated[list[Text], Field(min_length=1)] | None
+    system: Text | None
+
+
+@dataclass(frozen=True, config=ConfigDict(strict=True, extra="ignore", defer_build=True))
+class SystemConfig:
+    """What a command that reads no lines uses of a data group; what else the group's presets hold is left aside."""
+
     system: Text | None
 
 
@@ -239,7 +246,7 @@ class GenerateCommand:
     n: Count
     out: Text | None
     model: ModelConfig
-    data: DataConfig
+    data: SystemConfig
     generate: GenerateConfig
     prompt: PromptConfig
     tracking: TrackingConfig
@@ -267,4 +274,4 @@ class JudgeCommand:
 @dataclass(frozen=True, config=_strict)
 class PrepareCommand:
     source: SourceConfig
-    data: DataConfig
+    data: SystemConfig

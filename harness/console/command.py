@@ -3,12 +3,13 @@
 Knows nothing of what the commands do. Nothing heavy is imported here: `--help` goes through it.
 """
 
+import gc
 import os
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import hydra
 from hydra.errors import HydraException
@@ -29,6 +30,7 @@ Command = TypeVar("Command")
 
 def hydra_command(task: Callable[[Command], None], command: type[Command], config_name: str) -> None:
     """Compose `conf/<config_name>.yaml` with the command line, check it, and run `task` on the record."""
+    _light_libraries()
     _quiet_libraries()
 
     def composed(config: Any) -> None:
@@ -83,6 +85,13 @@ def plainly(action: Callable[[], object]) -> None:
     except KeyboardInterrupt as error:
         print(told(error).why, file=sys.stderr)
         sys.exit(told(error).exit_code)
+
+
+def _light_libraries() -> None:
+    """Libraries that come with what no command needs of them, or look for garbage while they are imported."""
+    # MLflow imports pandas wherever it is, a second and 50 MB; without it is what mlflow-skinny is
+    sys.modules.setdefault("pandas", cast(Any, None))
+    gc.set_threshold(100_000, 20, 100)  # importing makes a million objects, and none of them garbage
 
 
 def _quiet_libraries() -> None:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.judging.blocks import Designer, Entry, slots
-from harness.judging.ranking import Ranked, Standings, rank
+from harness.judging.plackett_luce import Ranked
+from harness.judging.ranking import Standings, rank
 from harness.judging.verdicts import Judge, Verdict, gathered
 
 
@@ -35,7 +36,7 @@ async def hold(
 ) -> Contest:
     """A round for each slot: the first of all adapters, the next only of those that a neighbour cannot be told from.
 
-    Where the budget ends a round, what was judged counts.
+    Where the budget ends a round, what was judged counts. Each round is a look at who can be told apart.
     """
     designer = Designer(block, seed)
     adapters = list(dict.fromkeys(entry.adapter for entry in entries))
@@ -43,11 +44,13 @@ async def hold(
     standings: Standings | None = None
     still = set(adapters)
     ended = "all texts are judged"
-    for of_slot in slots(entries).values():
+    rounds = slots(entries)
+    looks = len(rounds)
+    for of_slot in rounds.values():
         blocks = designer.deal(entry for entry in of_slot if entry.adapter in still)
         new = await gathered([judge.rank(each) for each in blocks for judge in judges], tell)
         verdicts += new.done
-        standings = standings_of(verdicts, adapters, seed)
+        standings = standings_of(verdicts, adapters, seed, looks if adaptive else 1)
         if new.spent is not None:
             ended = new.spent
             break
@@ -61,7 +64,7 @@ async def hold(
     return Contest(verdicts, standings, ended)
 
 
-def standings_of(verdicts: Sequence[Verdict], adapters: Sequence[str], seed: int) -> Standings | None:
+def standings_of(verdicts: Sequence[Verdict], adapters: Sequence[str], seed: int, looks: int = 1) -> Standings | None:
     """Ratings from what could be read; None when that is nothing."""
     ranked = [Ranked(each.theme, each.adapters, each.lengths, each.order) for each in verdicts if each.unscored is None]
-    return rank(ranked, adapters, seed=seed) if ranked else None
+    return rank(ranked, adapters, seed=seed, looks=looks) if ranked else None

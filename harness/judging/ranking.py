@@ -1,40 +1,31 @@
-"""From rankings of blocks to ratings with intervals: Plackett-Luce with effects of position and length.
+"""From rankings of blocks to ratings with intervals, and to which of them can be told apart.
 
-A text's strength is its adapter's rating, plus what its place in the block and its length are worth to the judge
-(Plackett 1975, Luce 1959; fitted by penalized maximum likelihood). Errors are from a bootstrap over themes, and never
-smaller than the curvature of the fit allows: who has won every time wins in every sample.
+Errors come from how themes differ in what they pull at the fit (Liang and Zeger 1986: no sample is fitted again). With
+few themes that is poorly known for a single adapter, so it is drawn towards the spread that the rankings alone imply,
+times what all adapters together show beyond it; and it is never smaller than the curvature of the fit allows: who has
+won every time pulls nowhere. Who is told apart is told for all pairs at once (harness/statistics/pairs.py).
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.stats import t as student
+
+from harness.judging.plackett_luce import Fit, Ranked, Rankings
+from harness.statistics.pairs import LEVEL, pair_errors, reach_of_pairs
 
 Array = NDArray[np.float64]
 
-_PRIOR = 0.25  # precision of a rating about 0, a deviation of 2 logits: keeps an adapter that always wins finite
-_EFFECT_PRIOR = 1.0  # of the effects of place and length, which are small unless the data say otherwise
-_LEVEL = 0.95
-_BOOTSTRAPS = 200
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """One verdict: adapters as shown, their texts' lengths in units, and the places of the best to the worst."""
-
-    theme: str
-    adapters: list[str]
-    lengths: list[int]
-    order: list[int]
+_SHARED_THEMES = 10  # so many themes' weight has the spread that all adapters share, beside each one's own
 
 
 @dataclass(frozen=True)
 class Rating:
-    """In logits about the mean of all, with a 95 % interval. `tie`: those of a number cannot be told apart.
+    """In logits about the mean of all, with a 95 % interval of its own. `tie`: those of a number cannot be told apart.
 
     `blocks`: verdicts that it stood in.
     """
@@ -64,9 +55,9 @@ class Standings:
     """
 
     ratings: list[Rating]
+    undecided: list[tuple[str, str]]
     first_place: Effect
     length: Effect
-    undecided: list[tuple[str, str]]
 
     @property
     def open(self) -> set[str]:
@@ -74,128 +65,74 @@ class Standings:
         return {adapter for pair in self.undecided for adapter in pair}
 
 
-def rank(verdicts: Sequence[Ranked], adapters: Sequence[str], *, seed: int, bootstraps: int = _BOOTSTRAPS) -> Standings:
-    """Fit all verdicts, then samples of themes drawn with replacement.
+@dataclass(frozen=True)
+class _Spread:
+    """Covariance of the parameters, [size, size], and the least that it may be; `degrees`: of freedom behind it."""
 
-    With fewer than two themes, there is nothing to draw: each verdict is drawn by itself.
-    """
-    data = _Data(verdicts, adapters)
-    best = data.fit(np.ones(len(verdicts)))
-    themes = sorted({verdict.theme for verdict in verdicts})
-    groups = [[place for place, verdict in enumerate(verdicts) if verdict.theme == theme] for theme in themes]
-    if len(groups) < 2:
-        groups = [[place] for place in range(len(verdicts))]
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(bootstraps):
-        weights = np.zeros(len(verdicts))
-        for chosen in rng.integers(len(groups), size=len(groups)):
-            weights[groups[chosen]] += 1
-        drawn.append(data.fit(weights, best))
-    return _standings(best, np.array(drawn), data, verdicts, len(groups))
+    found: Array
+    least: Array
+    degrees: float
 
-
-class _Data:
-    """Rankings as arrays, in the order of the ranking: [verdict, place], padded to the largest block."""
-
-    def __init__(self, verdicts: Sequence[Ranked], adapters: Sequence[str]) -> None:
-        self.adapters = list(adapters)
-        numbers = {adapter: number for number, adapter in enumerate(adapters)}
-        width = max((len(verdict.order) for verdict in verdicts), default=1)
-        shape = (len(verdicts), width)
-        self.who, self.there = np.zeros(shape, np.int64), np.zeros(shape, bool)
-        self.place, length = np.zeros(shape, np.int64), np.zeros(shape)
-        for row, verdict in enumerate(verdicts):
-            for rank_, at in enumerate(verdict.order):
-                self.who[row, rank_] = numbers[verdict.adapters[at]]
-                self.place[row, rank_] = at
-                length[row, rank_] = np.log(1 + verdict.lengths[at])
-                self.there[row, rank_] = True
-        centre = length[self.there].mean() if self.there.any() else 0.0
-        self.length = np.where(self.there, length - centre, 0.0)
-        self.width = width
-        self.size = len(self.adapters) + width + 1  # ratings, places, length
-        self._precision = np.concatenate([np.full(len(self.adapters), _PRIOR), np.full(width + 1, _EFFECT_PRIOR)])
-
-    def fit(self, weights: Array, start: Array | None = None) -> Array:
-        """Ratings, effects of the places, effect of length: float [size], ratings and places each with a mean of 0."""
-        begin = np.zeros(self.size) if start is None else start
-        found = minimize(self._loss, begin, args=(weights,), jac=True, method="L-BFGS-B")
-        value: Array = np.array(found.x)
-        count = len(self.adapters)
-        value[:count] -= value[:count].mean()
-        value[count:-1] -= value[count:-1].mean()
-        return value
-
-    def covariance(self, value: Array) -> Array:
-        """Of a fit to all verdicts, by the curvature of its likelihood: float [size, size]."""
-        weights, step = np.ones(len(self.who)), 1e-4
-        slopes = [
-            (self._loss(value + move, weights)[1] - self._loss(value - move, weights)[1]) / (2 * step)
-            for move in step * np.eye(self.size)
-        ]
-        centred = np.eye(self.size)  # as ratings and places are
-        count = len(self.adapters)
-        centred[:count, :count] -= 1 / count
-        centred[count:-1, count:-1] -= 1 / self.width
-        found: Array = centred @ np.linalg.inv((np.array(slopes) + np.array(slopes).T) / 2) @ centred.T
-        return found
-
-    def _loss(self, value: Array, weights: Array) -> tuple[float, Array]:
-        """Negative log likelihood with its gradient."""
-        count = len(self.adapters)
-        strength = value[self.who] + value[count + self.place] + value[-1] * self.length
-        strength = np.where(self.there, strength, -np.inf)
-        top = strength.max(axis=1, keepdims=True, initial=-1e300)
-        powers = np.exp(strength - top)
-        rest = np.cumsum(powers[:, ::-1], axis=1)[:, ::-1]  # of all that are still to be placed
-        rest = np.where(self.there, rest, 1.0)
-        loss = -(weights[:, None] * np.where(self.there, strength - top - np.log(rest), 0.0)).sum()
-        # each text loses at every choice that it could have been: its power over what was there
-        chances = powers * np.cumsum(np.where(self.there, 1 / rest, 0.0), axis=1)
-        slope = weights[:, None] * np.where(self.there, chances - 1.0, 0.0)
-        gradient = np.zeros(self.size)
-        np.add.at(gradient, self.who.ravel(), slope.ravel())
-        np.add.at(gradient, count + self.place.ravel(), slope.ravel())
-        gradient[-1] = (slope * self.length).sum()
-        loss += 0.5 * float((self._precision * value**2).sum())
-        return float(loss), gradient + self._precision * value
-
-
-def _standings(best: Array, drawn: Array, data: _Data, verdicts: Sequence[Ranked], drawn_from: int) -> Standings:
-    """`drawn`: fits of samples, [sample, size], of so many themes each."""
-    count = len(data.adapters)
-    few = max(drawn_from, 2)  # a sample of few themes spreads too little, and its quantiles are Student's
-    curvature = data.covariance(best)
-    reach = float(student.ppf((1 + _LEVEL) / 2, few - 1))
-
-    def error(of: Array) -> float:
+    def error(self, of: Array) -> float:
         """Standard error of a sum of parameters with these weights."""
-        spread = float((drawn @ of).std(ddof=1)) * np.sqrt(few / (few - 1))
-        return float(max(spread, np.sqrt(of @ curvature @ of)))
+        return float(np.sqrt(max(of @ self.found @ of, of @ self.least @ of)))
 
-    one = np.eye(data.size)
+
+def rank(verdicts: Sequence[Ranked], adapters: Sequence[str], *, seed: int, looks: int = 1) -> Standings:
+    """Fit all verdicts; what a theme's verdicts share counts once. `seed`: of the draws behind the groups.
+
+    `looks`: how often it will be asked in all, each time of more verdicts, whether the order is decided.
+    With fewer than two themes each verdict counts by itself.
+    """
+    rankings = Rankings(verdicts, adapters)
+    fit = rankings.fit()
+    names = {theme: number for number, theme in enumerate(sorted({verdict.theme for verdict in verdicts}))}
+    of = [names[verdict.theme] for verdict in verdicts] if len(names) > 1 else list(range(len(verdicts)))
+    spread = _spread(fit, np.array(of, np.int64), len(adapters))
+    one, count = np.eye(rankings.size), len(adapters)
+    reach = reach_of_pairs(spread.found[:count, :count], spread.degrees, seed=seed, looks=looks)
+    # standing first rather than at the mean of the other places
+    first = one[count] - one[count + 1 : -1].mean(axis=0) if rankings.width > 1 else np.zeros(rankings.size)
+    first_place = Effect(float(fit.value @ first), spread.error(first))
+    length = Effect(float(fit.value[-1]), spread.error(one[-1]))
+    return Standings(*_ratings(adapters, fit.value, spread, verdicts, reach), first_place, length)
+
+
+def _spread(fit: Fit, theme: NDArray[np.int64], adapters: int) -> _Spread:
+    """`theme`: the number of each verdict's, [verdict]."""
+    themes = max(int(theme.max(initial=0)) + 1, 2)
+    pulls = np.zeros((themes, fit.slopes.shape[1]))
+    np.add.at(pulls, theme, fit.slopes)
+    moves = (pulls - pulls.mean(axis=0)) @ fit.solve.T
+    seen = moves.T @ moves * themes / (themes - 1)
+    implied = fit.solve @ fit.information @ fit.solve.T
+    prior = fit.solve @ np.diag(fit.prior) @ fit.solve.T  # of what the prior keeps from the parameters
+    of_ratings = [float(np.trace(matrix[:adapters, :adapters])) for matrix in (seen, implied)]
+    beyond = max(1.0, of_ratings[0] / max(of_ratings[1], 1e-300))
+    share = _SHARED_THEMES / (_SHARED_THEMES + themes - 1)
+    found = share * beyond * implied + (1 - share) * seen + prior
+    return _Spread(found, implied + prior, themes - 1 + _SHARED_THEMES)
+
+
+def _ratings(
+    names: Sequence[str], value: Array, spread: _Spread, verdicts: Sequence[Ranked], reach: float
+) -> tuple[list[Rating], list[tuple[str, str]]]:
+    """The best first, and the neighbours that cannot be told apart: by less than `reach` standard errors."""
+    count = len(names)
+    among, least = spread.found[:count, :count], spread.least[:count, :count]
+    errors = np.maximum(pair_errors(among), pair_errors(least))
 
     def apart(this: int, that: int) -> bool:
-        return bool(abs(best[this] - best[that]) > reach * error(one[this] - one[that]))
+        return bool(abs(value[this] - value[that]) > reach * errors[this, that])
 
-    order = [int(number) for number in np.argsort(-best[:count], kind="stable")]
-    ratings, tie, leader = [], 0, order[0] if order else 0
+    order = [int(number) for number in np.argsort(-value[:count], kind="stable")]
+    blocks = Counter(adapter for verdict in verdicts for adapter in set(verdict.adapters))
+    wide = float(student.ppf((1 + LEVEL) / 2, spread.degrees))
+    ratings, tie, leader = [], 1, order[0] if order else 0
     for number in order:
-        if number != leader and apart(leader, number):
+        if apart(leader, number):
             tie, leader = tie + 1, number
-        value, off = float(best[number]), error(one[number])
-        adapter = data.adapters[number]
-        blocks = sum(adapter in verdict.adapters for verdict in verdicts)
-        ratings.append(Rating(adapter, value, off, value - reach * off, value + reach * off, tie + 1, blocks))
-    undecided = [
-        (data.adapters[this], data.adapters[that]) for this, that in itertools.pairwise(order) if not apart(this, that)
-    ]
-    # standing first rather than at the mean of the other places
-    first = one[count] - one[count + 1 : -1].mean(axis=0) if data.width > 1 else np.zeros(data.size)
-    return Standings(
-        ratings,
-        Effect(float(best @ first), error(first)),
-        Effect(float(best[-1]), error(one[-1])),
-        undecided,
-    )
+        name, at, off = names[number], float(value[number]), spread.error(np.eye(len(value))[number])
+        ratings.append(Rating(name, at, off, at - wide * off, at + wide * off, tie, blocks[name]))
+    undecided = [(names[this], names[that]) for this, that in itertools.pairwise(order) if not apart(this, that)]
+    return ratings, undecided

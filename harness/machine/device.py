@@ -48,10 +48,13 @@ def memory_use() -> MemoryUse:
 
 
 def freeze_libraries() -> None:
-    """Spare the collections between phases the libraries' million objects: a hundredth of the time is left."""
-    if not gc.get_freeze_count():
-        gc.freeze()
-        atexit.register(gc.unfreeze)  # or connections would not be closed
+    """Spare the collections between phases the libraries' million objects: a hundredth of the time is left.
+
+    To be called when they are imported; what else is there then is not collected either, until the process ends.
+    """
+    gc.freeze()
+    atexit.unregister(gc.unfreeze)
+    atexit.register(gc.unfreeze)  # or connections would not be closed
 
 
 def device_memory() -> int:

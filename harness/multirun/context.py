@@ -12,6 +12,7 @@ from harness.config.checks import total_updates
 from harness.config.objective import Objective, objective
 from harness.config.schema import Config
 from harness.console.progress import Display
+from harness.machine.device import freeze_libraries
 from harness.multirun.live_table import Teller
 from harness.multirun.one_trial import OneTrial
 from harness.multirun.study_key import beginning
@@ -94,6 +95,7 @@ def sweep_context(configs: TrialConfigs, display: Display, worker: Worker) -> Sw
     first = configs.check(display)
     session = open_session(first.tracking, display)
     studies = open_studies(first.sweep.storage, session.store.studies)
+    freeze_libraries()  # all that trials need is imported
     started_from = beginning(first, session)
     return SweepContext(
         config=first,

@@ -27,10 +27,8 @@ def settle_deleted(context: SweepContext, study: Study) -> None:
     """Close what was left of it.
 
     Raises:
-        DeletedError: when somebody is still at work on it, and for a process that was to help with it.
+        DeletedError: when somebody is still at work on it.
     """
-    if not context.worker.is_new:
-        raise deleted_error(study)
     listed = find_study(context.studies, study.parent)
     if listed.workers:
         ask_to_stop(context.studies, listed, None)

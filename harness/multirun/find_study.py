@@ -24,11 +24,16 @@ def find_study(context: SweepContext) -> Study:
     """
     if context.worker.only is not None:
         return _certain_study(context, context.worker.only.sweep_id)
+    deleted = None
     for study in _studies(context):
         if study.parent is None:
+            if deleted is not None and not context.worker.is_new:  # it was to help with that one
+                raise deleted_error(deleted)
             return study
         if was_deleted(context.store, study.parent):
-            settle_deleted(context, study)
+            deleted = study
+            if context.worker.is_new:
+                settle_deleted(context, study)
         elif not _is_lost(study):
             return study
     raise AssertionError("there is always another")

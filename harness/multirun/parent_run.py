@@ -49,7 +49,7 @@ class ParentRun:
             self._finish(self._held, results)
         elif not folder.exists():
             status, why, metrics = _summary(results, self._context.objective)
-            close_directly(store, self.sweep_id, status, why, metrics, len(results))
+            close_directly(store, self.sweep_id, status, why, metrics, self._study.tried)
         elif not is_closed(store, self.sweep_id):
             # where another process has it, that one does it
             with suppress(HarnessError), TrackedRun.resume(store, folder.resolve()) as left:
@@ -57,7 +57,7 @@ class ParentRun:
 
     def _finish(self, run: TrackedRun, results: Sequence[Result]) -> None:
         status, why, metrics = _summary(results, self._context.objective)
-        run.metrics(len(results), metrics)
+        run.metrics(self._study.tried, metrics)
         for best in best_results(results)[:1]:
             run.tags({"best_run": best.run_id or "", "best": self._context.space.varying(best.trial.params)})
         run.finish(status, why)

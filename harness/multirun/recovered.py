@@ -44,10 +44,9 @@ def runs_of(store: Store, sweep_id: str, kind: str) -> list[Journal]:
         for folder in run_folders(store):
             tags = begun_tags(folder)
             if tags.get("kind") == kind and tags.get("sweep") == sweep_id:
-                try:
-                    yield Journal(folder)
-                except (ValueError, KeyError, HarnessError):
-                    continue
+                run = Journal(folder)
+                if run.begun is not None:
+                    yield run
 
     return list(found())
 
@@ -117,10 +116,8 @@ def _with_end(found: Recovered, journal: Journal) -> Recovered:
 def _state(journal: Journal) -> RunState | None:
     if journal.ended is None:
         return None
-    tags = {"failure": journal.reason or ""}
-    if said := journal.tag(STATE):
-        tags[STATE] = said
-    return state_of(journal.ended, tags)
+    said = journal.tag(STATE)
+    return state_of(journal.ended, {"failure": journal.reason or ""} | ({STATE: said} if said else {}))
 
 
 def _value(folder: Path) -> float:

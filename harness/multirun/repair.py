@@ -102,7 +102,7 @@ def _parent(store: Store, sweep: str) -> Path:
 
 def _stands_for(folder: Path, name: str) -> bool:
     tags = begun_tags(folder)
-    return tags.get("kind") == "sweep" and tags.get("study") == name
+    return tags.get("kind") == "sweep" and tags.get("study") == name and Journal(folder).begun is not None
 
 
 def _space(parent: Journal, config: Config | None) -> Space:

@@ -84,8 +84,14 @@ def run_repeats(
 
 def noise_floor(groups: Sequence[Sequence[float]]) -> float:
     """1.96 standard deviations of a difference, from runs that differ by their seeds within each group, pooled."""
+    return 1.96 * math.sqrt(2) * deviation(groups)[0]
+
+
+def deviation(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
+    """Standard deviation of a run within its group, pooled, and the degrees of freedom with which it is known."""
     squares = sum(statistics.variance(values) * (len(values) - 1) for values in groups)
-    return 1.96 * math.sqrt(2 * squares / sum(len(values) - 1 for values in groups))
+    degrees = sum(len(values) - 1 for values in groups)
+    return math.sqrt(squares / degrees), degrees
 
 
 def _space(context: SweepContext, numbers: Sequence[int]) -> Space:

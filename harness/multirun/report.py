@@ -10,12 +10,13 @@ from harness.config.objective import VALID_LOSS, Objective, objective
 from harness.console.html import html_page, paragraphs, table
 from harness.console.progress import duration
 from harness.files import write_text
-from harness.multirun.repeats import noise_floor
+from harness.multirun.noise import Noise, noise_of
 from harness.sweeping.listing import Listed
 from harness.sweeping.plots import Plot, Told, draw, script, told_trials
 from harness.sweeping.states import TrialStatus
 from harness.sweeping.storage import Studies
 from harness.tracking import run_folder
+from harness.tracking.luck import left_said
 from harness.tracking.queries import Finished, repeats, table_of, trials
 from harness.tracking.queries import get as get_run
 from harness.tracking.store import Store
@@ -55,14 +56,14 @@ def page(store: Store, studies: Studies, listed: Listed) -> str:
     }
     best = sorted((e for e in entries if e.told.state is TrialStatus.DONE and e.told.value is not None), key=_value)
     chosen_by = objective(parent.params.get("sweep.metric", VALID_LOSS.name))
-    floor = _noise(best, repeats(store, parent), chosen_by)
+    noise = noise_of(store, [(e.run, e.told.value) for e in best], repeats(store, parent), chosen_by)
     parts = [
         f"<h1>{escape(parent.name)}</h1>",
-        paragraphs(_summary(listed, entries, best, floor, chosen_by)),
+        paragraphs(_summary(listed, entries, best, noise, chosen_by)),
         "<h2>The best</h2>",
         table(
             ["trial", "", chosen_by.label, *_HEADS],
-            [_row(entry, best, floor, chosen_by) for entry in best[:_BEST_ROWS]],
+            [_row(entry, best, noise, chosen_by) for entry in best[:_BEST_ROWS]],
         ),
         *_settings(best[:1]),
         *_sampled(store, best[:_SAMPLED]),
@@ -77,21 +78,6 @@ def _value(entry: Entry) -> tuple[float, int]:
     return entry.told.value, entry.told.place
 
 
-def _noise(best: Sequence[Entry], again: Sequence[Finished], chosen_by: Objective) -> float | None:
-    """What two single runs must differ by; None when nothing was trained again."""
-    groups = []
-    for entry in best:
-        trial = entry.run and entry.run.tags["trial"]
-        values = [
-            chosen_by.minimized(run.metrics)
-            for run in again
-            if run.tags["trial"] == trial and chosen_by.name in run.metrics
-        ]
-        if values and entry.told.value is not None:
-            groups.append([entry.told.value, *values])
-    return noise_floor(groups) if groups else None
-
-
 def _name(told: Told, every: Sequence[Told]) -> str:
     short = short_names(sorted({name for each in every for name in each.params}))
     return " ".join(f"{short[name]}={_said(value)}" for name, value in told.params.items())
@@ -102,7 +88,7 @@ def _said(value: object) -> str:
 
 
 def _summary(
-    listed: Listed, entries: Sequence[Entry], best: Sequence[Entry], floor: float | None, chosen_by: Objective
+    listed: Listed, entries: Sequence[Entry], best: Sequence[Entry], noise: Noise, chosen_by: Objective
 ) -> list[str]:
     done, pruned = listed.counts[TrialStatus.DONE], listed.counts[TrialStatus.PRUNED]
     failed = listed.counts[TrialStatus.FAILED]
@@ -113,16 +99,7 @@ def _summary(
     if best:
         value = chosen_by.shown(best[0].told.value or 0.0)
         said.append(f"Best: {best[0].name} with {chosen_by.label} {value:.4f} (run {best[0].told.run_id}).")
-    if floor is not None:
-        said.append(
-            f"Noise, from the best trained again with other seeds: two runs that differ by less than {floor:.4f} may "
-            "differ by their seeds alone. In the table, what is within that of the best is marked ≈."
-        )
-    elif len(best) > 1:
-        said.append(
-            "How much of a difference is noise was not measured: sweep.repeats=3 trains the best again with other "
-            "seeds."
-        )
+    said += noise.said if len(best) > 1 else []
     said += _saved(entries)
     return said
 
@@ -150,23 +127,22 @@ def _saved(entries: Sequence[Entry]) -> list[str]:
     ]
 
 
-_HEADS = ["at update", "test/loss", "anchors beaten", "seconds", "peak GB", "adapter MB", "run"]
+_HEADS = ["left", "at update", "anchors beaten", "seconds", "peak GB", "adapter MB", "run"]
 
 
-def _row(entry: Entry, best: Sequence[Entry], floor: float | None, chosen_by: Objective) -> list[str]:
+def _row(entry: Entry, best: Sequence[Entry], noise: Noise, chosen_by: Objective) -> list[str]:
     def shown(name: str, form: str) -> str:
         value = entry.metric(name)
         return "–" if value is None else format(value, form)
 
-    value, lowest = entry.told.value or 0.0, best[0].told.value or 0.0
-    alike = " ≈" if floor is not None and entry is not best[0] and value - lowest < floor else ""
+    alike = " ≈" if entry is not best[0] and entry.told.run_id in noise.alike else ""
     taken = " (taken over)" if entry.run is not None and "taken_from" in entry.run.tags else ""
     return [
         str(entry.told.place),
         entry.name + taken,
-        f"{chosen_by.shown(value):.4f}{alike}",
+        f"{chosen_by.shown(entry.told.value or 0.0):.4f}{alike}",
+        "–" if entry.run is None else left_said(entry.run.metrics),
         shown("valid/best_step", ".0f"),
-        shown("test/loss", ".4f"),
         (entry.run and entry.run.judged) or "–",
         shown("train/seconds", ".0f"),
         shown("memory/peak_gb", ".2f"),

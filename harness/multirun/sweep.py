@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from harness.config.axes import Space
 from harness.console.interrupt import told
 from harness.console.progress import Display
-from harness.errors import DeletedError, reason
+from harness.errors import DamagedError, DeletedError, reason
 from harness.multirun.context import SweepContext, Worker, sweep_context
 from harness.multirun.deleted import WAS_DELETED, deleted_error
 from harness.multirun.find_study import find_study
@@ -85,19 +85,25 @@ def _is_done(context: SweepContext, study: Study) -> bool:
 def _work_settled(context: SweepContext, study: Study, parent: ParentRun) -> str | None:
     """`_work`, and if it does not come to its end the sweep's run says why."""
     try:
-        return _work(context, study, parent)
+        left_early = _work(context, study, parent)
+        if left_early is not None and parent.deleted:
+            raise deleted_error(study)
+        return left_early
     except KeyboardInterrupt as error:
-        if study.stopped:
-            return STOPPED
         if parent.deleted:
             parent.leave(WAS_DELETED)
             raise deleted_error(study) from error
+        if study.stopped:
+            return STOPPED
         parent.leave(told(error).why)
         if context.worker.is_first:
             context.display.say(go_on_line(context))
         raise
     except DeletedError:
         parent.leave(WAS_DELETED)
+        raise
+    except DamagedError as error:  # once the study is repaired, the same command goes on
+        parent.leave(reason(error))
         raise
     except BaseException as error:
         parent.fail(reason(error))

@@ -7,6 +7,7 @@ from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
 from harness.tracking import queries
 from harness.tracking.candidates import Candidates, of_experiment, of_run, of_sweep
+from harness.tracking.luck import TEST, luck_of
 from harness.tracking.registry import one_promotion, register, set_alias
 from harness.tracking.store import Store, open_store
 
@@ -56,6 +57,8 @@ def promote(tracking: TrackingConfig, choice: Choice, *, name: str | None, alias
         before = set_alias(store, version.name, alias, version.number)
     verb = "registered as" if version.new else "is already"
     print(f"best of {len(best)} checkpoints in {found.where}: {label} {best[0].value:.4f}")
+    if found.by == VALID_LOSS:
+        _say_what_is_left(store, [point.run_id for point in best])
     print(f"update {best[0].step} of run {best[0].run_id} {verb} {version.name} version {version.number}")
     _say_alias(version.name, alias, version.number, before)
 
@@ -111,6 +114,18 @@ def _run_or_sweep(store: Store, choice: Choice) -> queries.Finished:
     if choice.sweep and found.kind != "sweep":
         raise HarnessError(f"--sweep={wanted} is a single run; give it as --run={wanted}")
     return found
+
+
+def _say_what_is_left(store: Store, run_ids: list[str]) -> None:
+    """Of a loss that was chosen: the best's run stands first."""
+    luck = luck_of(store, list(dict.fromkeys(run_ids)))
+    if luck is not None:
+        print(luck.said)
+        if others := len(luck.alike - {run_ids[0]}):
+            print(f"{others} other run{'s' if others > 1 else ''} may be as good: the validation rows do not tell")
+    tested = queries.get(store, run_ids[0]).metrics.get(TEST)
+    if tested is not None:
+        print(f"on the test split: {tested:.4f}")
 
 
 def _say_alias(name: str, alias: str, number: int, before: int | None) -> None:

@@ -11,7 +11,7 @@ from harness.config.checks import total_updates
 from harness.config.schema import Config, TrainConfig
 from harness.console.progress import Display, duration
 from harness.data.dataset import Split, fixed_subset
-from harness.machine.device import begin_phase, device, device_memory, free_memory, memory_use
+from harness.machine.device import begin_phase, device, device_memory, free_memory, freeze_libraries, memory_use
 from harness.machine.mac import mac_advice
 from harness.machine.provenance import versions
 from harness.models.adapter import Weights, adapter_weights, attached, equal_weights
@@ -20,7 +20,7 @@ from harness.run.preflight import check_memory, plan_memory, shortage_said
 from harness.run.samples import plan_samples
 from harness.run.session import open_session
 from harness.run.shortcuts import planned_cut, prepare_engine
-from harness.sampling.samples import Origin
+from harness.sampling.samples import bare_base
 from harness.sampling.write import write
 from harness.tuning.batches import stream
 from harness.tuning.engine import Engine
@@ -55,6 +55,8 @@ class Timing:
 
     def on_interrupt(self, state: Any) -> None: ...
 
+    def on_rows(self, rows: Any) -> None: ...
+
     def on_score(self, score: Score, state: Any, *, best: bool) -> None:
         self.start = self.start or score
         self.ends.append(time.perf_counter())
@@ -74,6 +76,7 @@ def check_up(config: Config) -> None:
         _line("advice", advice)
     display = Display()
     session = open_session(config.tracking, display)
+    freeze_libraries()
     place = session.store.runs.parent
     _line("tracking", f"{session.store.uri} answers; {shutil.disk_usage(place).free / 1e9:.0f} GB free in {place}")
     inputs = gather_inputs(config, session)
@@ -163,7 +166,7 @@ def _time_writing(config: Config, inputs: Inputs) -> float:
     begin_phase()
     base, short = inputs.base, min(_TOKENS, config.generate.max_tokens)
     shorter = dataclasses.replace(config, generate=dataclasses.replace(config.generate, max_tokens=short))
-    planned = plan_samples(shorter, base.tokenizer, Origin(base.path, None, None, None, 1.0))
+    planned = plan_samples(shorter, base.tokenizer, bare_base(base.path))
     list(write(base.model, base.tokenizer, planned, shorter.generate))  # compiles
     written = list(write(base.model, base.tokenizer, planned, shorter.generate))
     token_seconds = sum(entry.seconds for entry in written) / max(sum(entry.tokens for entry in written), 1)

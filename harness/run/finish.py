@@ -17,6 +17,7 @@ from harness.run.log import draw_losses
 from harness.run.watcher import RunWatcher
 from harness.sampling.samples import Sample
 from harness.tracking import run_folder
+from harness.tracking.luck import left_out_of_run
 from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import Tail
 from harness.tuning.evaluate import Evaluator, Score
@@ -61,12 +62,14 @@ def score_test(context: RunContext, adapter: AdapterFiles | None, step: int) -> 
 def log_end(context: RunContext, watcher: RunWatcher, result: RunResult) -> dict[str, float]:
     """Tell MLflow and write the report. Returns what the run measured, by the metric's name."""
     totals = {**context.totals, **result.measured, **_totals(result, best_adapter(context))}
+    totals |= left_out_of_run(context.folder)
     _tell(context, result, totals)
     draw_losses(context.folder / run_folder.LOSSES, watcher.windows, watcher.scores, context.name)
     write_json(context.folder / run_folder.REPORT, _report(context, watcher, result, totals))
     context.log.write("ended", status="PRUNED" if result.outcome.pruned else "FINISHED", **totals)
-    for file in (run_folder.LOSSES, run_folder.REPORT, run_folder.LOG):
-        context.run.artifact(file)
+    for file in (run_folder.LOSSES, run_folder.REPORT, run_folder.LOG, run_folder.VALID_ROWS):
+        if (context.folder / file).exists():
+            context.run.artifact(file)
     return totals
 
 

@@ -13,7 +13,7 @@ from harness.run.session import Session
 from harness.tracking.references import find_adapter
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Inputs:
     """`init`: the adapter to start from; `parts`: what determines the weights (see identity.py)."""
 
@@ -59,4 +59,13 @@ def gather_inputs(config: Config, session: Session) -> Inputs:
     parts = parts_of(config, spec, train_split, None if init is None else init.weights)
     for warning in warnings:
         session.display.say(f"warning: {warning}")
-    return Inputs(base, spec, train_split, valid_split, test_split, init, parts, warnings)
+    return Inputs(
+        base=base,
+        spec=spec,
+        train=train_split,
+        valid=valid_split,
+        test=test_split,
+        init=init,
+        parts=parts,
+        warnings=warnings,
+    )

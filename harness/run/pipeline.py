@@ -24,7 +24,7 @@ from harness.run.reuse import taken_outcome
 from harness.run.samples import base_texts, measure_texts, write_samples
 from harness.run.session import Session
 from harness.run.start import Start, begin, find_start
-from harness.run.status import end, status_kept
+from harness.run.status import check_not_deleted, end, status_kept
 from harness.run.training import Trained, train_adapter
 from harness.run.twins import settle_twins
 from harness.run.watcher import RunWatcher
@@ -132,6 +132,7 @@ def _phases(context: RunContext, start: Start) -> tuple[Outcome, dict[str, float
     else:
         trained = train_adapter(context, watcher, course)
     begin_phase()
+    check_not_deleted(context)
     result = RunResult(outcome=trained.outcome, needs=trained.needs)
     if not trained.outcome.pruned:
         result = _with_texts(context, result)
@@ -146,6 +147,7 @@ def _with_texts(context: RunContext, result: RunResult) -> RunResult:
     beside = base_texts(context) if samples else []
     measured = measure_texts(context, samples, beside)
     begin_phase()
+    check_not_deleted(context)
     if context.config.judge.wanted and samples:
         from harness.run.judging import judge_texts
 

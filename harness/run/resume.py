@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config.schema import Config
-from harness.errors import DamagedError, HarnessError, reason
+from harness.errors import DamagedError, HarnessError
 from harness.machine import blas
 from harness.run.identity import Parts, differences, identity_of
 from harness.run.session import Session
@@ -47,7 +47,7 @@ def find_unfinished(config: Config, session: Session, parts: Parts, *, sweep: st
         try:
             return Unfinished(folder, load_state(folder / run_folder.STATE).course)
         except DamagedError as error:
-            session.display.say(f"warning: run {folder.name} is not gone on with: {reason(error)}")
+            session.display.say(f"warning: run {folder.name} is not gone on with: its {error.path.name} {error.why}")
     return None
 
 

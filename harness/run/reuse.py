@@ -30,7 +30,7 @@ from harness.tuning.state import Course, load_state
 _CADENCE = ("steps_per_eval", "save_every", "patience")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """`updates`: how many of another run's are taken over; `whole`: nothing is left to train."""
 
@@ -111,11 +111,11 @@ def _source(folder: Path, run_id: str, updates: int) -> Source | None:
     if updates in _scores(folder) and (folder / run_folder.ADAPTERS / checkpoint_name(updates)).exists():
         best = min((score for step, score in _scores(folder).items() if 0 < step <= updates), key=lambda s: s.loss)
         if (folder / run_folder.ADAPTERS / checkpoint_name(best.step)).exists():
-            return Source(run_id, folder, updates, whole=True)
+            return Source(run_id=run_id, folder=folder, updates=updates, whole=True)
     if (folder / run_folder.STATE).exists():
         step = load_state(folder / run_folder.STATE).course.step
         if 0 < step < updates:
-            return Source(run_id, folder, step, whole=False)
+            return Source(run_id=run_id, folder=folder, updates=step, whole=False)
     return None
 
 
@@ -129,6 +129,8 @@ def take_over(source: Source, run: TrackedRun, log: EventLog) -> Course:
         step = checkpoint_step(path)
         if step is not None and step <= source.updates:
             _link(path, run.folder / run_folder.ADAPTERS / path.name)
+    if (source.folder / run_folder.VALID_ROWS).exists():  # what lies beyond is cut off when the run goes on
+        _link(source.folder / run_folder.VALID_ROWS, run.folder / run_folder.VALID_ROWS)
     for entry in Journal(source.folder).entries:
         courses = ("train/loss", VALID_LOSS.checkpoint)
         if (
@@ -166,7 +168,14 @@ def _course(source: Source) -> Course:
 
 def taken_outcome(course: Course) -> Outcome:
     """The outcome of a run that had nothing left to train."""
-    return Outcome(course.start, course.last, course.best, course.step, course.train_seconds, peak_gb=0.0)
+    return Outcome(
+        start=course.start,
+        last=course.last,
+        best=course.best,
+        updates=course.step,
+        train_seconds=course.train_seconds,
+        peak_gb=0.0,
+    )
 
 
 def _scores(folder: Path) -> dict[int, Score]:

@@ -12,7 +12,7 @@ from harness.models.adapter_files import AdapterFiles
 from harness.models.tokenizer import Tokenizer
 from harness.run.context import RunContext
 from harness.sampling.prompts import Prompt, variants
-from harness.sampling.samples import Origin, Planned, Sample, read_samples, write_in_order
+from harness.sampling.samples import Origin, Planned, Sample, bare_base, read_samples, write_in_order
 from harness.sampling.write import plan, write
 from harness.tracking import run_folder
 
@@ -42,7 +42,7 @@ def write_samples(context: RunContext, adapter: AdapterFiles | None, iteration: 
     if base.caveat:
         context.display.say(base.caveat)
     source = None if adapter is None else adapter.source
-    origin = Origin(base.path, source, context.run.run_id, iteration, settings.scale)
+    origin = Origin(base=base.path, adapter=source, run=context.run.run_id, iteration=iteration, scale=settings.scale)
     planned = plan_samples(context.config, base.tokenizer, origin)
     written: dict[str, Sample] = {}
     with nullcontext() if adapter is None else loaded(base.model, adapter, scale=settings.scale):
@@ -66,7 +66,7 @@ def base_texts(context: RunContext) -> list[Sample]:
     judge = context.config.judge
     n = judge.anchors_per_theme if judge.wanted and judge.anchors is None else 1
     base, settings = context.inputs.base, context.config.generate
-    planned = plan_samples(context.config, base.tokenizer, Origin(base.path, None, None, None, 1.0), n)
+    planned = plan_samples(context.config, base.tokenizer, bare_base(base.path), n)
     ids = [each.id for each, _ in planned]
     file = MLRUNS / "cache" / "base_texts" / f"{base.revision[:16]}.jsonl"
     make_folder(file.parent)

@@ -3,20 +3,24 @@
 Knows nothing of a single run: what one starts from is in inputs.py.
 """
 
+import threading
 from collections.abc import Hashable
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from harness.config.checks import check_values
 from harness.config.schema import Config, ModelConfig, TrackingConfig
 from harness.console.progress import Display
 from harness.data.dataset import Split, load_split
 from harness.errors import HarnessError
 from harness.machine import blas
-from harness.machine.device import freeze_libraries
 from harness.models.base import Base, open_base
 from harness.models.digests import Stamp
-from harness.tracking.store import Store, open_writable_store
 from harness.tuning.trunk_cache import Trunks
+
+if TYPE_CHECKING:  # MLflow takes seconds to import: see open_session
+    from harness.tracking.store import Store
 
 
 class Session:
@@ -26,8 +30,8 @@ class Session:
     whole ones, None where they agreed (see shortcuts.py). A run changes none of it.
     """
 
-    def __init__(self, store: Store, display: Display, trunks: Trunks | None = None) -> None:
-        self.store = store
+    def __init__(self, store: "Store | Future[Store]", display: Display, trunks: Trunks | None = None) -> None:
+        self._store = store
         self.display = display
         self.trunks = Trunks() if trunks is None else trunks
         self.disagreements: dict[Hashable, str | None] = {}
@@ -35,6 +39,26 @@ class Session:
         self._config: ModelConfig | None = None
         self._base: Base | None = None
         self._splits: dict[Hashable, Split] = {}
+
+    @property
+    def store(self) -> "Store":
+        """Waits for one that is being opened.
+
+        Raises:
+            HarnessError: when it cannot be.
+        """
+        return self._store.result() if isinstance(self._store, Future) else self._store
+
+    def prepare(self, config: Config) -> None:
+        """Read base and lines, which need no store.
+
+        Raises:
+            HarnessError: for values, a base or a line that cannot work.
+        """
+        check_values(config)
+        self.base(config.model)
+        for name in ("train", "valid"):
+            self.split(config, name)
 
     def warn_once(self, line: str) -> None:
         """Say a warning, once for all runs of the session."""
@@ -78,13 +102,22 @@ class Session:
 def open_session(tracking: TrackingConfig, display: Display) -> Session:
     """The session of a command whose process does nothing else: it says what MLX computes with.
 
-    Raises:
-        HarnessError: when the store cannot be written.
+    MLflow is imported, and the store opened for writing, by a thread; `store` waits for it, and so does the import of
+    any module that needs MLflow.
     """
-    session = Session(open_writable_store(tracking), display)
-    freeze_libraries()
+    opened: Future[Store] = Future()
+
+    def work() -> None:
+        try:
+            from harness.tracking.store import open_writable_store
+
+            opened.set_result(open_writable_store(tracking))
+        except BaseException as error:
+            opened.set_exception(error)
+
+    threading.Thread(target=work, name="opening the store").start()  # no daemon: ended in an import, one may abort
     display.say(blas.load().words)
-    return session
+    return Session(opened, display)
 
 
 def _check_vocabulary(split: Split, base: Base) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from harness.console.interrupt import told
-from harness.errors import HarnessError, WriteError, reason
+from harness.errors import DeletedError, HarnessError, WriteError, reason
 from harness.run.context import RunContext
 from harness.tracking import run_folder
 from harness.tracking.run_state import STATE, RunState
@@ -15,11 +15,19 @@ from harness.tuning.loop import Outcome
 
 @contextmanager
 def status_kept(context: RunContext) -> Iterator[None]:
-    """Whatever the phases inside end with is written down, and goes on."""
+    """Whatever the phases inside end with is written down, and goes on.
+
+    Raises:
+        DeletedError: when the run was left because a person deleted it in MLflow.
+    """
     try:
         yield
-    except KeyboardInterrupt as error:
-        _close(context, RunState.KILLED, told(error).why)
+    except (KeyboardInterrupt, DeletedError) as error:
+        if context.run.deleted:
+            _close(context, RunState.KILLED, "deleted in MLflow")
+            raise _deleted(context) from error
+        why = told(error).why if isinstance(error, KeyboardInterrupt) else reason(error)
+        _close(context, RunState.KILLED, why)
         _say_how_to_resume(context)
         raise
     except BaseException as error:
@@ -30,6 +38,29 @@ def status_kept(context: RunContext) -> Iterator[None]:
         if isinstance(error, WriteError):
             _say_how_to_resume(context)
         raise
+
+
+def why_deleted(context: RunContext) -> str | None:
+    """Why the run is to be left, when a person deleted it in MLflow."""
+    return "deleted in MLflow" if context.run.deleted else None
+
+
+def check_not_deleted(context: RunContext) -> None:
+    """Asked between phases; the training loop asks after each update.
+
+    Raises:
+        DeletedError: when a person deleted the run in MLflow.
+    """
+    if context.run.deleted:
+        raise _deleted(context)
+
+
+def _deleted(context: RunContext) -> DeletedError:
+    run_id = context.run.run_id
+    step = "start it anew" if context.place.sweep is None else "the sweep goes on without it"
+    if (context.folder / run_folder.STATE).exists() and context.place.sweep is None:
+        step = f"restore it there, then go on with train.resume={run_id}"
+    return DeletedError(f"run {run_id} was deleted in MLflow, so it was stopped; {step}")
 
 
 def end(context: RunContext, outcome: Outcome) -> None:

@@ -10,6 +10,7 @@ from harness.models.adapter import adapter_weights, attached, load_weights
 from harness.run.context import RunContext
 from harness.run.preflight import MemoryPlan, check_disk, check_memory, plan_memory, shortage_said
 from harness.run.shortcuts import planned_cut, prepare_engine
+from harness.run.status import why_deleted
 from harness.run.watcher import RunWatcher
 from harness.tracking import run_folder
 from harness.tuning.engine import Engine
@@ -77,7 +78,7 @@ def _loop(context: RunContext, watcher: RunWatcher, course: Course | None, engin
     with (
         display.updates(updates, context.name),
         shortage_said(plan),
-        gentle_interrupt(display.say, context.hooks.leave) as asked,
+        gentle_interrupt(display.say, lambda: context.hooks.leave() or why_deleted(context)) as asked,
     ):
         return train(
             inputs.base.model,

@@ -14,8 +14,9 @@ from harness.models.adapter import save_weights
 from harness.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE, checkpoint_name, checkpoint_step
 from harness.run.context import RunContext
 from harness.tracking import run_folder
+from harness.tracking.valid_rows import RowKeeper
 from harness.tuning.estimate import estimated_seconds
-from harness.tuning.evaluate import Score
+from harness.tuning.evaluate import RowLosses, Score
 from harness.tuning.loop import Window
 from harness.tuning.state import Course, LoopState, save_state
 
@@ -37,6 +38,7 @@ class RunWatcher:
         self._adapters = context.folder / run_folder.ADAPTERS
         self._left, self._at_once = context.place.left, context.place.at_once
         self._warned = False
+        self._rows = RowKeeper(context.folder, inputs.valid.digest)
         self.windows: list[Window] = []
         self.scores: list[Score] = []
 
@@ -47,6 +49,7 @@ class RunWatcher:
         windows = {event["step"]: _record(Window, event) for event in events if event["event"] == "trained"}
         scores = {event["step"]: _record(Score, event) for event in events if event["event"] == "scored"}
         self.windows, self.scores = list(windows.values()), list(scores.values())
+        self._rows.resume([step for step in scores if step])
         self._log.write("resumed", step=course.step)
         told = self._run.checkpoints
         for path in sorted(self._adapters.glob("*_adapters.safetensors")):
@@ -81,6 +84,10 @@ class RunWatcher:
 
     def on_validating(self, done: int, total: int) -> None:
         self._display.validating(done, total)
+
+    def on_rows(self, rows: RowLosses) -> None:
+        if rows.step:  # the beginning is nobody's choice
+            self._rows.add(rows.step, rows.lines, rows.targets, rows.sums)
 
     def on_score(self, score: Score, state: LoopState | None, *, best: bool) -> None:
         if score.step == 0:

@@ -45,6 +45,11 @@ class Origin:
         return name if self.scale == 1 else f"{name}×{self.scale:g}"
 
 
+def bare_base(path: str) -> Origin:
+    """The base without an adapter."""
+    return Origin(base=path, adapter=None, run=None, iteration=None, scale=1.0)
+
+
 @dataclass(frozen=True)
 class Planned(Origin):
     """A text that is to be written: all that it depends on.

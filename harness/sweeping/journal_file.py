@@ -14,21 +14,19 @@ from typing import Any
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
-from harness.errors import HarnessError
+from harness.errors import DamagedError
 from harness.files import cut_half_line, one_at_a_time, write_whole
 
 _CHECKED = re.compile(rb'(.*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
 _OPERATIONS = range(11)  # of Optuna 5
 
 
-class DamagedStudyError(HarnessError):
+class DamagedStudyError(DamagedError):
     """`study`: its name; `line`: the first, from 1, that is not what was written; what is before it is intact."""
 
     def __init__(self, path: Path, line: int, why: str) -> None:
-        super().__init__(
-            f"{path}, line {line}: {why}; python -m harness.sweep repair {path.stem} keeps what is before it and takes "
-            "the rest from the runs"
-        )
+        step = f"python -m harness.sweep repair {path.stem} keeps what is before it and takes the rest from the runs"
+        super().__init__(path, f"is damaged in line {line} ({why})", step)
         self.study, self.line = path.stem, line
 
 

@@ -34,6 +34,7 @@ from harness.sweeping.attributes import (
     TOTAL,
 )
 from harness.sweeping.claims import Claims, give_back
+from harness.sweeping.journal_file import DamagedStudyError
 from harness.sweeping.lease import beating
 from harness.sweeping.search import make_pruner, make_sampler
 from harness.sweeping.siblings import Siblings
@@ -159,6 +160,12 @@ class Study:
             if status_of(trial).has_ended and trial.number not in self._ended:
                 self._ended[trial.number] = result_of(place, trial)
         return [self._ended[trial.number] for trial in counted if trial.number in self._ended]
+
+    @property
+    def tried(self) -> int:
+        """How often a trial has come to an end, one that was tried again each time."""
+        counted = (trial for trial in self._trials() if ASIDE not in trial.user_attrs or AGAIN in trial.user_attrs)
+        return sum(status_of(trial).has_ended for trial in counted)
 
     @property
     def known(self) -> int:
@@ -290,7 +297,7 @@ class Study:
         known = set(trials[asked.number].intermediate_values)  # updates that an earlier attempt reported
 
         def report(step: int, value: float) -> bool:
-            with suppress(optuna.exceptions.StorageInternalError):  # a report is not worth a trial
+            with suppress(optuna.exceptions.StorageInternalError, DamagedStudyError):  # a report is not worth a trial
                 if step not in known:
                     asked.report(value, step)
                 self._stop_asked = self.stopped

@@ -40,8 +40,10 @@ class Journal:
         sent = self._read_sent(folder / run_folder.SENT)  # before what is in it: another process may be at work
         file = folder / run_folder.JOURNAL
         lines = read_lines(file)
-        # a damaged one keeps its place: the others are counted by theirs
-        self.entries: list[Entry] = [{"kind": "damaged", "time": 0} if each is None else each for each in lines.values]
+        self.entries: list[Entry] = []
+        for value in lines.values:  # a damaged one keeps its place, for the others are counted by theirs
+            before = self.entries[-1]["time"] if self.entries else 0
+            self.entries.append({"kind": "damaged", "time": before} if value is None else value)
         self.damage += [f"{file} is damaged in line {each.line} ({each.why})" for each in lines.damage]
         lost = sent.count - len(self.entries)
         if lost > 0:
@@ -51,7 +53,10 @@ class Journal:
     def _read_sent(self, file: Path) -> Sent:
         """What MLflow has; nothing where that cannot be told, for an entry that is told twice does no harm."""
         try:
-            return Sent(**json.loads(file.read_bytes()))
+            content = json.loads(file.read_bytes())
+            if not isinstance(content, dict):
+                raise ValueError("it is no JSON object")
+            return Sent(**content)
         except FileNotFoundError:
             return Sent()
         except (ValueError, TypeError) as error:

@@ -138,7 +138,7 @@ def _settle(store: Store, journal: Journal) -> Settled:
         journal.mark_sent(replace(journal.sent, deleted=False))
     closed = journal.ended is None
     if closed:
-        last = max(int(entry["time"]) for entry in journal.entries)
+        last = int(journal.entries[-1]["time"])
         journal.write("ended", at=last, status="KILLED", reason="its process was gone (harness.reconcile)")
     before, left = journal.sent.count, None
     sender = Sender(store, journal)

@@ -15,6 +15,7 @@ LOCK = ".lock"  # held by the process that works on the run
 LOG = "log.jsonl"
 REPORT = "report.json"
 LOSSES = "loss.png"
+VALID_ROWS = "valid_rows.npz"  # what each validation row lost at each scored checkpoint
 SAMPLES = "samples.jsonl"
 SAMPLES_TABLE = "samples.json"  # the same, as MLflow shows it
 VERDICTS_TABLE = "verdicts.json"

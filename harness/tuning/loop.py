@@ -19,7 +19,7 @@ from harness.models.randomness import seeded
 from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import Tail
 from harness.tuning.engine import WHOLE_MODEL, Engine
-from harness.tuning.evaluate import Evaluator, Score
+from harness.tuning.evaluate import Evaluator, RowLosses, Score
 from harness.tuning.loss import loss_sum
 from harness.tuning.optimizer import make_optimizer
 from harness.tuning.process import checkpointed_blocks, dequantized_blocks, wired_memory
@@ -55,6 +55,9 @@ class Watcher(Protocol):
     def on_update(self, step: int, loss: float) -> None: ...
     def on_window(self, window: Window) -> None: ...
     def on_validating(self, done: int, total: int) -> None: ...
+    def on_rows(self, rows: RowLosses) -> None:
+        """What the validation of which `on_score` tells next is the mean of."""
+
     def on_score(self, score: Score, state: LoopState | None, *, best: bool) -> None:
         """A validation. `state`: what was scored, its weights and how to go on, when that is to be saved."""
 
@@ -141,7 +144,7 @@ class _Run:
         self._evaluator = Evaluator(tail, fixed_batches(valid_split.rows, settings.batch_size, self._make))
         self._optimizer = make_optimizer(settings, self._updates)
         self._optimizer.init(self._model.trainable_parameters())
-        self._step, self._pruned = 0, False
+        self._step, self._pruned, self._grad_norm = 0, False, 0.0
 
     def begin(self, resume: LoopState | None) -> None:
         """Score the start, or put everything back as it was left; then make what an update needs."""
@@ -149,7 +152,7 @@ class _Run:
         # read what lies outside the blocks now: what is not there when a step is compiled would be read in each
         mx.eval(loss_sum(self._tail, *self._make(self._valid.rows[:1]).inputs))
         if resume is None:
-            start = self._evaluator.score(0, self._watcher.on_validating)
+            start = self._evaluator.score(0, self._watcher.on_validating, self._watcher.on_rows)
             self._watcher.on_score(start, None, best=False)
             self._course = Course.beginning(start)
         else:
@@ -189,17 +192,21 @@ class _Run:
         tic = time.perf_counter()
         done = one_update(self._apply, next(self._micro_batches), self._step, self._train)
         self._meter.add(done, time.perf_counter() - tic)
+        self._grad_norm = done.grad_norm
         self._watcher.on_update(self._step, done.loss / done.targets)
         if self._step % self._settings.steps_per_report == 0 or self._step == self._updates:
             self._watcher.on_window(self._meter.read(self._step, done.grad_norm))
 
     def validate(self) -> None:
         """Score these very weights, decide whether that is the end, and hand them over where they are to be kept."""
-        score = self._evaluator.score(self._step, self._watcher.on_validating)
+        score = self._evaluator.score(self._step, self._watcher.on_validating, self._watcher.on_rows)
         check_finite(score.loss, f"the validation loss after update {self._step}")
         best = self._course.best.step == 0 or score.loss < self._course.best.loss
         self._course = self._meter.scored(self._course, score, best=best)
         self._pruned = self._stop(score) and self._step < self._updates  # else it is whole
+        if self._out_of_patience and self._meter.unread:  # the last report
+            self._watcher.on_window(self._meter.read(self._step, self._grad_norm))
+            self._course = self._meter.at(self._step, self._course)
         keep = self._to_save or best or self.ended
         self._watcher.on_score(score, self._captured() if keep else None, best=best)
 
@@ -234,6 +241,11 @@ class _Meter:
         self._targets += update.targets
         self._seconds += seconds
         self._all_seconds += seconds
+
+    @property
+    def unread(self) -> bool:
+        """Whether there were updates since the last report."""
+        return self._targets > 0
 
     def read(self, step: int, grad_norm: float) -> Window:
         window = Window(

@@ -28,12 +28,44 @@ def loss_sum(
     return _in_chunks(tail, last, targets, real, tail.chunk), count
 
 
+def row_losses(
+    tail: Tail,
+    tokens: mx.array,
+    learn: mx.array,
+    chosen: mx.array | None = None,
+    places: mx.array | None = None,
+    hidden: mx.array | None = None,
+) -> tuple[mx.array, mx.array, mx.array]:
+    """The same sum, without a gradient; and that of each row with the number of its learned tokens, [rows]."""
+    targets, counts = tokens[:, 1:], learn.sum(axis=1)
+    if chosen is None or places is None:
+        losses = nn.losses.cross_entropy(tail(tokens[:, :-1], hidden), targets) * learn
+        losses = losses.astype(mx.float32)
+        return losses.sum(), losses.sum(axis=1), counts
+    last = tail.last_hidden(tokens[:, :-1], hidden, chosen, places)
+    targets, real = targets.reshape(1, -1)[:, chosen], mx.arange(chosen.size) < counts.sum()
+    total, by_row = mx.zeros(()), mx.zeros(len(learn))
+    size = tail.chunk or chosen.size
+    for start in range(0, chosen.size, size):
+        part = slice(start, start + size)
+        # one after the other, else all logits would be there at once
+        chunk = mx.depends(last[:, part], [total]) if start else last[:, part]
+        losses = _losses_of_head(tail, chunk, targets[:, part], real[part])
+        total, by_row = total + losses.sum(), by_row.at[chosen[part] // learn.shape[1]].add(losses[0])
+    return total, by_row, counts
+
+
 def _of_head(tail: Tail, last: mx.array, targets: mx.array, real: mx.array) -> mx.array:
+    return _losses_of_head(tail, last, targets, real).sum()
+
+
+def _losses_of_head(tail: Tail, last: mx.array, targets: mx.array, real: mx.array) -> mx.array:
+    """[1, count], in float32."""
     logits = tail.head(last)
     if mx.default_device() == mx.cpu:  # Metal and CUDA sum up in float32 without a copy, the CPU does not
         logits = logits.astype(mx.float32)
     losses = mx.fast.cross_entropy(logits, targets) * real
-    return losses.astype(mx.float32).sum()
+    return losses.astype(mx.float32)
 
 
 def _in_chunks(tail: Tail, last: mx.array, targets: mx.array, real: mx.array, size: int) -> mx.array:

@@ -21,6 +21,7 @@ from harness.sampling.samples import (
     Planned,
     Sample,
     append_sample,
+    bare_base,
     marked,
     read_samples,
     write_in_order,
@@ -154,8 +155,14 @@ def _themes(command: GenerateCommand) -> list[str]:
 
 def _origin(base: Base, adapter: AdapterFiles | None, scale: float) -> Origin:
     if adapter is None:
-        return Origin(base.path, None, None, None, 1.0)
-    return Origin(base.path, adapter.source, read_metadata(adapter.weights).get("run"), adapter.iteration, scale)
+        return bare_base(base.path)
+    return Origin(
+        base=base.path,
+        adapter=adapter.source,
+        run=read_metadata(adapter.weights).get("run"),
+        iteration=adapter.iteration,
+        scale=scale,
+    )
 
 
 def _base(command: GenerateCommand, adapters: Sequence[AdapterFiles]) -> Base:

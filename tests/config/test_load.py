@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from harness.config.load import flat, from_hydra, from_values, key_names
 from harness.config.paths import CONF
 from harness.config.schema import Config
-from harness.errors import HarnessError
+from harness.errors import HarnessError, SettingError
 from tests.conftest import compose_config
 
 
@@ -97,3 +97,10 @@ def test_scale_and_alpha_that_disagree_are_refused() -> None:
 def test_configurations_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         compose_config().lora.rank = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("override", "name"), [("lora.rank=0", "lora.rank"), ("train.keep=few", "train.keep")])
+def test_the_setting_that_breaks_a_rule_is_a_field_of_the_error(override: str, name: str) -> None:
+    with pytest.raises(SettingError) as raised:
+        compose_config(override)
+    assert raised.value.name == name and str(raised.value).startswith(f"{name} must be ")

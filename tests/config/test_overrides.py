@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.config.overrides import as_typed, check_names, prepare
-from harness.config.schema import Config, GenerateCommand
+from harness.config.schema import CompareCommand, Config, GenerateCommand, PrepareCommand
 from harness.errors import HarnessError
 from tests.conftest import compose_config
 
@@ -26,6 +26,14 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(word: str, hint: str) -
         prepare([word], Config)
     assert hint in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("command", [GenerateCommand, CompareCommand, PrepareCommand])
+@pytest.mark.parametrize("name", ["data.path", "data.labels", "train.iters"])
+def test_what_would_have_no_effect_is_refused(name: str, command: type) -> None:
+    with pytest.raises(HarnessError, match=f"{name} has no effect on this command"):
+        prepare([f"{name}=x"], command)
+    assert prepare(["data=plain", "data.system=x"], command)
 
 
 @pytest.mark.parametrize("theme", ["河", "秋天 的 河", "it's", "a=b", "“引号”", "back\\slash", "a,b", "{x", "100%"])

@@ -16,7 +16,8 @@ from harness.judging.anchors import ANCHOR, anchored_blocks, win_rate
 from harness.judging.blocks import Designer, Entry
 from harness.judging.contest import Contest, hold, planned_calls
 from harness.judging.controls import check, control_blocks
-from harness.judging.ranking import Ranked, rank
+from harness.judging.plackett_luce import Ranked
+from harness.judging.ranking import rank
 from harness.judging.rubric import Rubric
 from harness.judging.verdicts import Judge, Verdict
 from harness.llm.cache import ReplyCache
@@ -97,7 +98,7 @@ def test_known_preferences_are_within_the_intervals_and_so_are_position_and_leng
     truth = np.linspace(-1.2, 1.2, 8)
     inside, places, lengths = [], [], []
     for seed in range(12):
-        standings = rank(_drawn(truth, 0.8, 0.4, seed=seed), [f"a{n}" for n in range(8)], seed=seed, bootstraps=100)
+        standings = rank(_drawn(truth, 0.8, 0.4, seed=seed), [f"a{n}" for n in range(8)], seed=seed)
         by_name = {rating.adapter: rating for rating in standings.ratings}
         inside += [by_name[f"a{n}"].low <= truth[n] <= by_name[f"a{n}"].high for n in range(8)]
         places.append((standings.first_place.value - 0.8) / standings.first_place.stderr)
@@ -121,6 +122,28 @@ def test_who_wins_a_few_times_of_a_few_is_not_told_apart_for_certain() -> None:
         [dataclasses.replace(v, theme=f"{v.theme}{n}") for n in range(8) for v in verdicts], list("abc"), seed=0
     )
     assert many.open == {"b", "c"}
+
+
+def test_of_worlds_of_equals_hardly_one_is_split() -> None:
+    """With a test for each pair, eight equals made several groups in a third of the worlds."""
+    names = [f"a{n}" for n in range(8)]
+    found = [rank(_drawn(np.zeros(8), 0.8, 0.4, seed=seed), names, seed=seed) for seed in range(60)]
+    assert sum(max(rating.tie for rating in standings.ratings) > 1 for standings in found) <= 6
+    assert sum(len(standings.open) < 8 for standings in found) <= 6
+    inside = [rating.low <= 0 <= rating.high for standings in found for rating in standings.ratings]
+    assert 0.92 <= np.mean(inside) <= 0.99
+
+
+def test_groups_hang_on_the_verdicts_alone_and_not_on_the_seed() -> None:
+    verdicts = _drawn(np.linspace(-1.2, 1.2, 8), 0.8, 0.4, seed=3)
+    ties = [[r.tie for r in rank(verdicts, [f"a{n}" for n in range(8)], seed=seed).ratings] for seed in range(4)]
+    assert ties[0][-1] > 1 and ties == [ties[0]] * 4
+
+
+@pytest.mark.parametrize("verdicts", [1, 2])
+def test_a_single_verdict_tells_nobody_apart(verdicts: int) -> None:
+    found = rank([Ranked("t", ["a", "b"], [5, 5], [0, 1])] * verdicts, ["a", "b"], seed=0)
+    assert found.open == {"a", "b"} and all(rating.low < 0 < rating.high for rating in found.ratings)
 
 
 def test_a_judge_behind_an_endpoint_is_recovered_through_the_whole_contest(tmp_path: Path) -> None:

@@ -164,6 +164,7 @@ def test_promote_then_generate_then_roll_back(trained: Trained, tmp_path: Path) 
     sweep = trained.store.client.get_run(sweep).data.tags["sweep"]
     first = run("harness.promote", "--sweep", sweep, "--name", "poet", *uri, cwd=tmp_path)
     assert "models:/poet@champion is now version 1" in first
+    assert re.search(r"chosen among \d+ checkpoints of \d runs on the same rows: \d\.\d{4} is left of it", first)
     second = run("harness.promote", "--run", trained.alone_id, "--name", "poet", *uri, cwd=tmp_path)
     assert "back with: python -m harness.promote --name poet --version 1" in second
     (tmp_path / "words.txt").write_text("河\n海\n", encoding="utf-8")

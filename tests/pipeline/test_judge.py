@@ -16,6 +16,7 @@ from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.evaluation.standings import measure_and_judge
 from harness.multirun.context import Worker
+from harness.multirun.other_terminal import print_sweeps
 from harness.multirun.report import page
 from harness.multirun.sweep import SweepResult, run_sweep
 from harness.multirun.table import print_sweep
@@ -334,6 +335,8 @@ def test_a_sweep_is_steered_by_the_judge(store: Store, url: str, capsys: pytest.
     studies = open_studies(None, store.studies)
     written = page(store, studies, find_study(studies, swept.sweep_id))
     assert f"with {best} (run " in written and f"<td>{max(rates.values()):.4f}</td>" in written
+    print_sweeps(store.uri, None)
+    assert best in capsys.readouterr().out
     drawn = re.findall(r'"y":\[([-.\d]+),([-.\d]+)\]', written)
     assert drawn and all(float(value) >= 0 for pair in drawn for value in pair), "the plots too show its own values"
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,17 +13,21 @@ import pytest
 
 from harness.config.schema import Config, TrackingConfig, TrainConfig
 from harness.console.progress import Display
-from harness.errors import HarnessError
+from harness.errors import BusyError, DamagedError, DeletedError, HarnessError
 from harness.files import only_process
 from harness.models.adapter_files import read_adapter
-from harness.run.context import RunPlace
+from harness.run.context import RunHooks, RunPlace
 from harness.run.identity import differences, identity_of
 from harness.run.inputs import gather_inputs
 from harness.run.pipeline import FinishedRun, train_run
 from harness.run.session import Session
 from harness.run.watcher import RunWatcher
 from harness.tracking import run_folder
+from harness.tracking.journal import Journal
+from harness.tracking.reconcile import reconcile
+from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, open_store
+from harness.tuning.state import load_state
 
 Quick = Callable[..., Config]
 
@@ -265,3 +270,93 @@ def test_a_run_that_the_disk_cannot_hold_is_refused_before_it_trains(
 def test_a_runs_adapter_is_the_best_checkpoint(session: Session, quick_config: Quick) -> None:
     done = _run(session, quick_config("name=best"))
     assert read_adapter(done.folder / "adapters").iteration == done.outcome.best.step
+
+
+def test_what_another_process_trains_is_not_trained_beside_it(session: Session, quick_config: Quick) -> None:
+    """The second command comes as the first has begun, and has nothing but its beginning in its folder."""
+    config, again = quick_config("name=at-once", "generate.prompts=[]"), quick_config("name=other", "train.iters=1")
+
+    def at_the_same_moment(run_id: str) -> None:
+        said = rf"process {os.getpid()} is training the very same \(name=at-once, run {run_id}\); .*train.resume=auto"
+        for resume in ("false", "auto"):
+            with pytest.raises(BusyError, match=said):
+                _run(session, quick_config("name=at-once", f"train.resume={resume}"))
+        _run(session, again)
+
+    done = train_run(config, session, RunPlace(), RunHooks(began=at_the_same_moment))
+    assert done.outcome.updates == 6
+    assert len(_statuses(session, "at-once")) == 1
+
+
+@pytest.mark.parametrize("resume", ["false", "auto"])
+def test_a_run_killed_before_its_first_checkpoint_is_closed_by_the_next(
+    resume: str, session: Session, quick_config: Quick, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"name=killed-{resume}"
+    identity = identity_of(gather_inputs(quick_config(name), session).parts)
+    with TrackedRun.start(session.store, f"killed-{resume}", name="r", tags={"identity": identity}) as killed:
+        killed.drain()
+    with TrackedRun.start(session.store, f"killed-{resume}", name="r", tags={"identity": "0" * 16}) as other:
+        other.drain()
+    done = _run(session, quick_config(name, f"train.resume={resume}", "generate.prompts=[]"))
+    statuses = _statuses(session, f"killed-{resume}")
+    assert statuses == {killed.run_id: "KILLED", other.run_id: "RUNNING", done.run_id: "FINISHED"}
+    assert f"run {killed.run_id}, the same as this one, is closed: its process was gone" in capsys.readouterr().err
+
+
+def _statuses(session: Session, experiment: str) -> dict[str, str]:
+    runs = session.store.client.search_runs([session.store.experiment_id(experiment)])
+    return {run.info.run_id: run.info.status for run in runs}
+
+
+def test_a_run_that_is_deleted_while_it_trains_stops_and_says_how_to_go_on(
+    session: Session, quick_config: Quick
+) -> None:
+    config, begun = quick_config("name=deleted", "train.iters=200"), []
+
+    def leave() -> bool:
+        """Once, after the first update: delete it, and wait until that is known."""
+        if len(begun) == 1:
+            begun.append("deleted")
+            session.store.client.delete_run(begun[0])
+            until = time.monotonic() + 20
+            while not Journal(session.store.runs / begun[0]).sent.deleted and time.monotonic() < until:
+                time.sleep(0.05)
+        return False
+
+    with pytest.raises(DeletedError, match="was deleted in MLflow, so it was stopped; restore it there, then go on"):
+        train_run(config, session, RunPlace(), RunHooks(began=begun.append, leave=leave))
+    folder = session.store.runs / begun[0]
+    assert Journal(folder).ended == "KILLED" and load_state(folder / run_folder.STATE).course.step == 1
+    assert begun[0] not in [settled.run_id for settled in reconcile(session.store)]
+    session.store.client.restore_run(begun[0])
+    done = _run(session, quick_config("name=deleted", "train.iters=200", "train.resume=auto", "generate.prompts=[]"))
+    assert done.run_id == begun[0]
+
+
+def test_a_trial_whose_state_is_cut_is_begun_anew_and_that_is_said(
+    session: Session, quick_config: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, begun = quick_config("name=cut", "generate.prompts=[]"), list[str]()
+    with TrackedRun.start(session.store, "cut", name="sweep", tags={"kind": "sweep"}) as sweep:
+        place = RunPlace(sweep=sweep.run_id, trial=0)
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            _interrupt_after(patch, 4)
+            train_run(config, session, place, RunHooks(began=begun.append))
+        state = session.store.runs / begun[0] / run_folder.STATE
+        state.write_bytes(state.read_bytes()[:-100])
+        done = train_run(config, session, place)
+        sweep.finish("FINISHED")
+    assert done.run_id != state.parent.name and done.outcome.updates == 6
+    said = capsys.readouterr().err
+    assert f"warning: run {state.parent.name} is not gone on with: its {run_folder.STATE} is not a readable" in said
+
+
+def test_a_named_run_whose_state_is_cut_is_refused(
+    session: Session, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = _interrupted(session, quick_config("name=cut-named"), monkeypatch)
+    state = session.store.runs / run_id / run_folder.STATE
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(DamagedError, match=run_folder.STATE):
+        _run(session, quick_config("name=cut-named", f"train.resume={run_id}"))

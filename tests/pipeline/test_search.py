@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,27 @@ import pytest
 from harness.config.axes import read_space
 from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
-from harness.errors import HarnessError
+from harness.console.worker_environment import WORKER
+from harness.errors import DeletedError, HarnessError
 from harness.models.adapter import equal_weights
 from harness.multirun.context import Worker
+from harness.multirun.one_trial import OneTrial
 from harness.multirun.report import page
 from harness.multirun.retention import drop_losers
 from harness.multirun.sweep import SweepResult, run_sweep
+from harness.multirun.table import print_sweep
 from harness.run.watcher import RunWatcher
-from harness.sweeping.listing import find_study
+from harness.sweeping.listing import ask_to_stop, find_study
+from harness.sweeping.siblings import Siblings
+from harness.sweeping.states import TrialStatus
 from harness.sweeping.storage import open_studies
+from harness.tracking import run_folder
 from harness.tracking.candidates import run_checkpoints
 from harness.tracking.journal import Journal
 from harness.tracking.queries import Finished, get, repeats, trials
 from harness.tracking.registry import register, resolve, set_alias
 from harness.tracking.store import Store, open_store
+from harness.tracking.valid_rows import valid_rows_of
 from tests.conftest import QUICK, compose_config
 
 Sweep = Callable[..., SweepResult]
@@ -53,11 +61,12 @@ def store(home: Path) -> Store:
 def sweep(store: Store) -> Sweep:
     """Runs the sweep of a command line, in this process."""
 
-    def run(*arguments: str) -> SweepResult:
+    def run(*arguments: str, only: OneTrial | None = None, index: int = 0) -> SweepResult:
         def compose(overrides: Sequence[str]) -> Config:
             return compose_config(*QUICK, "generate.prompts=[]", f"tracking.uri={store.uri}", *overrides)
 
-        return run_sweep(read_space({}, arguments), compose, Display(), Worker(command=["-m", *arguments]))
+        worker = Worker(siblings=Siblings({WORKER: str(index)}), command=["-m", *arguments], only=only)
+        return run_sweep(read_space({}, arguments), compose, Display(), worker)
 
     return run
 
@@ -103,10 +112,13 @@ def test_a_grid_over_iterations_costs_its_longest(sweep: Sweep, store: Store, up
         for iters, other in alone.items():
             row, twin = rows[f"iters={iters}"], _rows(store, other)[f"iters={iters}"]
             assert equal_weights(_weights(store, row.run_id, iters), _weights(store, twin.run_id, iters))
-            for name in ("valid/loss", "valid/best_loss", "valid/best_step", "train/loss"):
+            for name in ("valid/loss", "valid/best_loss", "valid/best_step", "train/loss", "valid/left_out_loss"):
                 assert row.metrics[name] == twin.metrics[name]
             scored = [[(e["step"], e["loss"]) for e in _events(store, run.run_id, "scored")] for run in (row, twin)]
             assert scored[0] == scored[1]
+            kept = [valid_rows_of(store, run.run_id) for run in (row, twin)]
+            assert kept[0] and kept[1] and kept[0].steps.tolist() == kept[1].steps.tolist() != []
+            assert (kept[0].sums == kept[1].sums).all()
             steps = [len(store.client.get_metric_history(run.run_id, "valid/loss")) for run in (row, twin)]
             assert steps[0] == steps[1]
         source = rows["iters=4"].tags["taken_from"]
@@ -228,6 +240,113 @@ def test_an_interrupted_run_is_left_at_its_update_and_ends_with_the_same_bytes(
         assert row.metrics["train/loss"] == twin.metrics["train/loss"]
 
 
+@contextmanager
+def _at_update(step: int, do: Callable[[Config], object]) -> Iterator[None]:
+    """Inside, this is done after that update of every run."""
+    former = RunWatcher.on_update
+
+    def done(watcher: RunWatcher, update: int, loss: float) -> None:
+        former(watcher, update, loss)
+        if update == step:
+            do(watcher._config)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunWatcher, "on_update", done)
+        yield
+
+
+def test_a_trial_that_failed_is_tried_again_alone_when_asked_for(sweep: Sweep, store: Store, capsys: Said) -> None:
+    def fail(config: Config) -> None:
+        raise RuntimeError("a bug")
+
+    words = ["lora.rank=2,4", "name=failed"]
+    with _at_update(4, fail):
+        lost = sweep(*words)
+    assert [result.failure for result in lost.results] == ["RuntimeError: a bug"] * 2
+    assert get(store, lost.sweep_id).status == "FAILED"
+    capsys.readouterr()
+    again = sweep(*words, only=OneTrial(lost.sweep_id, 2))
+    said = capsys.readouterr().err
+    assert "trial 2 of 2: rank=4" in said and "after update 3" in said and "trial 1 of 2" not in said
+    assert again.sweep_id == lost.sweep_id and [result.failure is None for result in again.results] == [False, True]
+    parent = get(store, again.sweep_id)
+    assert (parent.status, parent.metrics["sweep/failed_trials"]) == ("FINISHED", 1.0)
+    assert parent.tags["best_run"] == lost.results[1].run_id, "it went on with its own run"
+    assert sweep(*words).sweep_id == lost.sweep_id, "not all of it has failed any more"
+    with pytest.raises(HarnessError, match="makes another sweep by now: its data, base or adapter"):
+        sweep(*words, "train.valid_rows=3", only=OneTrial(lost.sweep_id, 1))
+
+
+def test_a_trial_stopped_by_hand_is_pruned_until_it_is_gone_on_with(sweep: Sweep, store: Store) -> None:
+    studies = open_studies(None, store.studies)
+
+    def stop(config: Config) -> None:
+        if config.lora.rank == 4:
+            ask_to_stop(studies, find_study(studies, None), 2)
+
+    words = ["lora.rank=2,4,6", "name=by-hand"]
+    with _at_update(1, stop):
+        stopped = sweep(*words)
+    assert [result.pruned for result in stopped.results] == [False, True, False]
+    assert _rows(store, stopped)["rank=4"].status == "PRUNED"
+    whole = sweep(*words, only=OneTrial(stopped.sweep_id, 2))
+    assert [result.pruned for result in whole.results] == [False, False, False]
+    assert [result.run_id for result in whole.results] == [result.run_id for result in stopped.results]
+    row, parent = _rows(store, whole)["rank=4"], get(store, whole.sweep_id)
+    assert row.status == "FINISHED" and row.metrics["valid/best_loss"] == whole.results[1].value
+    assert parent.status == "FINISHED" and parent.metrics["sweep/pruned_trials"] == 0.0
+    assert find_study(studies, whole.sweep_id).state == "done"
+
+
+def test_a_sweep_is_stopped_in_its_repeats_too(sweep: Sweep, store: Store, capsys: Said) -> None:
+    studies = open_studies(None, store.studies)
+
+    def stop(config: Config) -> None:
+        if config.train.seed:
+            listed = find_study(studies, None)
+            assert listed.state == "running" and len(listed.workers) == 1
+            ask_to_stop(studies, listed, None)
+
+    words = ["lora.rank=2,4", "name=stopped-repeats", "sweep.repeats=1"]
+    with _at_update(2, stop):
+        stopped = sweep(*words)
+    assert "stopped by harness.sweep: 2 of 2 trials done" in capsys.readouterr().err
+    assert not repeats(store, get(store, stopped.sweep_id)) and get(store, stopped.sweep_id).status == "KILLED"
+    assert find_study(studies, None).state == "stopped"
+    whole = sweep(*words)
+    assert "repeat 2 of 2" in capsys.readouterr().err and whole.sweep_id == stopped.sweep_id
+    assert len(repeats(store, get(store, whole.sweep_id))) == 2 and get(store, whole.sweep_id).status == "FINISHED"
+
+
+def test_a_sweep_that_is_deleted_in_mlflow_stops_and_is_settled_before_another_begins(
+    sweep: Sweep, store: Store, capsys: Said
+) -> None:
+    studies, seen = open_studies(None, store.studies), list[str]()
+    words = ["lora.rank=2,4,6", "name=deleted"]
+
+    def delete(config: Config) -> None:
+        if not seen:
+            seen.append(find_study(studies, None).parent)
+            store.client.delete_run(seen[0])
+            with pytest.raises(
+                DeletedError, match="is at work on it until the next validation; type the command again"
+            ):
+                sweep(*words)
+
+    with _at_update(2, delete), pytest.raises(DeletedError, match="of 3 trials done; restore it there to go on"):
+        sweep(*words)
+    journal = Journal(store.runs / seen[0])
+    assert journal.ended == "KILLED" and not journal.waiting
+    journals = [Journal(folder) for folder in store.runs.iterdir()]
+    ended = [each.ended for each in journals if each.begun and each.begun["parent"] == seen[0]]
+    assert ended == ["KILLED"], "its only trial"
+    other = sweep(*words)
+    assert other.sweep_id != seen[0] and len(other.results) == 3
+    assert sweep(*words, index=1).sweep_id == other.sweep_id, "one that comes later finds it behind the deleted one"
+    with pytest.raises(DeletedError, match=f"sweep {seen[0]} was deleted in MLflow"):
+        sweep(*words, only=OneTrial(seen[0], 1))
+
+
 def test_a_search_learns_from_earlier_runs_on_the_same_data(sweep: Sweep, store: Store, capsys: Said) -> None:
     earlier = sweep("lora.rank=2,4,8", "name=earlier")
     words = ["lora.rank=int(interval(3,9))", "sweep.trials=1", f"sweep.warm_start={earlier.sweep_id}", "name=warm"]
@@ -239,6 +358,25 @@ def test_a_search_learns_from_earlier_runs_on_the_same_data(sweep: Sweep, store:
         sweep(*words[:2], "sweep.warm_start=nothing", "name=warm3")
     with pytest.raises(HarnessError, match="sweep.warm_start is for a sampler that learns"):
         sweep("lora.rank=4,8", "sweep.warm_start=earlier", "name=warm4")
+
+
+def test_a_sweep_without_repeats_marks_what_the_validation_rows_do_not_tell_from_the_best(
+    sweep: Sweep, store: Store, capsys: Said
+) -> None:
+    swept = sweep("lora.scale=16.0,16.1", "train.learning_rate=1e-7,5e-3", "name=marked", "train.valid_rows=10")
+    studies = open_studies(None, store.studies)
+    written = page(store, studies, find_study(studies, swept.sweep_id))
+    assert (
+        "8 checkpoints of 4 runs on the same rows" in written and written.count(" ≈") - written.count("marked ≈") == 1
+    )
+    capsys.readouterr()
+    print_sweep(swept.sweep_id, TrackingConfig(uri=store.uri))
+    shown = capsys.readouterr().out
+    assert shown.count(" ≈ ") == 1 and "is left of it on rows that did not choose; ≈: may be the best" in shown
+    for row in _rows(store, swept).values():  # as runs of before were
+        (store.runs / row.run_id / run_folder.VALID_ROWS).unlink()
+    print_sweep(swept.sweep_id, TrackingConfig(uri=store.uri))
+    assert "≈" not in capsys.readouterr().out
 
 
 def test_repeats_tell_how_much_is_noise_and_the_report_shows_it(sweep: Sweep, store: Store, capsys: Said) -> None:
@@ -255,6 +393,7 @@ def test_repeats_tell_how_much_is_noise_and_the_report_shows_it(sweep: Sweep, st
     for part in (
         "4 of 4 trials: 4 to their end",
         "may differ by their seeds alone",
+        "is left of it on rows that did not choose",
         "Parallel coordinates",
         "Texts of",
     ):
@@ -302,12 +441,20 @@ def test_trials_that_raise_abort_hang_or_diverge_cost_only_themselves(tmp_path: 
     store = open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}"))
     studies = open_studies(None, store.studies)
     listed = find_study(studies, None)
-    assert (listed.state, listed.ended, listed.counts["done"]) == ("done", 5, 1), done.stderr
+    assert (listed.state, listed.ended, listed.counts[TrialStatus.DONE]) == ("done", 5, 1), done.stderr
     said = done.stderr
     assert len(re.findall(r"trial \d failed: RuntimeError: a bug", said)) == 1
     assert len(re.findall(r"trial \d failed: its process died 1 times, the last time by SIGABRT", said)) == 1
     assert len(re.findall(r"trial \d failed: SIGALRM \(it took longer than sweep.trial_minutes\)", said)) == 1
     assert len(re.findall(r"trial \d failed: .*must be a finite number", said)) == 1
+    (aborted,) = re.findall(
+        r"trial (\d) failed: its process died .*; to try it again: python -m harness.sweep resume", said
+    )
+    command = [sys.executable, "-m", "harness.sweep", "resume", "--trial", aborted, "--tracking-uri", store.uri]
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert again.returncode == 0 and f"trial {aborted} of 5" in again.stderr, again.stderr
+    assert again.stdout.startswith(f"HARNESS_TRIAL={listed.parent}/{aborted} python -m harness.train -m ")
+    assert find_study(studies, None).counts[TrialStatus.DONE] == 2
     assert "2 workers share one device" in said and "\n2: trial " in f"\n{said}"
 
 

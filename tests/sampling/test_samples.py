@@ -15,13 +15,13 @@ from harness.data.themes import read_themes
 from harness.errors import HarnessError
 from harness.models.base import Base, open_base
 from harness.sampling.prompts import prompt_for, variants
-from harness.sampling.samples import Origin, Sample, append_sample, marked, read_samples, write_in_order
+from harness.sampling.samples import Origin, Sample, append_sample, bare_base, marked, read_samples, write_in_order
 from harness.sampling.write import plan, write
 from tests.conftest import compose_config
 
 SETTINGS = GenerateConfig(prompts=[], max_tokens=12, temperature=0.8, top_p=0.9, seed=4, scale=1.0, batch_size=4)
 GREEDY = dataclasses.replace(SETTINGS, temperature=0.0, top_p=1.0)
-ORIGIN = Origin("builtin:tiny", None, None, None, 1.0)
+ORIGIN = bare_base("builtin:tiny")
 CHAT = PromptConfig(templates={"base": "{chat}", "newline": "{chat}\n"}, fields={})
 
 

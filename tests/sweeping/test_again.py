@@ -1,5 +1,6 @@
 """Trials that have ended, tried again on request: what stands in the study afterwards."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ def test_a_trial_that_fails_again_can_be_tried_once_more(tmp_path: Path) -> None
     assert [result.failure for result in study.results()] == ["no luck", "no luck"]
     study.run_again(2, _scores)
     assert [result.value for result in study.results()] == [None, 1.0]
+    assert study.tried == 4
 
 
 def test_a_trial_that_was_stopped_by_hand_stays_pruned_until_it_is_tried_to_its_end(tmp_path: Path) -> None:
@@ -108,10 +110,11 @@ def test_what_cannot_be_tried_again_is_one_line(tmp_path: Path) -> None:
     study = make_study(tmp_path, RANK)
     study.set_parent("p")
     study.run(lambda trial: at_work(trial) if trial.place == 2 else _scores(trial))
-    for refuse in (
+    refusals: list[Callable[[int], None]] = [
         lambda place: study.run_again(place, _fails),
         lambda place: check_can_be_tried_again(studies, find_study(studies, "p"), place),
-    ):
+    ]
+    for refuse in refusals:
         with pytest.raises(HarnessError, match="trial 1 is done; only one that failed, was pruned or was left"):
             refuse(1)
         with pytest.raises(HarnessError, match="trials 1 to 2, but got 3"):

@@ -9,7 +9,7 @@ from optuna.storages import BaseStorage
 from optuna.testing.pytest_storages import StorageTestCase
 
 from harness.sweeping.journal_file import DamagedStudyError, keep_intact_part, open_journal
-from harness.sweeping.trial import TrialEnd
+from harness.sweeping.trial import Trial, TrialEnd
 from tests.sweeping.small import RANK, make_study
 
 
@@ -62,12 +62,27 @@ def test_damage_is_named_by_file_and_line_and_what_is_before_it_is_kept(
     journal.write_bytes(damaged)
     with pytest.raises(DamagedStudyError) as told:
         make_study(journal.parent, RANK)
-    assert f"{journal}, line {told.value.line}: it " in str(told.value)
+    assert f"{journal} is damaged in line {told.value.line} (it " in str(told.value)
     assert "python -m harness.sweep repair s " in str(told.value)
     aside = keep_intact_part(journal)
     assert aside is not None and aside.read_bytes() == damaged
     assert before.startswith(journal.read_bytes()) and keep_intact_part(journal) is None
     assert [result.value for result in make_study(journal.parent, RANK).results()] in ([], [0.0], [0.0, 1.0])
+
+
+def test_damage_while_a_trial_is_under_way_is_said_once_it_is_at_its_end(tmp_path: Path) -> None:
+    """So that its run is whole, for the study to be put right from."""
+    ended = []
+
+    def objective(trial: Trial) -> TrialEnd:
+        with (tmp_path / "s.journal").open("ab") as journal:
+            journal.write(b"\0 garbage\n")
+        ended.append(trial.report(1, 2.0))
+        return TrialEnd(1.0)
+
+    with pytest.raises(DamagedStudyError):
+        make_study(tmp_path, RANK).run(objective)
+    assert ended == [False]
 
 
 def test_a_journal_from_before_checksums_is_gone_on_with(journal: Path) -> None:

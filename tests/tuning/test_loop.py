@@ -22,8 +22,9 @@ from harness.models.adapter_files import AdapterSpec
 from harness.models.base import Base
 from harness.tuning.batches import fixed_batches, stream
 from harness.tuning.cut import Tail
+from harness.tuning.engine import WHOLE_MODEL, Engine
 from harness.tuning.estimate import estimated_seconds
-from harness.tuning.evaluate import Evaluator, Score
+from harness.tuning.evaluate import Evaluator, RowLosses, Score
 from harness.tuning.loop import Outcome, Window, train
 from harness.tuning.loss import loss_sum
 from harness.tuning.state import LoopState, load_state, save_state
@@ -44,6 +45,7 @@ class Recorder:
         self.saved: dict[int, Weights] = {}
         self.states: dict[int, LoopState] = {}
         self.best: list[int] = []
+        self.rows: list[RowLosses] = []
 
     def on_update(self, step: int, loss: float) -> None:
         self.losses.append(loss)
@@ -56,6 +58,9 @@ class Recorder:
 
     def on_interrupt(self, state: LoopState) -> None:
         self.left = state
+
+    def on_rows(self, rows: RowLosses) -> None:
+        self.rows.append(rows)
 
     def on_score(self, score: Score, state: LoopState | None, *, best: bool) -> None:
         self.scores.append(score)
@@ -156,6 +161,22 @@ def test_the_cadence_of_validation_and_reports_does_not_change_the_weights(
     _, seldom, _ = _train(base, spec, splits, _settings(steps_per_eval=100, steps_per_report=100))
     _, often, _ = _train(base, spec, splits, _settings(steps_per_eval=1, steps_per_report=1, save_every=1))
     assert _same(seldom, often)
+
+
+@pytest.mark.parametrize("engine", [WHOLE_MODEL, Engine(0, True), Engine(0, True, chunk=16)])
+def test_a_validation_tells_what_each_row_lost(base: Base, make_spec: MakeSpec, splits: Splits, engine: Engine) -> None:
+    recorder = Recorder()
+    with attached(base.model, make_spec(), seed=0):
+        train(base.model, *splits, _settings(iters=1, batch_size=3), recorder, engine=engine)
+        alone = {
+            row.line: Evaluator(Tail(base.model, 0), fixed_batches([row], 1)).score(1).loss for row in splits[1].rows
+        }
+    assert [rows.step for rows in recorder.rows] == [score.step for score in recorder.scores] == [0, 1]
+    rows, score = recorder.rows[1], recorder.scores[1]
+    assert rows.sums.sum() / rows.targets.sum() == pytest.approx(score.loss, rel=1e-6)
+    assert dict(zip(rows.lines.tolist(), (rows.sums / rows.targets).tolist(), strict=True)) == pytest.approx(
+        alone, rel=1e-5
+    )
 
 
 def test_random_numbers_drawn_elsewhere_do_not_change_the_weights(
@@ -264,10 +285,12 @@ def test_the_best_validation_so_far_is_saved_between_checkpoints(
 
 def test_patience_ends_a_run_that_no_longer_improves(base: Base, make_spec: MakeSpec, splits: Splits) -> None:
     worse = {"learning_rate": 0.3, "warmup": 0.0, "lr_schedule": "constant", "steps_per_eval": 1}
-    settings = _settings(iters=30, patience=3, **worse)
+    settings = _settings(iters=30, patience=3, steps_per_report=100, **worse)
     recorder, weights, outcome = _train(base, make_spec(), splits, settings)
     assert outcome.updates < 30 and outcome.updates == outcome.best.step + 3 == recorder.scores[-1].step
     assert _same(recorder.saved[outcome.updates], weights), "the last weights are saved too"
+    assert recorder.windows[-1].step == outcome.updates, "and the training since the last report is told"
+    assert recorder.states[outcome.updates].course.window_targets == 0
     rest = Recorder()
     with attached(base.model, make_spec(), seed=0):
         again = train(base.model, *splits, settings, rest, resume=recorder.states[outcome.updates])

@@ -1,0 +1,5 @@
+"""What may be said of several numbers at once, and of the best of many.
+
+Knows arrays. Does not know files, models, judges or runs.
+Others use: pairs.reach_of_pairs, choice.left_out_loss, choice.may_be_best, choice.reach_of_best.
+"""
