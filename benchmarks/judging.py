@@ -194,19 +194,13 @@ class Field:
         seen += self.rng.gumbel(size=len(who)) + 0.5 * (np.arange(len(who)) == 0)
         ids, order = [e.id for e in block.entries], np.argsort(-seen).tolist()
         return Verdict(
-            "j",
-            kind,
-            block.theme,
-            ids,
-            [e.adapter for e in block.entries],
-            lengths,
-            order,
-            "",
-            None,
-            "",
-            "",
-            False,
-            0.0,
+            judge="j",
+            kind=kind,
+            theme=block.theme,
+            ids=ids,
+            adapters=[e.adapter for e in block.entries],
+            lengths=lengths,
+            order=order,
         )
 
 
@@ -258,9 +252,8 @@ def print_errors(runs: int = 200) -> None:
             blocks = [Block(str(t), judge.block(t)) for t in range(texts)]
             rates.append(asyncio.run(win_rate([judge], blocks, at_once=8)).rate)  # type: ignore[list-item]
         said = np.mean([rate.stderr for rate in rates])
-        print(
-            f"{texts:3} themes, 3 anchors {texts:6} {said:20.3f} {np.std([rate.value for rate in rates if rate.value is not None]):24.3f}"
-        )
+        spread = np.std([rate.value for rate in rates if rate.value is not None])
+        print(f"{texts:3} themes, 3 anchors {texts:6} {said:20.3f} {spread:24.3f}")
 
 
 @dataclass
