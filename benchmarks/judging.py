@@ -193,15 +193,8 @@ class Field:
         seen = self.strengths[who] + self.own[who, int(block.theme)] + 0.3 * np.log1p(lengths)
         seen += self.rng.gumbel(size=len(who)) + 0.5 * (np.arange(len(who)) == 0)
         ids, order = [e.id for e in block.entries], np.argsort(-seen).tolist()
-        return Verdict(
-            judge="j",
-            kind=kind,
-            theme=block.theme,
-            ids=ids,
-            adapters=[e.adapter for e in block.entries],
-            lengths=lengths,
-            order=order,
-        )
+        names = [e.adapter for e in block.entries]
+        return Verdict(judge="j", kind=kind, theme=block.theme, ids=ids, adapters=names, lengths=lengths, order=order)
 
 
 def print_ties(worlds: int) -> None:
