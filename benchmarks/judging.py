@@ -245,7 +245,8 @@ def print_errors(runs: int = 200) -> None:
             blocks = [Block(str(t), judge.block(t)) for t in range(texts)]
             rates.append(asyncio.run(win_rate([judge], blocks, at_once=8)).rate)  # type: ignore[list-item]
         said = np.mean([rate.stderr for rate in rates])
-        print(f"{texts:3} themes, 3 anchors {texts:6} {said:20.3f} {np.std([rate.value for rate in rates]):24.3f}")
+        spread = np.std([rate.value for rate in rates if rate.value is not None])
+        print(f"{texts:3} themes, 3 anchors {texts:6} {said:20.3f} {spread:24.3f}")
 
 
 @dataclass

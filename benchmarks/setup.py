@@ -86,8 +86,8 @@ def measure_updates(*, compiled: bool) -> list[float]:
         store = open_store(TrackingConfig(uri=f"sqlite:///{folder}/mlflow.db"))
         inputs = gather_inputs(config, Session(store, Display()))
     inputs.base.materialize()
-    if compiled:
-        mx.enable_compile()
+    if not compiled:
+        mx.disable_compile()
     windows = _Windows()
     with attached(inputs.base.model, inputs.spec, seed=0):
         train(inputs.base.model, inputs.train, inputs.valid, config.train, windows)

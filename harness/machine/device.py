@@ -74,16 +74,6 @@ def free_memory() -> int:
     return int(psutil.virtual_memory().available) + mx.get_active_memory() + mx.get_cache_memory()
 
 
-def compile_nothing_on_the_cpu() -> None:
-    """MLX's CPU backend has g++ compile a kernel for each new combination of operations, half a second each.
-
-    A first run on a machine waits half a minute for them, and steps with them are no faster on a CPU (benchmarks/setup
-    shows both); the weights are the same bytes. Metal and CUDA compile.
-    """
-    if mx.default_device() == mx.cpu:
-        mx.disable_compile()
-
-
 def begin_phase() -> None:
     """Give back what the phase before needed and this one does not, and count the peak anew."""
     gc.collect()

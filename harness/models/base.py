@@ -20,7 +20,6 @@ from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS, load_config, load_model, load_t
 from harness.config.schema import ModelConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError, reason
-from harness.machine.device import compile_nothing_on_the_cpu
 from harness.models import tiny
 from harness.models.digests import Tell
 from harness.models.revision import folder_revision, snapshot_revision
@@ -95,7 +94,6 @@ class Base:
         """Frozen and in evaluation mode. Lazy: a weight is read from disk when it is first computed with."""
         for file in sorted(self.folder.glob("model*.safetensors")):
             read_metadata(file)  # each must be whole: what is cut off would only be missed when it is read
-        compile_nothing_on_the_cpu()
         try:
             model, _ = load_model(self.folder, lazy=True)
         except (ValueError, RuntimeError, KeyError) as error:

@@ -63,21 +63,6 @@ def test_only_the_random_base_says_that_its_texts_are_nothing_to_read(base: Base
     assert open_base(ModelConfig(path=str(base.folder), revision=None)).caveat == ""
 
 
-def test_on_the_cpu_nothing_is_compiled(base: Base) -> None:
-    """Each kernel would cost half a second of g++ at its first use on a machine."""
-    traced = []
-
-    def double(x: mx.array) -> mx.array:
-        traced.append(x)
-        return 2 * x
-
-    assert base.model is not None
-    compiled = mx.compile(double)
-    for _ in range(2):
-        mx.eval(compiled(mx.array([1.0])))
-    assert len(traced) == (2 if mx.default_device() == mx.cpu else 1)
-
-
 def test_a_revision_of_a_local_model_is_refused_rather_than_ignored(base: Base) -> None:
     for path in ("builtin:tiny", str(base.folder)):
         with pytest.raises(HarnessError, match="model.revision=v1 is for models of the hub"):
