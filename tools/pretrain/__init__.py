@@ -1,0 +1,4 @@
+"""A small base that writes plain prose: text from a grammar, a tokenizer, training, measures. See README.md here.
+
+Knows nothing of the harness but its BLAS and its files.
+"""

@@ -1,0 +1,81 @@
+"""Chat rows from the grammar: a theme as the user's turn, prose as the assistant's.
+
+Row i of a seed is always the same, whatever was read before, so that a training resumes anywhere. A fiftieth of all
+texts, by their digest, is held out: it is never trained on, however often the grammar writes it. Knows no tokens.
+"""
+
+import hashlib
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tools.pretrain.grammar import grammar
+from tools.pretrain.lexicon import Language
+
+_BARE = 0.75  # share of requests that are the theme alone
+_SYSTEM = 0.4  # share of rows with a system message
+_HELD_OUT = 50  # one text in so many
+
+REQUESTS = {
+    Language.CHINESE: ["写写{}。", "请写一段关于{}的话。", "主题：{}", "说说{}"],
+    Language.ENGLISH: ["Write about {}.", "Please write a few sentences about {}.", "Theme: {}", "Tell me about {}."],
+}
+# the first of each is what the harness's sample of poems carries, so that a tuning starts from a known prompt
+SYSTEMS = {
+    Language.CHINESE: [
+        "用户会给出一个主题，请按照给定的主题，切实准确简洁且情感丰富地写一首现代诗",
+        "你写简单的短文。",
+        "请按照给定的主题写几句话。",
+    ],
+    Language.ENGLISH: [
+        "The user gives a theme. Write a modern poem about it that is precise, short and full of feeling.",
+        "You write simple prose.",
+        "Write a few sentences about the theme.",
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    language: Language
+    theme: str
+    request: str
+    system: str | None
+    text: str
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The prompt's, without the answer."""
+        user = {"role": "user", "content": self.request}
+        return [user] if self.system is None else [{"role": "system", "content": self.system}, user]
+
+    @property
+    def held_out(self) -> bool:
+        return hashlib.sha256(self.text.encode()).digest()[0] * _HELD_OUT < 256
+
+
+def row(seed: int, index: int) -> Row:
+    """Languages take turns; themes are equally likely."""
+    rng = random.Random(f"{seed}/{index}")
+    language = list(Language)[index % 2]
+    theme = rng.choice(grammar(language).themes)
+    request = theme if rng.random() < _BARE else rng.choice(REQUESTS[language]).format(theme)
+    system = rng.choice(SYSTEMS[language]) if rng.random() < _SYSTEM else None
+    return Row(language, theme, request, system, grammar(language).text(theme, rng))
+
+
+def training(seed: int, start: int = 0) -> Iterator[tuple[int, Row]]:
+    """Endless: each row that is not held out, with its index."""
+    return _rows(seed, start, held_out=False)
+
+
+def held_out(seed: int, start: int = 0) -> Iterator[tuple[int, Row]]:
+    return _rows(seed, start, held_out=True)
+
+
+def _rows(seed: int, index: int, *, held_out: bool) -> Iterator[tuple[int, Row]]:
+    while True:
+        found = row(seed, index)
+        if found.held_out is held_out:
+            yield index, found
+        index += 1
