@@ -11,7 +11,7 @@ from tools.pretrain.grammar import grammar
 from tools.pretrain.lexicon import Language
 from tools.pretrain.rows import REQUESTS, SYSTEMS, Row, training
 
-VOCABULARY = 4096  # at most; fewer when the text has no more pairs to merge
+VOCABULARY = 3072  # at most; fewer when the text has no more pairs to merge
 SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 CHAT_TEMPLATE = (
     "{% for message in messages %}"

@@ -37,9 +37,9 @@ class Settings:
     """What decides the weights. learning_rate: the highest; updates: all, warm-up included."""
 
     seed: int = 15
-    updates: int = 4000
-    batch_size: int = 32
-    learning_rate: float = 3e-3
+    updates: int = 5000
+    batch_size: int = 16
+    learning_rate: float = 2.5e-3
     warmup: int = 100
     weight_decay: float = 0.05
     width: int = 160
