@@ -2,3 +2,7 @@
 
 Knows nothing of the harness but its BLAS and its files.
 """
+
+from harness.machine import blas
+
+blas.load()  # before mlx

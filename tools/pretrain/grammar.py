@@ -15,7 +15,10 @@ from tools.pretrain.slots import Said, names, options
 
 _CHOICE = re.compile(r"\[([^\]]*)\]")
 _SLOT = re.compile(r"\{([\w.]+)\}")
-_ENDS = {Language.CHINESE: re.compile(r"(?<=[。！？])(?![”])|(?<=[。！？]”)"), Language.ENGLISH: re.compile(r"(?<=\.) ")}
+_ENDS = {
+    Language.CHINESE: re.compile(r"(?<=[。！？])(?![”])|(?<=[。！？]”)"),
+    Language.ENGLISH: re.compile(r"(?<=\.) "),
+}
 _CLOSES = 0.7  # share of texts whose last sentence is one that closes
 _CONTENT = {"adj", "adj2", "does", "does2", "got", "do", "did", "at", "a_adj", "do.s", "do.past", "do.ing", "do.s2"}
 
@@ -49,7 +52,9 @@ class Grammar:
         self.language = language
         self.words: Lexicon = lexicon(language)
         self.places = {place: [_pattern(entry, language) for entry in listed] for place, listed in _read(language)}
-        self._sentences = [pair for _, listed in _read(language) for entry in listed for pair in _split(entry, language)]
+        self._sentences = [
+            pair for _, listed in _read(language) for entry in listed for pair in _split(entry, language)
+        ]
 
     @property
     def themes(self) -> list[str]:
@@ -71,7 +76,9 @@ class Grammar:
             count += sentences
         return ("" if self.language is Language.CHINESE else " ").join(written)
 
-    def _sentence(self, fitting: list[Pattern], said: Said, used: set[str], rng: random.Random) -> tuple[str, Said, int]:
+    def _sentence(
+        self, fitting: list[Pattern], said: Said, used: set[str], rng: random.Random
+    ) -> tuple[str, Said, int]:
         while True:
             pattern = rng.choice(fitting)
             if said.noun.kind in pattern.without or pattern.say in used:

@@ -13,10 +13,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from harness.machine import blas
-
-blas.load()  # before mlx
-
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
@@ -179,7 +175,9 @@ def run(settings: Settings, folder: Path, *, save_seconds: float, tokenizer_rows
     trainer = Trainer(settings, tokenizer.get_vocab_size())
     trainer.resume(folder)
     parameters = sum(value.size for _, value in tree_flatten(trainer.model.parameters()))
-    print(f"{parameters:,} parameters, vocabulary {tokenizer.get_vocab_size()}, from update {trainer.update}", flush=True)
+    print(
+        f"{parameters:,} parameters, vocabulary {tokenizer.get_vocab_size()}, from update {trainer.update}", flush=True
+    )
     rows = held_out(settings.seed + 1)
     checked = [batch([encoded(tokenizer, next(rows)[1]) for _ in range(32)]) for _ in range(_CHECKED // 32)]
     begun = saved = told = time.monotonic()
