@@ -1,7 +1,9 @@
 """The small base's own text, tokenizer and training: what one writes the other accepts, and it learns."""
 
 import itertools
+import json
 import random
+import re
 from pathlib import Path
 
 import mlx.core as mx
@@ -23,6 +25,14 @@ SMALL = Settings(updates=12, batch_size=4, warmup=2, width=32, blocks=2, heads=2
 @pytest.fixture(params=list(Language))
 def rules(request: pytest.FixtureRequest) -> Grammar:
     return grammar(request.param)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model of two blocks after a few updates."""
+    folder = tmp_path_factory.mktemp("trained")
+    run(SMALL, folder, save_seconds=1e9, tokenizer_rows=50)
+    return folder
 
 
 def texts(rules: Grammar, count: int) -> list[tuple[str, str]]:
@@ -68,22 +78,23 @@ def test_chinese_words_keep_to_their_measures_and_deeds(right: str, wrong: str) 
         ("The shoes hang behind the door.", "The shoes hangs behind the door."),
         ("There are two foxes in the forest.", "There are two fox in the forest."),
         ("There is an owl in the barn.", "There is a owl in the barn."),
-        ("Yesterday, Anna crossed the bridge.", "Yesterday, Anna crosses the bridge."),
+        ("Yesterday, Anna visited the church.", "Yesterday, Anna visits the church."),
     ],
 )
 def test_english_agrees_in_number_and_tense(right: str, wrong: str) -> None:
     rules = grammar(Language.ENGLISH)
-    assert rules.accepts(right) or right.startswith("Yesterday")
+    assert rules.accepts(right)
     assert not rules.accepts(wrong)
 
 
 def test_measure_words_agree_in_all_texts() -> None:
     rules = grammar(Language.CHINESE)
-    for theme, text in texts(rules, 300):
-        measure = rules.words.nouns[theme].marks.get("m")
-        for sentence in rules.sentences(text):
-            before, found, _ = sentence.partition(f"有一{measure}")
-            assert found or not before.endswith("有一"), sentence
+    seen = 0
+    for theme, text in texts(rules, 400):
+        for measure in re.findall(rf"一(.){theme}。", text):
+            assert measure == rules.words.nouns[theme].marks["m"], text
+            seen += 1
+    assert seen > 100
 
 
 def test_words_are_inflected() -> None:
@@ -146,27 +157,22 @@ def test_only_the_answer_is_scored() -> None:
         assert "<|im_start|>" not in tokenizer.decode(answer, skip_special_tokens=False)
 
 
-def test_a_small_model_learns_and_mlx_lm_loads_it(tmp_path: Path) -> None:
-    trainer = run(SMALL, tmp_path, save_seconds=1e9, tokenizer_rows=50)
-    tokenizer = build(seed=SMALL.seed, rows=50)
-    start = Trainer(SMALL, tokenizer.get_vocab_size())
-    one = [next(batches(tokenizer, SMALL))]
-    assert trainer.held_out_loss(one) < start.held_out_loss(one) - 0.5
-    model, loaded = load(str(tmp_path))
+def test_a_small_model_learns_and_mlx_lm_loads_it(trained: Path) -> None:
+    first, last = (json.loads(line)["held_out_loss"] for line in (trained / "curve.jsonl").read_text().splitlines())
+    assert last < first - 0.5
+    model, loaded = load(str(trained))
     assert model.model.embed_tokens.weight.dtype == mx.bfloat16
     assert loaded.apply_chat_template([{"role": "user", "content": "河"}], add_generation_prompt=True)
 
 
-def test_a_resumed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
-    run(SMALL, tmp_path / "whole", save_seconds=1e9, tokenizer_rows=50)
+def test_a_resumed_training_ends_with_the_same_weights(trained: Path, tmp_path: Path) -> None:
     tokenizer = build(seed=SMALL.seed, rows=50)
     first = Trainer(SMALL, tokenizer.get_vocab_size())
     for one in itertools.islice(batches(tokenizer, SMALL), 5):
         first.train(one)
-    (tmp_path / "parts").mkdir()
-    first.save(tmp_path / "parts")
-    run(SMALL, tmp_path / "parts", save_seconds=1e9, tokenizer_rows=50)
-    whole, parts = (mx.load(str(tmp_path / name / "model.safetensors")) for name in ("whole", "parts"))
+    first.save(tmp_path)
+    run(SMALL, tmp_path, save_seconds=1e9, tokenizer_rows=50)
+    whole, parts = (mx.load(str(folder / "model.safetensors")) for folder in (trained, tmp_path))
     assert all(mx.array_equal(whole[name], parts[name]) for name in whole)
 
 
@@ -176,9 +182,8 @@ def test_ngram_probabilities_sum_to_one() -> None:
         assert sum(model.probability(context, token) for token in range(6)) == pytest.approx(1)
 
 
-def test_a_folder_is_measured_against_the_floor(tmp_path: Path) -> None:
-    run(SMALL, tmp_path, save_seconds=1e9, tokenizer_rows=50)
-    result = evaluate(tmp_path, texts=2, held_rows=2, floor_rows=300, temperature=0.7)
+def test_a_folder_is_measured_against_the_floor(trained: Path) -> None:
+    result = evaluate(trained, texts=2, held_rows=2, floor_rows=300, temperature=0.7)
     for name in ("model", "floor"):
         for language in Language:
             found = result[name][language]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tools.pretrain.lexicon import Language, Lexicon, Noun, Person, lexicon, patterns
-from tools.pretrain.slots import Said, names, options
+from tools.pretrain.slots import Said, options
 
 _CHOICE = re.compile(r"\[([^\]]*)\]")
 _SLOT = re.compile(r"\{([\w.]+)\}")
@@ -112,19 +112,21 @@ class Grammar:
 
     def accepts(self, sentence: str, theme: str | None = None) -> bool:
         """Could the grammar have written it, about `theme` or, without one, about any?"""
-        if theme is not None:
-            return self._accepts(sentence, self.words.nouns[theme])
-        lower = sentence.lower()
-        named = [noun for noun in self.words.nouns.values() if any(name.lower() in lower for name in names(noun))]
-        rest = (noun for noun in self.words.nouns.values() if noun not in named)
-        return any(self._accepts(sentence, noun) for noun in itertools.chain(named, rest))
+        # most patterns fall out by their fixed words, before any slot is tried
+        ways = [
+            (way, without)
+            for way, without in self._sentences
+            if all(part.slot or part.text in sentence for part in way)
+        ]
+        nouns = self.words.nouns.values() if theme is None else [self.words.nouns[theme]]
+        return any(self._accepts(sentence, noun, ways) for noun in nouns)
 
-    def _accepts(self, sentence: str, noun: Noun) -> bool:
+    def _accepts(self, sentence: str, noun: Noun, ways: list[tuple[tuple[Part, ...], frozenset[str]]]) -> bool:
         pronouns = sorted({person.pronoun for person in self.words.people})
         starts = [Said(noun), *(Said(noun, who=Person(pronoun, pronoun)) for pronoun in pronouns)]
         return any(
             self._matches(way, sentence, 0, 0, start)
-            for way, without in self._sentences
+            for way, without in ways
             if noun.kind not in without
             for start in starts
         )

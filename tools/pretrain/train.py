@@ -25,7 +25,7 @@ from tools.pretrain.tokenizer import build, encoded, save
 
 _POOL = 16  # batches whose rows are sorted together by length
 _STEP = 16  # lengths are padded to its multiple, so that few shapes are compiled
-_CHECKED = 256  # held-out rows scored at each checkpoint
+_CHECKED = 128  # held-out rows scored at each checkpoint
 
 
 @dataclass(frozen=True)
@@ -180,6 +180,8 @@ def run(settings: Settings, folder: Path, *, save_seconds: float, tokenizer_rows
     )
     rows = held_out(settings.seed + 1)
     checked = [batch([encoded(tokenizer, next(rows)[1]) for _ in range(32)]) for _ in range(_CHECKED // 32)]
+    if trainer.update == 0:
+        _record(folder, trainer, checked)
     begun = saved = told = time.monotonic()
     first, tokens, recent = trainer.update, 0, []
     for one in batches(tokenizer, settings, trainer.update):
@@ -198,13 +200,20 @@ def run(settings: Settings, folder: Path, *, save_seconds: float, tokenizer_rows
             )
             told, recent = now, []
         if now - saved > save_seconds or last:
-            score = trainer.held_out_loss(checked)
             trainer.save(folder)
-            with (folder / "curve.jsonl").open("a", encoding="utf-8") as curve:
-                curve.write(json.dumps({"update": trainer.update, "held_out_loss": round(score, 4)}) + "\n")
-            print(f"saved at update {trainer.update}, held-out loss {score:.3f}", flush=True)
+            print(
+                f"saved at update {trainer.update}, held-out loss {_record(folder, trainer, checked):.3f}", flush=True
+            )
             saved = time.monotonic()
     return trainer
+
+
+def _record(folder: Path, trainer: Trainer, checked: list[Batch]) -> float:
+    """A line of curve.jsonl; the held-out loss."""
+    score = trainer.held_out_loss(checked)
+    with (folder / "curve.jsonl").open("a", encoding="utf-8") as curve:
+        curve.write(json.dumps({"update": trainer.update, "held_out_loss": round(score, 4)}) + "\n")
+    return score
 
 
 def main() -> None:
