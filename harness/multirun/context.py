@@ -13,6 +13,7 @@ from harness.config.objective import Objective, objective
 from harness.config.schema import Config
 from harness.console.progress import Display
 from harness.machine.device import freeze_libraries
+from harness.multirun.limits import Clock
 from harness.multirun.live_table import Teller
 from harness.multirun.one_trial import OneTrial
 from harness.multirun.study_key import beginning
@@ -56,7 +57,7 @@ class SweepContext:
     """`config`: that of the first combination, of which what does not vary holds for all.
 
     `beginning`: what the names of the base and of the adapter to start from lead to now; `former_beginning`: as the
-    version before called it, None where that is the same.
+    version before called it, None where that is the same. `clock`: what limits of time go by.
     """
 
     config: Config
@@ -66,7 +67,8 @@ class SweepContext:
     studies: Studies
     pace: Pace
     beginning: list[str]
-    former_beginning: list[str] | None = None
+    former_beginning: list[str] | None
+    clock: Clock
 
     @property
     def space(self) -> Space:
@@ -88,7 +90,7 @@ class SweepContext:
         return any(axis.name == name for axis in self.space.axes)
 
 
-def sweep_context(configs: TrialConfigs, display: Display, worker: Worker) -> SweepContext:
+def sweep_context(configs: TrialConfigs, display: Display, worker: Worker, clock: Clock) -> SweepContext:
     """Check what varies, and open what the trials need.
 
     Raises:
@@ -108,6 +110,7 @@ def sweep_context(configs: TrialConfigs, display: Display, worker: Worker) -> Sw
         pace=_pace(first, rows=len(session.split(first, "train").rows)),
         beginning=started_from,
         former_beginning=None if former is None else [former, *started_from[1:]],
+        clock=clock,
     )
 
 

@@ -26,11 +26,11 @@ from harness.multirun.sweep import SweepResult, run_sweep
 from harness.run.context import RunHooks, RunPlace
 from harness.run.pipeline import train_run
 from harness.run.session import Session
-from harness.run.watcher import RunWatcher
 from harness.tracking import run_folder
 from harness.tracking.queries import get, trials
 from harness.tracking.store import Store, open_store
 from tests.conftest import QUICK, compose_config
+from tests.updates import interrupting
 
 Sweep = Callable[..., SweepResult]
 Said = pytest.CaptureFixture[str]
@@ -46,11 +46,11 @@ def sweep_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def sweep(sweep_store: Store) -> Sweep:
     """Runs the sweep of a command line, in this process."""
 
-    def run(*arguments: str) -> SweepResult:
+    def run(*arguments: str, display: Display | None = None) -> SweepResult:
         def compose(overrides: Sequence[str]) -> Config:
             return compose_config(*QUICK, "generate.prompts=[]", f"tracking.uri={sweep_store.uri}", *overrides)
 
-        return run_sweep(read_space({}, arguments), compose, Display())
+        return run_sweep(read_space({}, arguments), compose, display or Display())
 
     return run
 
@@ -79,17 +79,12 @@ def test_the_same_command_again_does_nothing_and_says_so(sweep: Sweep, sweep_sto
 
 
 def test_an_interrupted_sweep_goes_on_in_the_trial_that_it_was_in_to_the_same_bytes(
-    sweep: Sweep, sweep_store: Store, capsys: Said, monkeypatch: pytest.MonkeyPatch
+    sweep: Sweep, sweep_store: Store, capsys: Said
 ) -> None:
     whole = sweep(RANKS, "name=undisturbed")
 
-    def interrupt(watcher: RunWatcher, step: int, loss: float) -> None:
-        if step == 5 and watcher._lineage["experiment"] == "disturbed" and watcher._config.lora.rank == 8:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(RunWatcher, "on_update", interrupt)
-        sweep(RANKS, "name=disturbed")
+    with pytest.raises(KeyboardInterrupt):
+        sweep(RANKS, "name=disturbed", display=interrupting("rank=8", 5))
     assert "go on with the same command: python -m harness.train" in capsys.readouterr().err
     resumed = sweep(RANKS, "name=disturbed")
     said = capsys.readouterr().err
