@@ -30,9 +30,8 @@ class Habits:
     heeds_schema: bool = True
     faults: list[str] = field(default_factory=list)  # one a request, in order: see _Handler; then none
     always: str | None = None  # a fault of every request but the probe
-    body: Callable[[str], bytes] | None = (
-        None  # instead of the API's: made of the answer, of every request but the probe
-    )
+    # instead of the API's: made of the question and the answer, of every request but the probe
+    body: Callable[[str, str], bytes] | None = None
     location: str = ""  # where the fault "elsewhere" redirects to
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)

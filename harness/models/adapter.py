@@ -4,9 +4,10 @@ Knows nothing of training or tracking, nor how an adapter lies on disk (adapter_
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -79,8 +80,12 @@ def loaded(model: nn.Module, adapter: AdapterFiles, *, scale: float = 1.0) -> It
         yield
 
 
+class PutOn(Protocol):
+    def __call__(self, adapter: AdapterFiles | None, scale: float = 1.0) -> None: ...
+
+
 @contextmanager
-def switching(model: nn.Module) -> Iterator[Callable[[AdapterFiles | None, float], None]]:
+def switching(model: nn.Module) -> Iterator[PutOn]:
     """Gives a function that puts an adapter on `model`, at times its scale, in place of the one before; None: none.
 
     Where rank, keys, blocks and scale are the same, only weights are replaced.

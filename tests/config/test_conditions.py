@@ -88,7 +88,7 @@ def test_rules_that_cannot_be_are_refused(sweep: str, complaint: str) -> None:
 
 
 def test_a_runs_parameters_are_read_in_the_terms_of_a_search() -> None:
-    axes = [
+    axes: list[Axis | Range] = [
         Axis("lora.rank", [4, 8], ["4", "8"]),
         Axis("train.grad_checkpoint", [True, False], ["true", "false"]),
         Range("train.learning_rate", 1e-5, 1e-3, log=True, whole=False),

@@ -96,7 +96,7 @@ def test_scale_and_alpha_that_disagree_are_refused() -> None:
 
 def test_configurations_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        compose_config().lora.rank = 3  # type: ignore[misc]
+        compose_config().lora.rank = 3
 
 
 @pytest.mark.parametrize(("override", "name"), [("lora.rank=0", "lora.rank"), ("train.keep=few", "train.keep")])

@@ -75,7 +75,7 @@ def _store(home: Path) -> Store:
 
 def _weights(home: Path, run_id: str) -> dict[str, dict[str, mx.array]]:
     files = sorted((_store(home).runs / run_id / "adapters").glob("*.safetensors"))
-    return {file.name: mx.load(str(file)) for file in files}  # type: ignore[misc]
+    return {file.name: mx.load(str(file)) for file in files}
 
 
 @pytest.fixture(scope="module")

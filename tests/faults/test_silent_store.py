@@ -59,7 +59,8 @@ def session(server: Server) -> Session:
 
 def _at_update(monkeypatch: pytest.MonkeyPatch, step: int, act: Callable[[], object]) -> None:
     """Do something once, at an update of the run."""
-    update, done = RunWatcher.on_update, []
+    update = RunWatcher.on_update
+    done: list[object] = []
 
     def acting(self: RunWatcher, at: int, loss: float) -> None:
         if at == step and not done:

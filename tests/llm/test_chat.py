@@ -174,7 +174,9 @@ def _by_theme(makes: dict[str, Make]) -> Callable[[str, str], bytes]:
 
     def body(question: str, answer: str) -> bytes:
         theme = question.split(">\n")[1].split("\n</text")[0]
-        return makes.get(theme, lambda answer: json.dumps(completion(answer)).encode())(answer)
+        if theme in makes:
+            return makes[theme](answer)
+        return json.dumps(completion(answer)).encode()
 
     return body
 

@@ -108,6 +108,7 @@ def test_a_run_records_all_that_is_needed_to_repeat_it(trained: Trained) -> None
         "train/tokens_per_second",
         "memory/peak_gb",
     } <= metrics.keys()
+    assert found.inputs is not None
     assert sorted(each.dataset.name for each in found.inputs.dataset_inputs) == ["train", "valid"]
     artifacts = {each.path for each in trained.store.client.list_artifacts(trained.alone_id)}
     assert {"config.yaml", "report.json", "loss.png", "samples.json", "samples.jsonl", "log.jsonl"} <= artifacts

@@ -298,9 +298,10 @@ def _statuses(session: Session, experiment: str) -> dict[str, str]:
 def test_a_run_that_is_deleted_while_it_trains_stops_and_says_how_to_go_on(
     session: Session, quick_config: Quick
 ) -> None:
-    config, begun = quick_config("name=deleted", "train.iters=200"), []
+    config = quick_config("name=deleted", "train.iters=200")
+    begun: list[str] = []
 
-    def leave() -> bool:
+    def leave() -> None:
         """Once, after the first update: delete it, and wait until that is known."""
         if len(begun) == 1:
             begun.append("deleted")
@@ -308,7 +309,6 @@ def test_a_run_that_is_deleted_while_it_trains_stops_and_says_how_to_go_on(
             until = time.monotonic() + 20
             while not Journal(session.store.runs / begun[0]).sent.deleted and time.monotonic() < until:
                 time.sleep(0.05)
-        return False
 
     with pytest.raises(DeletedError, match="was deleted in MLflow, so it was stopped; restore it there, then go on"):
         train_run(config, session, RunPlace(), RunHooks(began=begun.append, leave=leave))

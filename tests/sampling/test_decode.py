@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from mlx_lm.generate import generate_step
 
-from harness.machine.device import compile_nothing_on_the_cpu
 from harness.models.base import Base
 from harness.models.randomness import seeded
 from harness.sampling.choose import Choice, Chooser
@@ -91,7 +90,6 @@ def test_no_padding_gets_into_a_state_space(name: str) -> None:
             assert difference.item() < 2e-5, "a fifth of what is settled by the row alone"
     finally:
         mx.enable_compile()
-        compile_nothing_on_the_cpu()
 
 
 def test_writing_ahead_of_reading_gives_the_same_texts(base: Base) -> None:
@@ -99,7 +97,7 @@ def test_writing_ahead_of_reading_gives_the_same_texts(base: Base) -> None:
     assert _texts(base.model, DRAWN, settle=False) == _texts(base.model, DRAWN, batch_size=1)
 
 
-class _Rough(nn.Module):
+class _Rough(nn.Module):  # type: ignore[misc]
     """The tiny base with rounding errors that differ from batch to batch, and every token nearly tied with another."""
 
     def __init__(self, model: nn.Module) -> None:

@@ -28,7 +28,7 @@ def test_a_trial_that_failed_is_tried_again_in_its_place(tmp_path: Path) -> None
     study.set_parent("p1")
     study.run(lambda trial: _fails(trial) if trial.place == 1 else _scores(trial))
     seen: list[Trial] = []
-    study.run_again(1, lambda trial: seen.append(trial) or TrialEnd(0.25))  # type: ignore[func-returns-value]
+    study.run_again(1, lambda trial: seen.append(trial) or TrialEnd(0.25))
     assert (seen[0].number, seen[0].place, seen[0].params) == (0, 1, {"lora.rank": 4})
     for each in (study, make_study(tmp_path, RANK)):
         assert [(r.trial.number, r.trial.place, r.value, r.failure) for r in each.results()] == [

@@ -13,7 +13,6 @@ import pytest
 
 from harness.data.dataset import Row, Split
 from harness.errors import HarnessError
-from harness.machine.device import compile_nothing_on_the_cpu
 from harness.models.adapter import adapter_weights, attached, spec_for
 from harness.models.sizes import Sizes, sizes_of
 from harness.tuning.engine import Engine, disagreement, first_adapted, is_compilable
@@ -46,7 +45,6 @@ def uncompiled() -> Iterator[None]:
     mx.disable_compile()
     yield
     mx.enable_compile()
-    compile_nothing_on_the_cpu()
 
 
 def _rows() -> list[Row]:
@@ -62,7 +60,7 @@ def _trained(name: str) -> str | None:
     """Two updates with what a run would leave out; why that is not everything."""
     config = compose_config("lora.num_layers=2", "lora.rank=4", "train.iters=2", "train.batch_size=2")
     (model, settings), rows = tiny_model(name), _rows()
-    splits = [Split(each, Path(each), rows, 0, []) for each in ("train", "valid")]
+    train_split, valid_split = (Split(each, Path(each), rows, 0, []) for each in ("train", "valid"))
     spec = spec_for(config.lora, model, base=name, base_revision="")
     with attached(model, spec, seed=0):
         drawn = {key: 0.1 * mx.random.normal(value.shape) for key, value in adapter_weights(model).items()}
@@ -72,7 +70,7 @@ def _trained(name: str) -> str | None:
         assert training_need(shape, config.train, load).total > 0 and sampling_need(shape, 8, 8, 2).total > 0
         differs = disagreement(model, Engine(at, on_targets=True), rows)
         train_settings = dataclasses.replace(config.train, learning_rate=1e-3)
-        outcome = train(model, *splits, train_settings, Silent())
+        outcome = train(model, train_split, valid_split, train_settings, Silent())
         assert outcome.last.loss != outcome.start.loss
     return differs
 

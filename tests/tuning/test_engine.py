@@ -273,7 +273,7 @@ def test_fifty_updates_of_each_architecture_end_in_the_same_adapter(name: str, t
             if cut:
                 hidden = {each.name: compute_hidden(model, 2, each.rows, tmp_path / each.name) for each in splits}
                 engine = Engine(2, True, narrow=True, chunk=16, hidden=hidden)
-            outcome = train(model, *splits, settings, Silent(), engine=engine)
+            outcome = train(model, splits[0], splits[1], settings, Silent(), engine=engine)
             ended.append((outcome, adapter_weights(model)))
     (whole, weights), (ours, same) = ended
     assert whole.last.loss < whole.start.loss and ours.last.loss == pytest.approx(whole.last.loss, abs=1e-4)

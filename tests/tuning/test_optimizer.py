@@ -11,7 +11,7 @@ from tests.conftest import compose_config
 
 
 def _rates(updates: int, **values: object) -> list[float]:
-    train = dataclasses.replace(compose_config("train.learning_rate=1.0").train, **values)  # type: ignore[arg-type]
+    train = dataclasses.replace(compose_config("train.learning_rate=1.0").train, **values)
     schedule = learning_rate(train, updates)
     if not callable(schedule):
         return [schedule] * updates
