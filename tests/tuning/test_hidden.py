@@ -14,8 +14,8 @@ from harness.tuning.hidden import HiddenRows, compute_hidden
 
 def _compute(base: Base, split: Split, folder: Path, at: int, through: list[int] | None = None) -> HiddenRows:
     """`through` gets the blocks that rows are taken through."""
-    release = [].append if through is None else through.append
-    return compute_hidden(base.model, at, split.rows, folder, release=release)
+    blocks = list[int]() if through is None else through
+    return compute_hidden(base.model, at, split.rows, folder, release=blocks.append)
 
 
 def test_a_deeper_cut_begins_with_a_shallower_one_and_keeps_it(
