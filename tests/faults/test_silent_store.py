@@ -25,7 +25,6 @@ from harness.multirun.sweep import run_sweep
 from harness.run.context import RunPlace
 from harness.run.pipeline import FinishedRun, train_run
 from harness.run.session import Session
-from harness.run.watcher import RunWatcher
 from harness.tracking import run_folder
 from harness.tracking.candidates import run_checkpoints
 from harness.tracking.queries import get
@@ -34,6 +33,7 @@ from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, open_store
 from tests.conftest import QUICK, compose_config
 from tests.server import Server
+from tests.updates import Acting, at_update
 
 _CALLS = ("params", "tags", "metrics", "dataset", "artifact", "table", "checkpoint", "drop_checkpoint", "finish")
 
@@ -55,19 +55,6 @@ def server(
 @pytest.fixture
 def session(server: Server) -> Session:
     return Session(open_store(TrackingConfig(uri=server.uri)), Display())
-
-
-def _at_update(monkeypatch: pytest.MonkeyPatch, step: int, act: Callable[[], object]) -> None:
-    """Do something once, at an update of the run."""
-    update = RunWatcher.on_update
-    done: list[object] = []
-
-    def acting(self: RunWatcher, at: int, loss: float) -> None:
-        if at == step and not done:
-            done.append(act())
-        update(self, at, loss)
-
-    monkeypatch.setattr(RunWatcher, "on_update", acting)
 
 
 @pytest.fixture
@@ -119,12 +106,10 @@ def test_a_server_that_goes_away_neither_stops_nor_slows_nor_loses_a_run(
     server: Server,
     session: Session,
     quick_config: Callable[..., Config],
-    monkeypatch: pytest.MonkeyPatch,
     waited: list[float],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _at_update(monkeypatch, 3, getattr(server, fault))
-    done = train_run(quick_config(), session, RunPlace())
+    done = train_run(quick_config(), session, RunPlace(), at_update(3, getattr(server, fault)))
     assert sum(waited) < 1.0, "in all"
     said = capsys.readouterr().err
     assert f"of run {done.run_id} have not reached {server.uri}" in said
@@ -173,34 +158,32 @@ print(time.time())
 
 
 def test_a_server_that_comes_back_during_the_run_gets_everything(
-    server: Server, session: Session, quick_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+    server: Server, session: Session, quick_config: Callable[..., Config]
 ) -> None:
     server.hang()
     with pytest.raises(HarnessError, match="does not answer; start it, or keep the run here with tracking.uri=null"):
         train_run(quick_config(), session, RunPlace())
     server.go_on()
-    with monkeypatch.context() as patch:
-        _at_update(patch, 2, server.kill)
-        update = RunWatcher.on_update
 
-        def restarting(self: RunWatcher, at: int, loss: float) -> None:
-            if at == 5:
-                server.start()
-            update(self, at, loss)
+    def come_and_go(name: str, step: int) -> None:
+        if step == 2:
+            server.kill()
+        if step == 5:
+            server.start()
 
-        patch.setattr(RunWatcher, "on_update", restarting)
-        done = train_run(quick_config(), session, RunPlace())
+    done = train_run(quick_config(), Session(session.store, Acting(come_and_go)), RunPlace())
     _check_complete(session.store, done)
 
 
-def test_trials_begin_without_the_server_and_are_sent_later(
-    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_trials_begin_without_the_server_and_are_sent_later(server: Server, tmp_path: Path) -> None:
     def compose(overrides: Any) -> Config:
         return compose_config(*QUICK, f"tracking.uri={server.uri}", *overrides)
 
-    _at_update(monkeypatch, 3, server.kill)
-    swept = run_sweep(read_space({}, ["lora.rank=4,8"]), compose, Display())
+    def kill(name: str, step: int) -> None:
+        if (name, step) == ("rank=4", 3):
+            server.kill()
+
+    swept = run_sweep(read_space({}, ["lora.rank=4,8"]), compose, Acting(kill))
     assert [result.failure for result in swept.results] == [None, None]
     server.start()
     store = open_store(TrackingConfig(uri=server.uri))
@@ -217,12 +200,12 @@ def test_trials_begin_without_the_server_and_are_sent_later(
 
 @pytest.mark.alone
 def test_a_database_that_another_program_holds_neither_stops_nor_slows_nor_loses_a_run(
-    tmp_path: Path, quick_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, waited: list[float]
+    tmp_path: Path, quick_config: Callable[..., Config], waited: list[float]
 ) -> None:
     session = Session(open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}")), Display())
     holder = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
-    _at_update(monkeypatch, 3, lambda: holder.execute("BEGIN IMMEDIATE"))
-    done = train_run(quick_config(), session, RunPlace())
+    hold = at_update(3, lambda: holder.execute("BEGIN IMMEDIATE"))
+    done = train_run(quick_config(), session, RunPlace(), hold)
     assert sum(waited) < 1.0, "in all"
     holder.execute("ROLLBACK")
     holder.close()

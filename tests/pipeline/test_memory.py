@@ -27,7 +27,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
 
 
 class Weighing(Display):
-    """Keeps how many bytes are held once each text is written, with what wrote it."""
+    """Keeps how many bytes are held as texts are begun."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Weighing(Display):
 
     def say(self, text: str) -> None:
         super().say(text)
-        if text.startswith("  河: "):
+        if text.startswith("writing 1 samples with the checkpoint"):
             self.held.append(mx.get_active_memory())
 
 
@@ -82,7 +82,7 @@ def test_texts_are_written_without_what_training_needed(resumed: bool, session: 
     assert adapter > at_rest
     elsewhere = 2_000_000  # tokens, batches and what earlier tests of this process hold
     (held,) = weighing.held
-    assert held < at_rest + adapter + elsewhere
+    assert held < at_rest + elsewhere
 
 
 @pytest.mark.parametrize(
