@@ -48,6 +48,14 @@ class Acting(Display):
             self._act(self._name, step)
 
 
+class Counting(Acting):
+    """Keeps the updates that are trained, as they come."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+        super().__init__(lambda name, step: self.seen.append(step))
+
+
 def interrupting(name: str, step: int) -> Acting:
     """Interrupts the run of that name at this update."""
 

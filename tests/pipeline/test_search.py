@@ -40,7 +40,7 @@ from harness.tracking.registry import register, resolve, set_alias
 from harness.tracking.store import Store, open_store
 from harness.tracking.valid_rows import valid_rows_of
 from tests.conftest import QUICK, compose_config
-from tests.updates import Acting
+from tests.updates import Acting, Counting
 
 Sweep = Callable[..., SweepResult]
 Said = pytest.CaptureFixture[str]
@@ -93,21 +93,13 @@ def _events(store: Store, run_id: str, event: str) -> list[dict[str, Any]]:
     return [entry for entry in map(json.loads, lines) if entry["event"] == event]
 
 
-class Counting(Acting):
-    """Keeps the updates that are trained, as they come."""
-
-    def __init__(self) -> None:
-        self.updates_seen: list[int] = []
-        super().__init__(lambda name, step: self.updates_seen.append(step))
-
-
 def test_a_grid_over_iterations_costs_its_longest(sweep: Sweep, store: Store) -> None:
     """Shorter ones first are gone on with, longer ones first hold them; each is a run like one trained alone."""
     alone = {iters: sweep(*LENGTHS, f"train.iters={iters},2", f"name=alone{iters}") for iters in (4, 8)}
     for order in ("2,4,8", "8,2,4"):
         counting = Counting()
         swept = sweep(*LENGTHS, f"train.iters={order}", f"name=lengths-{order[0]}", display=counting)
-        assert sorted(counting.updates_seen) == [1, 2, 3, 4, 5, 6, 7, 8]
+        assert sorted(counting.seen) == [1, 2, 3, 4, 5, 6, 7, 8]
         rows = _rows(store, swept)
         assert {row.status for row in rows.values()} == {"FINISHED"} and len(rows) == 3
         for iters, other in alone.items():
@@ -132,31 +124,29 @@ def test_iterations_are_an_ordinary_parameter_where_the_schedule_depends_on_them
 ) -> None:
     counting = Counting()
     swept = sweep(*LENGTHS, "train.iters=4,8", schedule, f"name=ordinary-{len(schedule)}", display=counting)
-    assert len(counting.updates_seen) == 12 and not any(
-        "taken_from" in row.tags for row in _rows(store, swept).values()
-    )
+    assert len(counting.seen) == 12 and not any("taken_from" in row.tags for row in _rows(store, swept).values())
 
 
 def test_the_same_identity_is_trained_once_and_with_reuse_nowhere_in_the_store(sweep: Sweep, store: Store) -> None:
     counting = Counting()
     keys = "lora.keys=[q_proj],[self_attn.q_proj]"  # two ways to say the same
     first = sweep(keys, "lora.scale=16.0", "name=identity", display=counting)
-    assert len(counting.updates_seen) == 6
+    assert len(counting.seen) == 6
     rows = sorted(trials(store, get(store, first.sweep_id)), key=lambda row: len(row.tags))
     assert rows[1].tags["taken_from"] == rows[0].run_id and len({row.metrics["valid/best_loss"] for row in rows}) == 1
     again = sweep("lora.keys=[q_proj]", "lora.scale=8.0,16.0", "name=identity2", "sweep.reuse=store", display=counting)
-    assert len(counting.updates_seen) == 12, "one of two is there"
+    assert len(counting.seen) == 12, "one of two is there"
     assert _rows(store, again)["scale=16.0"].tags["taken_from"] in {row.run_id for row in rows}
     words = ["lora.keys=[q_proj]", "lora.scale=16.0,32.0", "name=identity3", "sweep.reuse=store", "train.valid_rows=3"]
     elsewhere = sweep(*words, display=counting)
-    assert len(counting.updates_seen) == 24 and len(elsewhere.results) == 2, "scored on other rows, it is no measure"
+    assert len(counting.seen) == 24 and len(elsewhere.results) == 2, "scored on other rows, it is no measure"
 
 
 def test_a_run_that_was_validated_more_often_is_not_taken_over(sweep: Sweep) -> None:
     """The best of more validations would be compared with the best of fewer."""
     counting = Counting()
     sweep("train.steps_per_eval=2,3", "name=cadence", display=counting)
-    assert len(counting.updates_seen) == 12
+    assert len(counting.seen) == 12
 
 
 def test_losers_give_up_their_checkpoints_and_can_be_gone_on_with(sweep: Sweep, store: Store) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import mlx.core as mx
 import psutil
 import pytest
+from optuna.trial import TrialState
 from rich.console import Console
 
 from harness.config.axes import read_space
@@ -26,11 +27,14 @@ from harness.multirun.sweep import SweepResult, run_sweep
 from harness.run.context import RunHooks, RunPlace
 from harness.run.pipeline import train_run
 from harness.run.session import Session
+from harness.sweeping.attributes import LEASE
+from harness.sweeping.lease import own_lease
+from harness.sweeping.storage import open_studies
 from harness.tracking import run_folder
 from harness.tracking.queries import get, trials
 from harness.tracking.store import Store, open_store
 from tests.conftest import QUICK, compose_config
-from tests.updates import interrupting
+from tests.updates import Counting, interrupting
 
 Sweep = Callable[..., SweepResult]
 Said = pytest.CaptureFixture[str]
@@ -189,15 +193,14 @@ def test_a_worker_that_dies_again_and_again_as_it_begins_is_given_up() -> None:
         supervise([sys.executable, "-c", code])
 
 
-def test_a_run_that_finished_as_its_process_died_is_not_trained_again(
-    sweep: Sweep, sweep_store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch, pytest.raises(_Died):
-        patch.setattr("harness.sweeping.study.optuna.Study.tell", _die)
-        sweep(RANKS, "name=told")
-    monkeypatch.setattr("harness.sweeping.claims.is_gone", lambda lease: True)
-    result = sweep(RANKS, "name=told")
+def test_a_run_that_finished_as_its_process_died_is_not_trained_again(sweep: Sweep, sweep_store: Store) -> None:
+    with pytest.raises(_Died):
+        sweep(RANKS, "name=told", display=_Dying())
+    _by_a_process_that_is_gone(sweep_store)
+    counting = Counting()
+    result = sweep(RANKS, "name=told", display=counting)
     _weights(sweep_store, result.sweep_id)
+    assert counting.seen == [1, 2, 3, 4, 5, 6], "of the second trial alone"
     assert [each.trial.attempt for each in result.results] == [1, 1], "nobody watched"
 
 
@@ -205,8 +208,24 @@ class _Died(BaseException):
     pass
 
 
-def _die(*_: object, **__: object) -> None:
-    raise _Died
+class _Dying(Display):
+    """As a run has finished, and before anybody is told of it."""
+
+    def say(self, text: str) -> None:
+        super().say(text)
+        if text.startswith("rank=4: valid/loss "):
+            raise _Died
+
+
+def _by_a_process_that_is_gone(store: Store) -> None:
+    """What this process has in hand becomes that of a former one with its id."""
+    studies = open_studies(None, store.studies)
+    for name in studies.names():
+        storage = studies.storage(name)
+        study = storage.get_study_id_from_name(name)
+        for trial in storage.get_all_trials(study, states=[TrialState.RUNNING]):
+            number = storage.get_trial_id_from_study_id_trial_number(study, trial.number)
+            storage.set_trial_user_attr(number, LEASE, own_lease() | {"started": 0.0})
 
 
 def test_a_search_draws_from_ranges_and_more_trials_go_on_with_it(sweep: Sweep, sweep_store: Store) -> None:
