@@ -5,12 +5,13 @@ Knows nothing of what the pieces do with it.
 
 import math
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from harness.config.axes import Space
 from harness.config.checks import total_updates
 from harness.config.objective import Objective, objective
-from harness.config.schema import Config
+from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
 from harness.machine.device import freeze_libraries
 from harness.multirun.limits import Clock
@@ -18,11 +19,14 @@ from harness.multirun.live_table import Teller
 from harness.multirun.one_trial import OneTrial
 from harness.multirun.study_key import beginning
 from harness.multirun.trial_configs import TrialConfigs
-from harness.run.session import Session, open_session
+from harness.run.session import Session
 from harness.sweeping.siblings import Siblings
 from harness.sweeping.storage import Studies, open_studies
 from harness.sweeping.study import Pace
 from harness.tracking.store import Store
+
+# opens what the runs of a process share
+Connect = Callable[[TrackingConfig, Display], Session]
 
 
 @dataclass(frozen=True)
@@ -90,14 +94,16 @@ class SweepContext:
         return any(axis.name == name for axis in self.space.axes)
 
 
-def sweep_context(configs: TrialConfigs, display: Display, worker: Worker, clock: Clock) -> SweepContext:
+def sweep_context(
+    configs: TrialConfigs, display: Display, worker: Worker, *, clock: Clock, connect: Connect
+) -> SweepContext:
     """Check what varies, and open what the trials need.
 
     Raises:
         HarnessError: for a combination that cannot work, and for a store or a base that is not there.
     """
     first = configs.check(display)
-    session = open_session(first.tracking, display)
+    session = connect(first.tracking, display)
     studies = open_studies(first.sweep.storage, session.store.studies)
     freeze_libraries()  # all that trials need is imported
     started_from, former = beginning(first, session), session.base(first.model).former_revision

@@ -11,7 +11,7 @@ from harness.config.axes import Space
 from harness.console.interrupt import told
 from harness.console.progress import Display
 from harness.errors import DamagedError, DeletedError, reason
-from harness.multirun.context import SweepContext, Worker, sweep_context
+from harness.multirun.context import Connect, SweepContext, Worker, sweep_context
 from harness.multirun.deleted import WAS_DELETED, deleted_error
 from harness.multirun.find_study import find_study
 from harness.multirun.limits import Budget, Clock
@@ -22,6 +22,7 @@ from harness.multirun.retention import drop_losers
 from harness.multirun.trial_configs import Compose, TrialConfigs
 from harness.multirun.trial_run import try_trial
 from harness.multirun.warm_start import warm_start
+from harness.run.session import open_session
 from harness.sweeping.states import STOPPED
 from harness.sweeping.study import Study
 from harness.sweeping.trial import Result, Trial, TrialEnd
@@ -44,13 +45,14 @@ def run_sweep(
     worker: Worker | None = None,
     *,
     clock: Clock = time.monotonic,
+    connect: Connect = open_session,
 ) -> SweepResult:
     """Check what varies, then train the trials that are left, one after the other; limits of time go by `clock`.
 
     Raises:
         HarnessError: before anything runs, for a combination that cannot work.
     """
-    context = sweep_context(TrialConfigs(space, compose), display, worker or Worker(), clock)
+    context = sweep_context(TrialConfigs(space, compose), display, worker or Worker(), clock=clock, connect=connect)
     study = find_study(context)
     warm_start(context, study)
     _take_up(context, study)

@@ -1,23 +1,24 @@
 """Which parts of a step a run can leave out, with the reason where it cannot."""
 
-from collections.abc import Callable, Sequence
 from functools import partial
-
-import mlx.nn as nn
 
 from harness.config.checks import total_updates
 from harness.config.schema import Config
-from harness.data.dataset import Row
 from harness.models.base import Base
 from harness.run.inputs import Inputs
 from harness.run.session import Session
-from harness.tuning.engine import Engine, checked_rows, disagreement, first_adapted, head_chunk, is_compilable, misfits
+from harness.tuning.engine import (
+    Compare,
+    Engine,
+    checked_rows,
+    disagreement,
+    first_adapted,
+    head_chunk,
+    is_compilable,
+    misfits,
+)
 from harness.tuning.hidden import HiddenRows, hidden_bytes
 from harness.tuning.memory import ModelShape
-
-# how a step of an engine differs from one of the whole model on these rows, None where it does not; the last lets go
-# of weights that are only needed for this
-Compare = Callable[[nn.Module, Engine, Sequence[Row], Callable[[], None]], str | None]
 
 
 def planned_cut(config: Config, inputs: Inputs, shape: ModelShape, *, free_disk: int) -> tuple[int, str]:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from harness.config.paths import MLRUNS
 from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
+from harness.multirun.context import Connect
 from harness.multirun.sweep import run_sweep
 from harness.run.context import RunPlace
 from harness.run.pipeline import FinishedRun, train_run
@@ -39,11 +41,8 @@ _CALLS = ("params", "tags", "metrics", "dataset", "artifact", "table", "checkpoi
 
 
 @pytest.fixture
-def server(
-    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Server]:
-    """Its clients' runs are in the test's folder; MLflow's global URI is put back."""
-    monkeypatch.setattr("harness.tracking.store.MLRUNS", tmp_path)
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """MLflow's global URI is put back."""
     former = mlflow.get_tracking_uri()
     started = Server(tmp_path_factory.mktemp("server"))
     yield started
@@ -53,8 +52,14 @@ def server(
 
 
 @pytest.fixture
-def session(server: Server) -> Session:
-    return Session(open_store(TrackingConfig(uri=server.uri)), Display())
+def connect(tmp_path: Path) -> Connect:
+    """To a server, with the runs of its clients in the test's folder."""
+    return lambda tracking, display: Session(replace(open_store(tracking), beside_server=tmp_path), display)
+
+
+@pytest.fixture
+def session(server: Server, connect: Connect) -> Session:
+    return connect(TrackingConfig(uri=server.uri), Display())
 
 
 @pytest.fixture
@@ -175,7 +180,7 @@ def test_a_server_that_comes_back_during_the_run_gets_everything(
     _check_complete(session.store, done)
 
 
-def test_trials_begin_without_the_server_and_are_sent_later(server: Server, tmp_path: Path) -> None:
+def test_trials_begin_without_the_server_and_are_sent_later(server: Server, connect: Connect, tmp_path: Path) -> None:
     def compose(overrides: Any) -> Config:
         return compose_config(*QUICK, f"tracking.uri={server.uri}", *overrides)
 
@@ -183,10 +188,10 @@ def test_trials_begin_without_the_server_and_are_sent_later(server: Server, tmp_
         if (name, step) == ("rank=4", 3):
             server.kill()
 
-    swept = run_sweep(read_space({}, ["lora.rank=4,8"]), compose, Acting(kill))
+    swept = run_sweep(read_space({}, ["lora.rank=4,8"]), compose, Acting(kill), connect=connect)
     assert [result.failure for result in swept.results] == [None, None]
     server.start()
-    store = open_store(TrackingConfig(uri=server.uri))
+    store = connect(TrackingConfig(uri=server.uri), Display()).store
     settled = list(reconcile(store))
     assert [each.name for each in settled] == ["rank=4", "rank=8", "sweep lora.rank=4,8"]
     assert all(each.left is None and not each.closed for each in settled)

@@ -21,9 +21,9 @@ from harness.run.context import RunHooks, RunPlace
 from harness.run.inputs import gather_inputs
 from harness.run.pipeline import FinishedRun, train_run
 from harness.run.session import Session
-from harness.run.shortcuts import Compare, planned_cut, prepare_engine
+from harness.run.shortcuts import planned_cut, prepare_engine
 from harness.tracking.store import Store, open_store
-from harness.tuning.engine import WHOLE_MODEL, Engine, disagreement, head_chunk
+from harness.tuning.engine import WHOLE_MODEL, Compare, Engine, disagreement, head_chunk
 from harness.tuning.hidden import hidden_bytes
 from harness.tuning.memory import shape_of
 from harness.tuning.trunk_cache import Trunks
