@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,8 @@ from harness.tuning.hidden import HiddenRows, compute_hidden
 
 def _compute(base: Base, split: Split, folder: Path, at: int, through: list[int] | None = None) -> HiddenRows:
     """`through` gets the blocks that rows are taken through."""
-    release: Callable[[int], None] = (lambda block: None) if through is None else through.append
-    return compute_hidden(base.model, at, split.rows, folder, release=release)
+    blocks = list[int]() if through is None else through
+    return compute_hidden(base.model, at, split.rows, folder, release=blocks.append)
 
 
 def test_a_deeper_cut_begins_with_a_shallower_one_and_keeps_it(
@@ -70,10 +69,8 @@ def test_a_damaged_file_is_noticed_and_computed_anew(
 def test_two_processes_do_not_compute_the_same_twice(poems: Path, tmp_path: Path) -> None:
     code = """
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from harness.machine import blas
-blas.load()
+import harness.models
 from harness.config.schema import ModelConfig
 from harness.data.dataset import load_split
 from harness.models.base import open_base
