@@ -381,7 +381,8 @@ def _command(home: Path, *words: str) -> list[str]:
 
 FAULTY = """
 import os, signal, sys, time
-import harness.models
+from harness.machine import blas
+blas.load()
 from harness.run.watcher import RunWatcher
 former = RunWatcher.on_update
 def fault(self, step, loss):

@@ -105,7 +105,8 @@ def test_a_killed_sweep_goes_on_with_every_trial_once(method: str, step: int, tm
     words = [*QUICK, RANKS, "generate.prompts=[]", uri, "sweep.workers=0"]
     code = f"""
 import os, signal, sys
-import harness.models
+from harness.machine import blas
+blas.load()
 from harness.run.watcher import RunWatcher
 former = RunWatcher.{method}
 def die(self, first, *rest, **more):
