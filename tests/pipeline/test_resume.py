@@ -18,7 +18,7 @@ from harness.errors import BusyError, DamagedError, DeletedError, HarnessError
 from harness.files import only_process
 from harness.models.adapter_files import read_adapter
 from harness.run.context import RunHooks, RunPlace
-from harness.run.identity import differences, identity_of
+from harness.run.identity import identity_of
 from harness.run.inputs import gather_inputs
 from harness.run.pipeline import FinishedRun, train_run
 from harness.run.session import Session
@@ -137,32 +137,6 @@ def test_two_processes_cannot_work_on_one_run(session: Session, quick_config: Qu
         ),
     ):
         _run(session, quick_config("name=twice", f"train.resume={run_id}"))
-
-
-def test_what_only_watches_is_not_part_of_the_identity(session: Session, quick_config: Quick) -> None:
-    def identity(*overrides: str) -> str:
-        return identity_of(gather_inputs(quick_config(*overrides), session).parts)
-
-    plain = identity()
-    for same in (
-        "name=else",
-        "train.steps_per_eval=2",
-        "train.steps_per_report=1",
-        "train.save_every=2",
-        "train.valid_rows=3",
-        "train.keep=1",
-        "train.test=true",
-        "generate.seed=5",
-        "lora.scale=20.0",
-        "lora.alpha=160",
-    ):
-        assert identity(same) == plain, same
-    for other in ("lora.rank=4", "lora.dropout=0.1", "train.seed=1", "train.iters=7", "train.max_seq_length=80"):
-        assert identity(other) != plain, other
-
-
-def test_differences_name_both_values() -> None:
-    assert differences({"a": 1, "b": 2}, {"a": 1, "b": 3}) == "b was 2 and is 3"
 
 
 def test_a_warm_start_begins_with_the_adapters_weights(session: Session, quick_config: Quick) -> None:

@@ -14,15 +14,12 @@ import mlx.core as mx
 import psutil
 import pytest
 from optuna.trial import TrialState
-from rich.console import Console
 
 from harness.config.axes import read_space
 from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.models.adapter import equal_weights
-from harness.multirun.live_table import Board
-from harness.multirun.supervisor import Crew, supervise
 from harness.multirun.sweep import SweepResult, run_sweep
 from harness.run.context import RunHooks, RunPlace
 from harness.run.pipeline import train_run
@@ -188,12 +185,6 @@ def test_ctrl_c_reaches_the_worker_and_the_same_command_goes_on(tmp_path: Path) 
     assert {run.info.status for run in runs} == {"KILLED"} and len(runs) == 2
 
 
-def test_a_worker_that_dies_again_and_again_as_it_begins_is_given_up() -> None:
-    code = "import os, signal; os.kill(os.getpid(), signal.SIGABRT)"
-    with pytest.raises(HarnessError, match="ended by SIGABRT 3 times as it began"):
-        supervise([sys.executable, "-c", code])
-
-
 def test_a_run_that_finished_as_its_process_died_is_not_trained_again(sweep: Sweep, sweep_store: Store) -> None:
     with pytest.raises(_Died):
         sweep(RANKS, "name=told", display=_Dying())
@@ -285,43 +276,3 @@ def test_a_search_that_cannot_work_is_refused_before_anything_runs(
     with pytest.raises(HarnessError, match=re.escape(complaint)):
         sweep(*arguments, "name=refused")
     assert set(sweep_store.runs.glob("*")) == before
-
-
-def test_each_worker_has_a_gpu_of_its_own_where_there_are_several(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Said
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    line = "f\"{os.environ['HARNESS_WORKER']} {os.environ['CUDA_VISIBLE_DEVICES']}\\n\""
-    code = f"import os; os.write(1, {line}.encode())"  # whole, whoever else writes
-    with (tmp_path / "said").open("w+") as said:
-        board = Board(Console(stderr=True), 3)
-        assert Crew([sys.executable, "-c", code], 3, board, results=said).run() == 0
-        said.seek(0)
-        assert sorted(said.read().splitlines()) == ["0 3", "1 5", "2 3"]
-    assert "3 workers share 2 GPUs: each needs its own memory" in capsys.readouterr().err
-
-
-def test_the_table_that_lives_shows_those_at_work_first_and_sums_up_the_rest(capsys: Said) -> None:
-    board = Board(Console(stderr=True, width=100, force_terminal=True), 2)
-    rows = [{"place": place, "name": f"rank={place}", "state": "done", "value": 5.0 + place} for place in range(1, 21)]
-    rows[2] |= {"state": "pruned"}
-    rows[3] |= {"state": "failed", "value": None}
-    rows[19] |= {"state": "running", "step": 10}
-    seconds = [row | {"seconds": 30.0} for row in rows]
-    with board.shown():
-        board.hear(json.dumps({"total": 30, "rows": seconds, "label": "valid/loss", "maximize": False}))
-    drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
-    last = drawn[drawn.rindex("valid/loss") :]
-    assert last.index("rank=20") < last.index("rank=1 ") and "rank=19" not in last
-    assert "19 of 30 trials done, 1 pruned, 1 failed, best 6.0000 by rank=1, about 2 min 45 s left" in last
-
-
-def test_the_table_that_lives_shows_the_metric_that_steers_the_sweep_the_best_first(capsys: Said) -> None:
-    board = Board(Console(stderr=True, width=100, force_terminal=True), 1)
-    rows = [{"place": place, "name": f"rank={place}", "state": "done", "value": place / 10} for place in (3, 6, 5)]
-    with board.shown():
-        board.hear(json.dumps({"total": 3, "rows": rows, "label": "judge/win_rate", "maximize": True}))
-    drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
-    last = drawn[drawn.rindex("judge/win_rate") :]
-    assert last.index("rank=6") < last.index("rank=5") < last.index("rank=3")
-    assert "best 0.6000 by rank=6" in last and "valid/loss" not in drawn
