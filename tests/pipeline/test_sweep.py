@@ -129,14 +129,14 @@ main()
 
 @contextmanager
 def _under_way(home: Path) -> Iterator[tuple["subprocess.Popen[str]", psutil.Process]]:
-    """A sweep whose first trial has a checkpoint: the process that watches, and the one that trains."""
+    """A sweep whose first trial can be gone on with: the process that watches, and the one that trains."""
     long = ["train.iters=60", "train.warmup=0", "generate.prompts=[]"]
     command = [sys.executable, "-m", "harness.train", "-m", *QUICK, *long, RANKS]
     command.append(f"tracking.uri=sqlite:///{home / 'mlflow.db'}")
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=home, stdout=pipe, stderr=pipe, text=True) as watching:
         deadline = time.monotonic() + 60
-        while not list(home.glob("runs/*/adapters/0000003_adapters.safetensors")):
+        while not list(home.glob("runs/*/state.safetensors")):
             assert watching.poll() is None and time.monotonic() < deadline
             time.sleep(0.02)
         (training,) = psutil.Process(watching.pid).children()
