@@ -91,7 +91,7 @@ def _measure(folder: Path, overrides: list[str]) -> list[tuple[float, float]]:
     model = inputs.base.model
     with attached(model, inputs.spec, seed=0):
         shape = shape_of(model, inputs.spec, inputs.base.settings)
-        cut = planned_cut(config, inputs, shape)
+        cut = planned_cut(config, inputs, shape, free_disk=session.trunks.free_disk())
         phases = plan_memory(config, inputs, shape, cut[0]).phases
         engine = prepare_engine(config, inputs, cut, session)
         inputs.base.materialize(engine.at)

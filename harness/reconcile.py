@@ -19,35 +19,10 @@ def main(tracking_uri: str | None) -> None:
 
 
 def _settle_all(tracking: TrackingConfig) -> None:
-    from harness.errors import HarnessError
-    from harness.tracking import run_folder
-    from harness.tracking.reconcile import close_orphans, reconcile
+    from harness.tracking.settle_all import settle_all
     from harness.tracking.store import open_store
 
-    store = open_store(tracking)
-    done = left = 0
-    for settled in reconcile(store):
-        done += 1
-        print(f"run {settled.run_id} ({settled.name}): entries sent: {settled.sent}")
-        for line in settled.damage:
-            print(f"  {line}")
-        if settled.closed:
-            print("  its process was gone: now KILLED")
-            if not settled.deleted and (settled.folder / run_folder.STATE).exists():
-                words = f"{settled.overrides} train.resume={settled.run_id}".strip()
-                print(f"  go on with: python -m harness.train {words}")
-        if settled.deleted:
-            print("  it was deleted in MLflow: the rest is kept in its folder, for when it is restored there")
-        if settled.left is not None:
-            left += 1
-            print(f"  the rest is refused: {settled.left}")
-    for run_id in close_orphans(store):
-        done += 1
-        print(f"run {run_id} has no folder any more: now KILLED")
-    if done == 0:
-        print(f"nothing to do: {store.uri} has everything, and no run was left open")
-    if left:
-        raise HarnessError(f"{left} of {done} runs still wait; run this again when the store takes them")
+    settle_all(open_store(tracking))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ class Habits:
 
     noise: float = 1.0
     seed: str = ""
+    unsaid: float = 0.0  # the worth of a text that does not say what it is worth
     together: threading.Barrier | None = None  # answer only when so many ask at a time
     first_place: float = 0.0
     by_length: float = 0.0  # for each time that a text is e times as long
@@ -123,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
         luck = random.Random(hashlib.sha256("\0".join([habits.seed, *texts]).encode()).digest())
         for place, text in enumerate(texts):
             found = _WORTH.search(text)
-            strength = float(found[1]) if found else 0.0
+            strength = float(found[1]) if found else habits.unsaid
             strength += habits.noise * -math.log(-math.log(luck.random()))
             strength += habits.first_place if place == 0 else 0.0
             strength += habits.by_length * math.log(1 + len(text.split()))

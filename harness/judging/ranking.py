@@ -20,6 +20,8 @@ from harness.statistics.pairs import LEVEL, pair_errors, reach_of_pairs
 
 Array = NDArray[np.float64]
 
+# at 0.95, 5.8 % of 1,200 simulated worlds of two equals on 100 themes were split: the errors are estimates too
+_APART = 0.96
 _SHARED_THEMES = 10  # so many themes' weight has the spread that all adapters share, beside each one's own
 
 
@@ -90,7 +92,7 @@ def rank(verdicts: Sequence[Ranked], adapters: Sequence[str], *, seed: int, look
     of = [names[verdict.theme] for verdict in verdicts] if len(names) > 1 else list(range(len(verdicts)))
     spread = _spread(fit, np.array(of, np.int64), len(adapters))
     one, count = np.eye(rankings.size), len(adapters)
-    reach = reach_of_pairs(spread.found[:count, :count], spread.degrees, seed=seed, looks=looks)
+    reach = reach_of_pairs(spread.found[:count, :count], spread.degrees, seed=seed, looks=looks, level=_APART)
     # standing first rather than at the mean of the other places
     first = one[count] - one[count + 1 : -1].mean(axis=0) if rankings.width > 1 else np.zeros(rankings.size)
     first_place = Effect(float(fit.value @ first), spread.error(first))

@@ -5,23 +5,28 @@ Knows nothing of what the pieces do with it.
 
 import math
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from harness.config.axes import Space
 from harness.config.checks import total_updates
 from harness.config.objective import Objective, objective
-from harness.config.schema import Config
+from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
 from harness.machine.device import freeze_libraries
+from harness.multirun.limits import Clock
 from harness.multirun.live_table import Teller
 from harness.multirun.one_trial import OneTrial
 from harness.multirun.study_key import beginning
 from harness.multirun.trial_configs import TrialConfigs
-from harness.run.session import Session, open_session
+from harness.run.session import Session
 from harness.sweeping.siblings import Siblings
 from harness.sweeping.storage import Studies, open_studies
 from harness.sweeping.study import Pace
 from harness.tracking.store import Store
+
+# opens what the runs of a process share
+Connect = Callable[[TrackingConfig, Display], Session]
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class SweepContext:
     """`config`: that of the first combination, of which what does not vary holds for all.
 
     `beginning`: what the names of the base and of the adapter to start from lead to now; `former_beginning`: as the
-    version before called it, None where that is the same.
+    version before called it, None where that is the same. `clock`: what limits of time go by.
     """
 
     config: Config
@@ -66,7 +71,8 @@ class SweepContext:
     studies: Studies
     pace: Pace
     beginning: list[str]
-    former_beginning: list[str] | None = None
+    former_beginning: list[str] | None
+    clock: Clock
 
     @property
     def space(self) -> Space:
@@ -88,14 +94,16 @@ class SweepContext:
         return any(axis.name == name for axis in self.space.axes)
 
 
-def sweep_context(configs: TrialConfigs, display: Display, worker: Worker) -> SweepContext:
+def sweep_context(
+    configs: TrialConfigs, display: Display, worker: Worker, *, clock: Clock, connect: Connect
+) -> SweepContext:
     """Check what varies, and open what the trials need.
 
     Raises:
         HarnessError: for a combination that cannot work, and for a store or a base that is not there.
     """
     first = configs.check(display)
-    session = open_session(first.tracking, display)
+    session = connect(first.tracking, display)
     studies = open_studies(first.sweep.storage, session.store.studies)
     freeze_libraries()  # all that trials need is imported
     started_from, former = beginning(first, session), session.base(first.model).former_revision
@@ -108,6 +116,7 @@ def sweep_context(configs: TrialConfigs, display: Display, worker: Worker) -> Sw
         pace=_pace(first, rows=len(session.split(first, "train").rows)),
         beginning=started_from,
         former_beginning=None if former is None else [former, *started_from[1:]],
+        clock=clock,
     )
 
 

@@ -4,16 +4,17 @@ The same command goes on with a sweep that was interrupted, joins one that other
 that is done. Here is the order of things; each of them has a file beside this one.
 """
 
+import time
 from dataclasses import dataclass
 
 from harness.config.axes import Space
 from harness.console.interrupt import told
 from harness.console.progress import Display
 from harness.errors import DamagedError, DeletedError, reason
-from harness.multirun.context import SweepContext, Worker, sweep_context
+from harness.multirun.context import Connect, SweepContext, Worker, sweep_context
 from harness.multirun.deleted import WAS_DELETED, deleted_error
 from harness.multirun.find_study import find_study
-from harness.multirun.limits import Budget
+from harness.multirun.limits import Budget, Clock
 from harness.multirun.parent_run import ParentRun, is_closed, parent_of, parent_run
 from harness.multirun.progress_lines import beginning_lines, done_line, go_on_line, so_far, tell_results
 from harness.multirun.repeats import find_repeats, run_repeats
@@ -21,6 +22,7 @@ from harness.multirun.retention import drop_losers
 from harness.multirun.trial_configs import Compose, TrialConfigs
 from harness.multirun.trial_run import try_trial
 from harness.multirun.warm_start import warm_start
+from harness.run.session import open_session
 from harness.sweeping.states import STOPPED
 from harness.sweeping.study import Study
 from harness.sweeping.trial import Result, Trial, TrialEnd
@@ -36,13 +38,21 @@ class SweepResult:
     results: list[Result]
 
 
-def run_sweep(space: Space, compose: Compose, display: Display, worker: Worker | None = None) -> SweepResult:
-    """Check what varies, then train the trials that are left, one after the other.
+def run_sweep(
+    space: Space,
+    compose: Compose,
+    display: Display,
+    worker: Worker | None = None,
+    *,
+    clock: Clock = time.monotonic,
+    connect: Connect = open_session,
+) -> SweepResult:
+    """Check what varies, then train the trials that are left, one after the other; limits of time go by `clock`.
 
     Raises:
         HarnessError: before anything runs, for a combination that cannot work.
     """
-    context = sweep_context(TrialConfigs(space, compose), display, worker or Worker())
+    context = sweep_context(TrialConfigs(space, compose), display, worker or Worker(), clock=clock, connect=connect)
     study = find_study(context)
     warm_start(context, study)
     _take_up(context, study)
@@ -113,7 +123,7 @@ def _work_settled(context: SweepContext, study: Study, parent: ParentRun) -> str
 def _work(context: SweepContext, study: Study, parent: ParentRun) -> str | None:
     """Trials, then repeats; why it ended early, if it did."""
     search = context.config.sweep
-    budget = Budget(search, context.store, len(study.results()))
+    budget = Budget(search, context.store, len(study.results()), context.clock)
 
     def may_begin() -> str | None:
         if parent.deleted:

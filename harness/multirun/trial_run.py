@@ -82,7 +82,8 @@ def train_trial(
             return WAS_DELETED
         return "who watched over it is gone" if siblings.controller_is_gone else None
 
-    with TrialLimit(context.config.sweep.trial_minutes, hard=siblings.controller is not None) as limit:
+    minutes, watched = context.config.sweep.trial_minutes, siblings.controller is not None
+    with TrialLimit(minutes, context.clock, hard=watched) as limit:
         hooks = RunHooks(began=trial.run, judged=judged, report=report, leave=leave)
         try:
             run = train_run(config, context.session, place, hooks)

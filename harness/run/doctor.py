@@ -86,9 +86,9 @@ def check_up(config: Config) -> None:
     updates = total_updates(config.train, len(inputs.train.rows))
     with attached(inputs.base.model, inputs.spec, seed=config.train.seed):
         shape = shape_of(inputs.base.model, inputs.spec, inputs.base.settings)
-        cut = planned_cut(config, inputs, shape)
+        cut = planned_cut(config, inputs, shape, free_disk=session.trunks.free_disk())
         plan = plan_memory(config, inputs, shape, cut[0])
-        for line in check_memory(plan, inputs.base.path):
+        for line in check_memory(plan, inputs.base.path, has=device_memory(), free=free_memory()):
             _line("need", line)
         display.say(f"reading the weights of {inputs.base.path}")
         with shortage_said(plan):

@@ -10,7 +10,6 @@ from harness.config.checks import total_updates
 from harness.config.schema import Config
 from harness.console.progress import Display
 from harness.errors import HarnessError, reason
-from harness.machine.device import device_memory, free_memory
 from harness.run.inputs import Inputs
 from harness.sampling.prompts import prompt_for, variants
 from harness.tuning.batches import bucket_width
@@ -80,13 +79,15 @@ def plan_memory(config: Config, inputs: Inputs, shape: ModelShape, at: int) -> M
     return MemoryPlan(phases, less(shape, config.train, load))
 
 
-def check_memory(plan: MemoryPlan, base: str) -> list[str]:
+def check_memory(plan: MemoryPlan, base: str, *, has: int, free: int) -> list[str]:
     """What to say of each phase's need, with a warning and what to change when that is more than there is.
+
+    `has`: bytes of the device; `free`: those of them that other programs leave.
 
     Raises:
         HarnessError: when the weights alone are more than the device has.
     """
-    has, lines = device_memory(), []
+    lines = []
     for name, need in plan.phases.items():
         if need.weights > has:
             raise HarnessError(
@@ -97,7 +98,7 @@ def check_memory(plan: MemoryPlan, base: str) -> list[str]:
     largest = max((need.total for need in plan.phases.values()), default=0)
     if largest > _NEARLY * has:
         lines.append(f"warning: the device has {_gb(has)} for this; should it not do, change {plan.advice}")
-    elif largest > (free := free_memory()):
+    elif largest > free:
         lines.append(f"warning: other programs leave {_gb(free)} of {_gb(has)} free; close some first")
     return lines
 

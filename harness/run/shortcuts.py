@@ -1,20 +1,28 @@
 """Which parts of a step a run can leave out, with the reason where it cannot."""
 
-import shutil
+from functools import partial
 
 from harness.config.checks import total_updates
-from harness.config.paths import MLRUNS
 from harness.config.schema import Config
 from harness.models.base import Base
 from harness.run.inputs import Inputs
 from harness.run.session import Session
-from harness.tuning.engine import Engine, checked_rows, disagreement, first_adapted, head_chunk, is_compilable, misfits
+from harness.tuning.engine import (
+    Compare,
+    Engine,
+    checked_rows,
+    disagreement,
+    first_adapted,
+    head_chunk,
+    is_compilable,
+    misfits,
+)
 from harness.tuning.hidden import HiddenRows, hidden_bytes
 from harness.tuning.memory import ModelShape
 
 
-def planned_cut(config: Config, inputs: Inputs, shape: ModelShape) -> tuple[int, str]:
-    """The block that a step can begin with, and why, when it is 0: the first."""
+def planned_cut(config: Config, inputs: Inputs, shape: ModelShape, *, free_disk: int) -> tuple[int, str]:
+    """The block that a step can begin with, and why, when it is 0: the first. `free_disk`: bytes, for what is kept."""
     settings, rows = config.train, len(inputs.train.rows)
     if settings.trunk_cache is False:
         return 0, "train.trunk_cache=false"
@@ -28,14 +36,15 @@ def planned_cut(config: Config, inputs: Inputs, shape: ModelShape) -> tuple[int,
     if need > settings.trunk_cache_gb * 1e9:
         limit = f"train.trunk_cache_gb={settings.trunk_cache_gb:g}"
         return 0, f"what the frozen blocks make of the rows would take {need / 1e9:.1f} GB, beyond {limit}"
-    free = shutil.disk_usage(MLRUNS.parent).free
-    if 2 * need > free:  # while it is computed there are two files
+    if 2 * need > free_disk:  # while it is computed there are two files
         what = "what the frozen blocks make of the rows"
-        return 0, f"{what} needs {2 * need / 1e9:.1f} GB of disk, but {free / 1e9:.1f} GB are free"
+        return 0, f"{what} needs {2 * need / 1e9:.1f} GB of disk, but {free_disk / 1e9:.1f} GB are free"
     return at, ""
 
 
-def prepare_engine(config: Config, inputs: Inputs, cut: tuple[int, str], session: Session) -> Engine:
+def prepare_engine(
+    config: Config, inputs: Inputs, cut: tuple[int, str], session: Session, compare: Compare = disagreement
+) -> Engine:
     """Compare a step that leaves things out with one of the whole model, and compute what it begins with.
 
     The adapter must be attached. What does not agree is not left out. The comparison is made once for all runs of
@@ -47,19 +56,18 @@ def prepare_engine(config: Config, inputs: Inputs, cut: tuple[int, str], session
     chunk = head_chunk(base.vocabulary) if on_targets and settings.head_in_chunks else None
     # dropout would draw fewer numbers, and so others
     narrow = on_targets and settings.last_block_on_targets and config.lora.dropout == 0
-    if (at or on_targets) and _disagreement(inputs, Engine(at, on_targets, narrow, chunk), session):
-        if at and (differs := _disagreement(inputs, Engine(at), session)):
+    differing = partial(_disagreement, inputs, session, compare)
+    if (at or on_targets) and differing(Engine(at, on_targets, narrow, chunk)):
+        if at and (differs := differing(Engine(at))):
             at, why_not = 0, f"this model cannot be cut, {differs}"
-        if on_targets and (differs := _disagreement(inputs, Engine(0, True, False, chunk), session)):
+        if on_targets and (differs := differing(Engine(0, True, False, chunk))):
             on_targets, chunk = False, None
             display.say(f"the head is computed for all positions: {differs}")
-        if narrow and (not on_targets or (differs := _disagreement(inputs, Engine(0, True, True), session))):
+        if narrow and (not on_targets or (differs := differing(Engine(0, True, True)))):
             narrow = False
             display.say(f"the last block is computed for all positions: {differs}")
         left = Engine(at, on_targets, narrow, chunk)
-        if (at or on_targets) and (
-            differs := _disagreement(inputs, left, session)
-        ):  # each agrees alone, but not together
+        if (at or on_targets) and (differs := differing(left)):  # each agrees alone, but not together
             at, on_targets, narrow, chunk, why_not = 0, False, False, None, differs
     compiled = is_compilable(base.model, checked_rows(inputs.train.rows))
     if not compiled:
@@ -104,7 +112,7 @@ def _release(base: Base, below: int) -> None:
         release(block)
 
 
-def _disagreement(inputs: Inputs, engine: Engine, session: Session) -> str | None:
+def _disagreement(inputs: Inputs, session: Session, compare: Compare, engine: Engine) -> str | None:
     spec = inputs.spec
     left_out = (engine.at, engine.on_targets, engine.narrow, engine.chunk)
     key = (inputs.base.revision, left_out, spec.fine_tune_type, tuple(spec.keys))
@@ -115,5 +123,5 @@ def _disagreement(inputs: Inputs, engine: Engine, session: Session) -> str | Non
             if engine.at:  # else a step needs all weights: they are read once, and stay
                 _release(base, engine.at)
 
-        session.disagreements[key] = disagreement(base.model, engine, rows, release)
+        session.disagreements[key] = compare(base.model, engine, rows, release)
     return session.disagreements[key]

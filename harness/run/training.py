@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from harness.config.checks import total_updates
 from harness.console.interrupt import gentle_interrupt
-from harness.machine.device import begin_phase, memory_use
+from harness.machine.device import begin_phase, device_memory, free_memory, memory_use
 from harness.models.adapter import adapter_weights, attached, load_weights
 from harness.run.context import RunContext
 from harness.run.preflight import MemoryPlan, check_disk, check_memory, plan_memory, shortage_said
@@ -58,9 +58,9 @@ def _prepare(context: RunContext) -> tuple[Engine, MemoryPlan]:
     adapter_bytes = sum(value.nbytes for value in adapter_weights(model).values())
     check_disk(config, inputs, context.folder, adapter_bytes, display)
     shape = shape_of(model, inputs.spec, inputs.base.settings)
-    cut = planned_cut(config, inputs, shape)
+    cut = planned_cut(config, inputs, shape, free_disk=trunks.free_disk())
     plan = plan_memory(config, inputs, shape, cut[0])
-    for line in check_memory(plan, inputs.base.path):
+    for line in check_memory(plan, inputs.base.path, has=device_memory(), free=free_memory()):
         display.say(line)
     display.say(f"reading the weights of {inputs.base.path}")
     before = trunks.seconds

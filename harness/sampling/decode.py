@@ -54,7 +54,8 @@ class _Row:
 class Decoder:
     """`chooser`: from logits and luck to tokens (choose.Chooser).
 
-    `settle`: let what rounding could have decided be decided by the row alone; default: on the CPU.
+    `settle`: let what rounding could have decided be decided by the row alone; default: on the CPU. `free`: tells how
+    many bytes of memory are.
     """
 
     def __init__(
@@ -66,9 +67,10 @@ class Decoder:
         max_tokens: int,
         batch_size: int,
         settle: bool | None = None,
+        free: Callable[[], float] = free_memory,
     ) -> None:
         self._model, self._end_ids, self._choose = model, end_ids, chooser
-        self._max_tokens, self._batch_size = max_tokens, batch_size
+        self._max_tokens, self._batch_size, self._free = max_tokens, batch_size, free
         self._settle = mx.default_device() == mx.cpu if settle is None else settle
 
     def write(self, requests: Sequence[Request]) -> Iterator[tuple[int, Decoded]]:
@@ -163,7 +165,7 @@ class Decoder:
             self._feed(mx.array([requests[0].ids]), cache)
         longest = max(len(request.ids) for request in requests) + self._max_tokens
         row = sum(part.nbytes for part in cache) * _room(longest) / _room(length)
-        return max(1, min(self._batch_size, int(_FREE_SHARE * free_memory() / row)))
+        return max(1, min(self._batch_size, int(_FREE_SHARE * self._free() / row)))
 
     def _prefilled(self, rows: Sequence[_Row], start: tuple[int, Cache]) -> Cache:
         """Keys and values of the rows' prompts but for their last token."""

@@ -20,8 +20,8 @@ def pair_errors(covariance: Array) -> Array:
     return np.sqrt(np.maximum(squares, 0.0))
 
 
-def reach_of_pairs(covariance: Array, degrees: float, *, seed: int, looks: int = 1) -> float:
-    """How many standard errors the difference of *any* pair of equals stays below, in 95 of 100 cases.
+def reach_of_pairs(covariance: Array, degrees: float, *, seed: int, looks: int = 1, level: float = LEVEL) -> float:
+    """How many standard errors the difference of *any* pair of equals stays below, in `level` of cases.
 
     So at each of all `looks`, when more is collected in between and the first that says so decides (Bonferroni).
 
@@ -41,4 +41,4 @@ def reach_of_pairs(covariance: Array, degrees: float, *, seed: int, looks: int =
     for one in range(count - 1):
         apart = np.abs(drawn[:, one, None] - drawn[:, one + 1 :]) / errors[one, one + 1 :]
         largest = np.maximum(largest, apart.max(axis=1))
-    return float(np.quantile(largest / np.sqrt(rng.chisquare(degrees, _DRAWS) / degrees), 1 - (1 - LEVEL) / looks))
+    return float(np.quantile(largest / np.sqrt(rng.chisquare(degrees, _DRAWS) / degrees), 1 - (1 - level) / looks))

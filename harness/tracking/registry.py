@@ -16,7 +16,6 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
-from harness.config.paths import MLRUNS
 from harness.errors import HarnessError
 from harness.files import make_folder, one_at_a_time
 from harness.tracking.candidates import Checkpoint, best_of_run, identifier
@@ -45,9 +44,8 @@ class Version:
 @contextmanager
 def one_promotion(store: Store) -> Iterator[None]:
     """Inside, no other process of this machine registers or sets an alias in this store."""
-    folder = store.home or MLRUNS
-    make_folder(folder)
-    with one_at_a_time(folder / ".promotion.lock"):
+    make_folder(store.folder)
+    with one_at_a_time(store.folder / ".promotion.lock"):
         yield
 
 

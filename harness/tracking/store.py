@@ -37,11 +37,15 @@ _MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 
 @dataclass(frozen=True)
 class Store:
-    """A tracking store. `home`: the local folder of a SQLite database and its artifacts; None with a server."""
+    """A tracking store. `home`: the local folder of a SQLite database and its artifacts; None with a server.
+
+    `beside_server`: where the runs and studies of a server's clients lie on this machine.
+    """
 
     uri: str
     home: Path | None
     client: MlflowClient
+    beside_server: Path = MLRUNS
 
     def experiment_id(self, name: str) -> str:
         """The experiment of that name, made if it is not there."""
@@ -58,13 +62,18 @@ class Store:
         return str(found.experiment_id)
 
     @property
+    def folder(self) -> Path:
+        """What is kept on this machine: beside the database, or in the checkout."""
+        return self.home or self.beside_server
+
+    @property
     def runs(self) -> Path:
-        """The folder with a folder for each run, beside the database or in the checkout."""
-        return (self.home or MLRUNS) / "runs"
+        """The folder with a folder for each run."""
+        return self.folder / "runs"
 
     @property
     def studies(self) -> Path:
-        return (self.home or MLRUNS) / "studies"
+        return self.folder / "studies"
 
     def answers(self, seconds: float = 0.4) -> bool:
         """Whether it takes part within that time: a server replies, a SQLite database can be written."""

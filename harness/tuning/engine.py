@@ -50,6 +50,9 @@ class Engine:
 
 WHOLE_MODEL = Engine()
 
+# how a step of an engine differs from one of the whole model on some rows, as `disagreement` tells it
+Compare = Callable[[nn.Module, Engine, Sequence[Row], Callable[[], None]], str | None]
+
 
 def first_adapted(model: nn.Module, spec: AdapterSpec) -> int:
     """The first block whose weights change; 0 when something outside the blocks does."""

@@ -22,6 +22,11 @@ class Trunks:
         self.seconds = 0.0
         self._kept: dict[tuple[Path, int], HiddenRows] = {}
 
+    def free_disk(self) -> int:
+        """Bytes left where they are kept."""
+        there = next(each for each in (self.folder, *self.folder.parents) if each.exists())
+        return shutil.disk_usage(there).free
+
     def get(self, base: Base, split: Split, at: int, display: Display) -> HiddenRows:
         """What enters block `at`; computed unless this process or an earlier one did."""
         folder = self._folder_of(base, split)

@@ -151,7 +151,7 @@ def test_a_damaged_file_of_another_run_costs_only_that_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     session = Session(store, Display())
-    config = quick_config("name=damage")
+    config = quick_config("name=damage", "train.seed=4711")  # of an identity that no other test trains
     inputs = gather_inputs(config, session)
     with TrackedRun.start(store, "damage", name="former", tags={"kind": "run"}) as run:
         write_json(run.folder / run_folder.PARTS, inputs.parts)

@@ -18,22 +18,22 @@ from harness.run.inputs import Inputs, gather_inputs
 from harness.run.resume import find_unfinished
 from harness.run.reuse import find_source
 from harness.run.session import Session
-from harness.run.watcher import RunWatcher
 from harness.sweeping.journal_file import DamagedStudyError
 from harness.sweeping.listing import list_studies
 from harness.sweeping.storage import open_studies
 from harness.tracking.reconcile import reconcile
 from harness.tracking.store import Store, open_store
 from tests.conftest import QUICK, compose_config
+from tests.updates import interrupting
 
 WORDS = [*QUICK, "generate.prompts=[]", "name=fuzz"]
 
 
-def _sweep(uri: str, *ranks: int) -> SweepResult:
+def _sweep(uri: str, *ranks: int, display: Display | None = None) -> SweepResult:
     def compose(overrides: Sequence[str]) -> Config:
         return compose_config(*WORDS, f"tracking.uri={uri}", *overrides)
 
-    return run_sweep(read_space({}, [f"lora.rank={','.join(map(str, ranks))}"]), compose, Display())
+    return run_sweep(read_space({}, [f"lora.rank={','.join(map(str, ranks))}"]), compose, display or Display())
 
 
 def _uri(home: Path) -> str:
@@ -53,17 +53,9 @@ class Whole:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     home = tmp_path_factory.mktemp("whole")
-    former = RunWatcher.on_update
-
-    def interrupt(self: RunWatcher, step: int, loss: float) -> None:
-        former(self, step, loss)
-        if step == 5 and self._config.lora.rank == 6:
-            raise KeyboardInterrupt
-
     done = _sweep(_uri(home), 2, 4)
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(RunWatcher, "on_update", interrupt)
-        _sweep(_uri(home), 4, 6)
+    with pytest.raises(KeyboardInterrupt):
+        _sweep(_uri(home), 4, 6, display=interrupting("rank=6", 5))
     config = compose_config(*WORDS, f"tracking.uri={_uri(home)}", "lora.rank=6", "train.resume=auto")
     session = Session(open_store(config.tracking), Display())
     return Whole(home, done, gather_inputs(config, session), config)

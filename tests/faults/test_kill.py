@@ -31,7 +31,8 @@ SETTINGS = [
 CHILD = """
 import os, signal, sys
 deadly = int(sys.argv.pop(1))
-import harness.models
+from harness.machine import blas
+blas.load()
 import mlx.core as mx
 import pathlib
 from mlflow import MlflowClient

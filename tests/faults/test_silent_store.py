@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from harness.config.paths import MLRUNS
 from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
+from harness.multirun.context import Connect
 from harness.multirun.sweep import run_sweep
 from harness.run.context import RunPlace
 from harness.run.pipeline import FinishedRun, train_run
 from harness.run.session import Session
-from harness.run.watcher import RunWatcher
 from harness.tracking import run_folder
 from harness.tracking.candidates import run_checkpoints
 from harness.tracking.queries import get
@@ -34,16 +35,14 @@ from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, open_store
 from tests.conftest import QUICK, compose_config
 from tests.server import Server
+from tests.updates import Acting, at_update
 
 _CALLS = ("params", "tags", "metrics", "dataset", "artifact", "table", "checkpoint", "drop_checkpoint", "finish")
 
 
 @pytest.fixture
-def server(
-    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Server]:
-    """Its clients' runs are in the test's folder; MLflow's global URI is put back."""
-    monkeypatch.setattr("harness.tracking.store.MLRUNS", tmp_path)
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """MLflow's global URI is put back."""
     former = mlflow.get_tracking_uri()
     started = Server(tmp_path_factory.mktemp("server"))
     yield started
@@ -53,21 +52,14 @@ def server(
 
 
 @pytest.fixture
-def session(server: Server) -> Session:
-    return Session(open_store(TrackingConfig(uri=server.uri)), Display())
+def connect(tmp_path: Path) -> Connect:
+    """To a server, with the runs of its clients in the test's folder."""
+    return lambda tracking, display: Session(replace(open_store(tracking), beside_server=tmp_path), display)
 
 
-def _at_update(monkeypatch: pytest.MonkeyPatch, step: int, act: Callable[[], object]) -> None:
-    """Do something once, at an update of the run."""
-    update = RunWatcher.on_update
-    done: list[object] = []
-
-    def acting(self: RunWatcher, at: int, loss: float) -> None:
-        if at == step and not done:
-            done.append(act())
-        update(self, at, loss)
-
-    monkeypatch.setattr(RunWatcher, "on_update", acting)
+@pytest.fixture
+def session(server: Server, connect: Connect) -> Session:
+    return connect(TrackingConfig(uri=server.uri), Display())
 
 
 @pytest.fixture
@@ -108,7 +100,8 @@ def _check_complete(store: Store, done: FinishedRun) -> None:
     found = run_checkpoints(store, run.info.run_id)
     assert sorted(point.step for point in found) == [3, 6]
     kept = {file.path for file in store.client.list_artifacts(run.info.run_id)}
-    assert kept == {"config.yaml", "loss.png", "report.json", "log.jsonl", "samples.json", "samples.jsonl"}
+    texts = {"samples.json", "samples.jsonl"}
+    assert kept == {"config.yaml", "loss.png", "report.json", "log.jsonl", "valid_rows.npz"} | texts
     assert (store.runs / run.info.run_id / "report.json").exists(), "found by MLflow's id too"
 
 
@@ -119,12 +112,10 @@ def test_a_server_that_goes_away_neither_stops_nor_slows_nor_loses_a_run(
     server: Server,
     session: Session,
     quick_config: Callable[..., Config],
-    monkeypatch: pytest.MonkeyPatch,
     waited: list[float],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _at_update(monkeypatch, 3, getattr(server, fault))
-    done = train_run(quick_config(), session, RunPlace())
+    done = train_run(quick_config(), session, RunPlace(), at_update(3, getattr(server, fault)))
     assert sum(waited) < 1.0, "in all"
     said = capsys.readouterr().err
     assert f"of run {done.run_id} have not reached {server.uri}" in said
@@ -143,7 +134,8 @@ def test_a_server_that_goes_away_neither_stops_nor_slows_nor_loses_a_run(
 def test_a_process_ends_though_the_server_hangs_and_another_sends_the_rest(server: Server, tmp_path: Path) -> None:
     code = f"""
 import os, signal, time
-import harness.models
+from harness.machine import blas
+blas.load()
 from harness.run.watcher import RunWatcher
 update = RunWatcher.on_update
 def hang(self, at, loss):
@@ -173,37 +165,35 @@ print(time.time())
 
 
 def test_a_server_that_comes_back_during_the_run_gets_everything(
-    server: Server, session: Session, quick_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+    server: Server, session: Session, quick_config: Callable[..., Config]
 ) -> None:
     server.hang()
     with pytest.raises(HarnessError, match="does not answer; start it, or keep the run here with tracking.uri=null"):
         train_run(quick_config(), session, RunPlace())
     server.go_on()
-    with monkeypatch.context() as patch:
-        _at_update(patch, 2, server.kill)
-        update = RunWatcher.on_update
 
-        def restarting(self: RunWatcher, at: int, loss: float) -> None:
-            if at == 5:
-                server.start()
-            update(self, at, loss)
+    def come_and_go(name: str, step: int) -> None:
+        if step == 2:
+            server.kill()
+        if step == 5:
+            server.start()
 
-        patch.setattr(RunWatcher, "on_update", restarting)
-        done = train_run(quick_config(), session, RunPlace())
+    done = train_run(quick_config(), Session(session.store, Acting(come_and_go)), RunPlace())
     _check_complete(session.store, done)
 
 
-def test_trials_begin_without_the_server_and_are_sent_later(
-    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_trials_begin_without_the_server_and_are_sent_later(server: Server, connect: Connect, tmp_path: Path) -> None:
     def compose(overrides: Any) -> Config:
         return compose_config(*QUICK, f"tracking.uri={server.uri}", *overrides)
 
-    _at_update(monkeypatch, 3, server.kill)
-    swept = run_sweep(read_space({}, ["lora.rank=4,8"]), compose, Display())
+    def kill(name: str, step: int) -> None:
+        if (name, step) == ("rank=4", 3):
+            server.kill()
+
+    swept = run_sweep(read_space({}, ["lora.rank=4,8"]), compose, Acting(kill), connect=connect)
     assert [result.failure for result in swept.results] == [None, None]
     server.start()
-    store = open_store(TrackingConfig(uri=server.uri))
+    store = connect(TrackingConfig(uri=server.uri), Display()).store
     settled = list(reconcile(store))
     assert [each.name for each in settled] == ["rank=4", "rank=8", "sweep lora.rank=4,8"]
     assert all(each.left is None and not each.closed for each in settled)
@@ -217,12 +207,12 @@ def test_trials_begin_without_the_server_and_are_sent_later(
 
 @pytest.mark.alone
 def test_a_database_that_another_program_holds_neither_stops_nor_slows_nor_loses_a_run(
-    tmp_path: Path, quick_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, waited: list[float]
+    tmp_path: Path, quick_config: Callable[..., Config], waited: list[float]
 ) -> None:
     session = Session(open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}")), Display())
     holder = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
-    _at_update(monkeypatch, 3, lambda: holder.execute("BEGIN IMMEDIATE"))
-    done = train_run(quick_config(), session, RunPlace())
+    hold = at_update(3, lambda: holder.execute("BEGIN IMMEDIATE"))
+    done = train_run(quick_config(), session, RunPlace(), hold)
     assert sum(waited) < 1.0, "in all"
     holder.execute("ROLLBACK")
     holder.close()
@@ -235,7 +225,8 @@ def test_a_run_whose_process_was_killed_is_closed_and_can_be_gone_on_with(tmp_pa
     uri = f"tracking.uri=sqlite:///{tmp_path / 'mlflow.db'}"
     code = """
 import os, signal
-import harness.models
+from harness.machine import blas
+blas.load()
 from harness.run.watcher import RunWatcher
 def die(self, at, loss):
     if at == 5:
@@ -269,7 +260,9 @@ def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "harness.train", *QUICK, "tracking.uri=http://127.0.0.1:9"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.strip() == (
+    said, error = done.stderr.strip().splitlines()
+    assert said.startswith("MLX's matrix products")
+    assert error == (
         "error: the tracking server http://127.0.0.1:9 does not answer; "
         "start it, or keep the run here with tracking.uri=null"
     )

@@ -173,8 +173,8 @@ def test_further_calls_go_only_to_those_that_are_undecided(tmp_path: Path) -> No
     later = [verdict for verdict in contest.verdicts if not verdict.ids[0].endswith("-0")]
     assert later and {adapter for verdict in later for adapter in verdict.adapters} == {"b", "c"}
     assert len(contest.verdicts) == 60 == planned_calls(entries, 4, 1)[1]
-    decided, _ = _hold(Habits(noise=0.1), tmp_path, _entries({"a": 4.0, "b": -4.0}, 16, variants=3))
-    assert decided.ended == "the order is decided" and len(decided.verdicts) == 16
+    decided, _ = _hold(Habits(noise=0.1), tmp_path, _entries({"a": 4.0, "b": -4.0}, 20, variants=3))
+    assert decided.ended == "the order is decided" and len(decided.verdicts) == 20
 
 
 def test_a_spent_budget_leaves_a_ranking_of_what_was_judged(tmp_path: Path) -> None:

@@ -1,15 +1,13 @@
-"""The check of a machine, as a person runs it, and what is read off a Mac's own tools."""
+"""The check of a machine, as a person runs it."""
 
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from harness.config.schema import TrackingConfig
-from harness.machine.mac import mac_advice
 from harness.tracking.store import open_store
 from tests.conftest import QUICK
 
@@ -55,25 +53,3 @@ def test_what_would_keep_a_run_from_working_is_one_line(tmp_path: Path, override
     done = _doctor(tmp_path, override)
     assert done.returncode == 1 and complaint in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_a_mac_that_would_sleep_on_battery_is_advised() -> None:
-    outputs = {
-        "pmset -g assertions": "   PreventUserIdleDisplaySleep    0\n   PreventUserIdleSystemSleep     0\n",
-        "pmset -g batt": "Now drawing from 'Battery Power'\n",
-        "pmset -g": " lowpowermode         1\n",
-        "ps -Aceo comm": "launchd\nGoogle Chrome\nzsh\n",
-    }
-
-    def read(command: Sequence[str]) -> str:
-        return outputs[" ".join(command)]
-
-    advice = mac_advice(read)
-    for index, word in enumerate(("caffeinate -is", "plug it in", "Low Power Mode", "Google Chrome")):
-        assert word in advice[index]
-    assert not any("caffeinate -d" in line for line in advice)  # a display kept on is what ends long commands
-
-
-def test_a_mac_that_is_kept_awake_is_left_alone() -> None:
-    kept = "   PreventUserIdleDisplaySleep    1\n   PreventUserIdleSystemSleep     1\n"
-    assert mac_advice(lambda command: kept if command[-1] == "assertions" else "AC Power") == []

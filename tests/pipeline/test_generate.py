@@ -1,8 +1,10 @@
 """Checkpoints × themes × variants into one file, that the same command goes on with."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +57,27 @@ def words(tmp_path: Path) -> Path:
     return tmp_path / "words.txt"
 
 
-def _into(out: Path, command: GenerateCommand) -> list[Sample]:
-    write_into(out, lay_out(command, [command.generate.scale]), command, Display())
+def _into(out: Path, command: GenerateCommand, display: Display | None = None) -> list[Sample]:
+    write_into(out, lay_out(command, [command.generate.scale]), command, display or Display())
     return read_samples(out)
+
+
+class _Interrupting(Display):
+    """Ctrl-C as soon as so many texts are written and another one is."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self._after = after
+
+    @contextmanager
+    def texts(self, total: int, doing: str = "writing", what: str = "texts") -> Iterator[Callable[[int], None]]:
+        written = count(1)
+
+        def tell(tokens: int) -> None:
+            if next(written) > self._after:
+                raise KeyboardInterrupt
+
+        yield tell
 
 
 def test_every_checkpoint_theme_and_variant_is_written_once(runs: Runs, words: Path, tmp_path: Path) -> None:
@@ -71,9 +91,7 @@ def test_every_checkpoint_theme_and_variant_is_written_once(runs: Runs, words: P
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s.jsonl", "words.txt"]
 
 
-def test_an_interrupted_command_goes_on_to_the_same_file(
-    runs: Runs, words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_command_goes_on_to_the_same_file(runs: Runs, words: Path, tmp_path: Path) -> None:
     command = runs.command(f"adapters=[none,runs:/{runs.low.run_id}]", f"themes={words}")
 
     def undone(samples: list[Sample]) -> list[dict[str, Any]]:
@@ -81,15 +99,8 @@ def test_an_interrupted_command_goes_on_to_the_same_file(
 
     whole = undone(_into(tmp_path / "whole.jsonl", command))
 
-    def interrupted(*arguments: Any) -> Iterator[Sample]:
-        for number, sample in enumerate(write_all(*arguments)):
-            if number == 7:
-                raise KeyboardInterrupt
-            yield sample
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("harness.writing.grid.write_all", interrupted)
-        _into(tmp_path / "s.jsonl", command)
+    with pytest.raises(KeyboardInterrupt):
+        _into(tmp_path / "s.jsonl", command, _Interrupting(after=7))
     with (tmp_path / "s.jsonl").open("a") as file:
         file.write('{"half": ')  # as a process leaves it that is killed in the middle of a line
     assert len(read_samples(tmp_path / "s.jsonl")) == 7

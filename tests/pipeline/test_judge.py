@@ -15,14 +15,14 @@ from harness.config.schema import Config, JudgeCommand, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.evaluation.samples import measure_and_judge
+from harness.models.base import Base
 from harness.multirun.context import Worker
 from harness.multirun.other_terminal import print_sweeps
 from harness.multirun.report import page
 from harness.multirun.sweep import SweepResult, run_sweep
 from harness.multirun.table import print_sweep
-from harness.run.context import RunPlace
+from harness.run.context import RunHooks, RunPlace
 from harness.run.pipeline import FinishedRun, train_run
-from harness.run.samples import measure_texts
 from harness.run.session import Session
 from harness.sampling.samples import Sample, write_in_order
 from harness.sweeping.listing import find_study
@@ -31,6 +31,7 @@ from harness.tracking.queries import UNSCORED, get, newest, table_of, trials
 from harness.tracking.store import Store
 from tests.conftest import QUICK, compose_config
 from tests.judge_server import Habits, judge_server
+from tests.updates import Acting, at_update
 
 THEMES = ["河", "灯", "雨", "山", "夜", "门"]
 SERVED = ["judge=poetry", "judge.model=builtin:tiny", "judge.serve=true", "judge.reply_tokens=12"]
@@ -215,10 +216,10 @@ def test_what_a_judge_lacks_is_said_before_anything_is_read(overrides: list[str]
     assert complaint in str(caught.value)
 
 
-def _train(store: Store, *overrides: str) -> FinishedRun:
+def _train(store: Store, *overrides: str, hooks: RunHooks = RunHooks()) -> FinishedRun:  # noqa: B008
     words = [*QUICK, "name=judged", f"generate.prompts=[{','.join(THEMES)}]", f"tracking.uri={store.uri}"]
     words.append("judge.controls=0")
-    return train_run(compose_config(*words, *overrides), Session(store, Display()), RunPlace())
+    return train_run(compose_config(*words, *overrides), Session(store, Display()), RunPlace(), hooks)
 
 
 def test_a_run_is_measured_always_and_judged_when_asked(store: Store, url: str) -> None:
@@ -270,15 +271,12 @@ def test_a_run_that_could_not_be_judged_says_so_and_has_no_score(store: Store, u
     assert found.tags[UNSCORED].startswith("6 of 6 texts")
 
 
-def test_a_judge_that_dies_while_a_run_trains_leaves_it_unscored(
-    store: Store, url: str, habits: Habits, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def die(*arguments: Any) -> Any:
+def test_a_judge_that_dies_while_a_run_trains_leaves_it_unscored(store: Store, url: str, habits: Habits) -> None:
+    def die() -> None:
         habits.always = "fail"
-        return measure_texts(*arguments)
 
-    monkeypatch.setattr("harness.run.pipeline.measure_texts", die)
-    run = _train(store, *JUDGE, f"judge.base_url={url}", "judge.retries=0", "train.seed=77")
+    words = [*JUDGE, f"judge.base_url={url}", "judge.retries=0", "train.seed=77"]
+    run = _train(store, *words, hooks=at_update(1, die))
     found = get(store, run.run_id)
     assert found.status == "FINISHED" and found.judged == "unscored"
     rows = table_of(store, run.run_id, "verdicts.json")
@@ -294,13 +292,10 @@ def test_a_judge_that_dies_while_a_run_trains_leaves_it_unscored(
         (["judge.serve=true", "judge.model=./none"], "judge.model=./none must be builtin:tiny, a folder"),
     ],
 )
-def test_a_judge_that_cannot_judge_is_said_before_training(
-    overrides: list[str], complaint: str, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("harness.run.training.train", lambda *arguments, **values: pytest.fail("it trained"))
+def test_a_judge_that_cannot_judge_is_said_before_training(overrides: list[str], complaint: str, store: Store) -> None:
     with pytest.raises(HarnessError) as caught:
-        _train(store, *JUDGE, *overrides)
-    assert complaint in str(caught.value)
+        _train(store, *JUDGE, *overrides, "name=not-ready")
+    assert complaint in str(caught.value) and store.find_experiment("not-ready") is None, "no run has begun"
 
 
 def test_anchors_on_other_themes_are_said_before_training(store: Store, samples: Path, url: str) -> None:
@@ -309,20 +304,14 @@ def test_anchors_on_other_themes_are_said_before_training(store: Store, samples:
         _train(store, *JUDGE, *more)
 
 
-def test_the_tuned_model_is_let_go_of_before_a_local_judge_begins(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held: list[bool] = []
+def test_the_tuned_model_is_let_go_of_before_a_local_judge_begins(store: Store, base: Base, tmp_path: Path) -> None:
+    """The judge's folder is removed while the run trains, so that the judge never begins."""
+    judge = Path(shutil.copytree(base.folder, tmp_path / "judge"))
+    config = compose_config(*QUICK, "name=judged", f"tracking.uri={store.uri}", *SERVED, f"judge.model={judge}")
     session = Session(store, Display())
-    config = compose_config(*QUICK, "name=judged", f"tracking.uri={store.uri}", *SERVED)
-
-    def ask(*arguments: Any, **values: Any) -> Any:
-        held.append("model" in vars(session.base(config.model)))
-        raise HarnessError("enough")
-
-    monkeypatch.setattr("harness.run.judging.judge_against_anchors", ask)
-    run = train_run(config, session, RunPlace())
-    assert held == [False] and get(store, run.run_id).tags[UNSCORED] == "enough"
+    run = train_run(config, session, RunPlace(), at_update(1, lambda: shutil.rmtree(judge)))
+    assert "judge.model" in get(store, run.run_id).tags[UNSCORED]
+    assert "model" not in vars(session.base(config.model))
 
 
 def test_frozen_anchors_may_come_from_a_file(samples: Path, store: Store, url: str, habits: Habits) -> None:
@@ -334,14 +323,14 @@ def test_frozen_anchors_may_come_from_a_file(samples: Path, store: Store, url: s
     assert newest(store).run_id == judged.run_id  # not that of the judging
 
 
-def _sweep(store: Store, *arguments: str) -> SweepResult:
+def _sweep(store: Store, *arguments: str, display: Display | None = None) -> SweepResult:
     def compose(overrides: Sequence[str]) -> Config:
         words = [*QUICK, f"generate.prompts=[{','.join(THEMES[:4])}]", f"tracking.uri={store.uri}", "sweep.workers=0"]
         words.append("judge.controls=0")
         return compose_config(*words, *overrides)
 
     words = prepare(["-m", *arguments], Config)[1:]
-    return run_sweep(read_space({}, words), compose, Display(), Worker(command=["-m", *arguments]))
+    return run_sweep(read_space({}, words), compose, display or Display(), Worker(command=["-m", *arguments]))
 
 
 def test_a_sweep_is_steered_by_the_judge(store: Store, url: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -363,26 +352,20 @@ def test_a_sweep_is_steered_by_the_judge(store: Store, url: str, capsys: pytest.
 
 
 def test_wilcoxon_ends_a_trial_by_the_themes_that_it_loses(
-    store: Store, url: str, habits: Habits, monkeypatch: pytest.MonkeyPatch
+    store: Store, url: str, habits: Habits, tmp_path: Path
 ) -> None:
-    """The second trial's texts lose to every anchor, the first's win."""
+    """The first trial's texts win against every anchor, the second's lose."""
     themes = [*THEMES, "海", "雪", "风", "树"]
-    order = [0]
+    anchors = [_sample(None, theme, f"{theme} {number} worth 0", number) for theme in themes for number in range(2)]
+    write_in_order(tmp_path / "anchors.jsonl", anchors)
 
-    def worth(*arguments: Any, **values: Any) -> Any:
-        import dataclasses
+    def judge_by_trial(name: str, step: int) -> None:
+        habits.unsaid = 9 if name == "rank=2" else -9
 
-        from harness.run.samples import write_samples as real
-
-        order[0] += 1
-        samples = real(*arguments, **values)
-        return [dataclasses.replace(each, text=f"{each.text} worth {9 if order[0] == 1 else -9}") for each in samples]
-
-    with monkeypatch.context() as patched:
-        patched.setattr("harness.run.pipeline.write_samples", worth)
-        words = [*JUDGE, f"judge.base_url={url}", "judge.concurrency=2", "name=wilcoxon", "lora.rank=2,4"]
-        words += ["sweep.metric=judge/win_rate", "sweep.pruner=wilcoxon", f"generate.prompts=[{','.join(themes)}]"]
-        swept = _sweep(store, *words)
+    words = [*JUDGE, f"judge.base_url={url}", "judge.concurrency=2", "name=wilcoxon", "lora.rank=2,4"]
+    words += [f"judge.anchors={tmp_path / 'anchors.jsonl'}", "judge.anchors_per_theme=2"]
+    words += ["sweep.metric=judge/win_rate", "sweep.pruner=wilcoxon", f"generate.prompts=[{','.join(themes)}]"]
+    swept = _sweep(store, *words, display=Acting(judge_by_trial))
     assert [result.pruned for result in swept.results] == [False, True]
     ended = get(store, swept.results[1].run_id or "")
     assert ended.status == "PRUNED"

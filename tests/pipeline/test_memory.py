@@ -1,23 +1,22 @@
 """What a run says of memory, what it holds in each phase, and what is said when there is not enough."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import mlx.core as mx
 import pytest
 from mlx.utils import tree_flatten
 
-import harness.run.samples
 from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
+from harness.machine.device import begin_phase
 from harness.run.context import RunPlace
 from harness.run.pipeline import train_run
 from harness.run.session import Session
-from harness.run.watcher import RunWatcher
 from harness.tracking.store import open_store
+from tests.updates import at_update, interrupt
 
 Quick = Callable[..., Config]
 
@@ -26,6 +25,19 @@ Quick = Callable[..., Config]
 def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     home = tmp_path_factory.mktemp("memory")
     return Session(open_store(TrackingConfig(uri=f"sqlite:///{home / 'mlflow.db'}")), Display())
+
+
+class Weighing(Display):
+    """Keeps how many bytes are held as texts are begun."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[int] = []
+
+    def say(self, text: str) -> None:
+        super().say(text)
+        if text.startswith("writing 1 samples with the checkpoint"):
+            self.held.append(mx.get_active_memory())
 
 
 def test_prediction_and_use_are_said_and_logged(
@@ -54,63 +66,26 @@ def test_the_peak_is_of_the_run_and_not_of_one_before_it(session: Session, quick
 
 
 @pytest.mark.parametrize("resumed", [False, True])
-def test_texts_are_written_without_what_training_needed(
-    resumed: bool, session: Session, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_texts_are_written_without_what_training_needed(resumed: bool, session: Session, quick_config: Quick) -> None:
     """A rank that makes the optimizer's state larger than the base."""
+    weighing = Weighing()
+    session = Session(session.store, weighing)
     overrides = ["name=phases", "lora.rank=512", f"train.seed={int(resumed)}"]
     model = session.base(quick_config().model).model
     session.base(quick_config().model).materialize()
     at_rest = sum(value.nbytes for _, value in tree_flatten(model.parameters()))
-    held: list[int] = []
-    write = harness.run.samples.write
-
-    def watched(*args: Any, **kwargs: Any) -> Iterator[Any]:
-        held.append(mx.get_active_memory())
-        return write(*args, **kwargs)
-
+    begin_phase()
+    before = mx.get_active_memory()  # the base, and what earlier tests of this process hold
     if resumed:
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(RunWatcher, "on_update", _interrupt_at_5)
-            train_run(quick_config(*overrides), session, RunPlace())
+        with pytest.raises(KeyboardInterrupt):
+            train_run(quick_config(*overrides), session, RunPlace(), at_update(5, interrupt))
         overrides.append("train.resume=auto")
-    monkeypatch.setattr(harness.run.samples, "write", watched)
     done = train_run(quick_config(*overrides), session, RunPlace())
     adapter = (done.folder / "adapters" / "adapters.safetensors").stat().st_size
     assert adapter > at_rest
-    elsewhere = 2_000_000  # tokens, batches and what earlier tests of this process hold
-    assert held[0] < at_rest + adapter + elsewhere
-
-
-def _interrupt_at_5(self: RunWatcher, at: int, loss: float) -> None:
-    if at == 5:
-        raise KeyboardInterrupt
-
-
-def test_too_little_memory_is_warned_of_with_what_to_change(
-    session: Session, quick_config: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("harness.run.preflight.device_memory", lambda: 5_000_000)
-    train_run(quick_config("name=little", "generate.prompts=[]"), session, RunPlace())
-    said = " ".join(capsys.readouterr().err.split())
-    assert "warning: the device has 5 MB for this; should it not do, change in this order" in said
-    assert "train.grad_checkpoint=true (" in said and "a smaller base" in said
-
-
-def test_memory_that_other_programs_hold_is_warned_of(
-    session: Session, quick_config: Quick, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("harness.run.preflight.free_memory", lambda: 1_000_000)
-    train_run(quick_config("name=shared", "generate.prompts=[]"), session, RunPlace())
-    assert "warning: other programs leave 1 MB of" in capsys.readouterr().err
-
-
-def test_a_base_that_the_device_cannot_hold_is_refused(
-    session: Session, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("harness.run.preflight.device_memory", lambda: 1_000)
-    with pytest.raises(HarnessError, match=r"take \d+ MB, but the device has 0 MB; choose a smaller base"):
-        train_run(quick_config("name=large-base"), session, RunPlace())
+    elsewhere = 2_000_000  # tokens and batches
+    (held,) = weighing.held
+    assert held < before + elsewhere
 
 
 @pytest.mark.parametrize(
@@ -121,17 +96,14 @@ def test_a_base_that_the_device_cannot_hold_is_refused(
         "cudaMallocAsync(&data, size, stream) failed: out of memory",
     ],
 )
-def test_running_out_of_memory_says_what_to_change(
-    text: str, session: Session, quick_config: Quick, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_running_out_of_memory_says_what_to_change(text: str, session: Session, quick_config: Quick) -> None:
     """The texts of Metal and CUDA; the CPU's backend ends the process instead."""
 
-    def fail(self: RunWatcher, at: int, loss: float) -> None:
+    def fail() -> None:
         raise RuntimeError(text)
 
-    monkeypatch.setattr(RunWatcher, "on_update", fail)
     with pytest.raises(HarnessError, match=r"out of memory .*; change in this order, .*train.grad_checkpoint=true"):
-        train_run(quick_config("name=shortage"), session, RunPlace())
+        train_run(quick_config("name=shortage"), session, RunPlace(), at_update(1, fail))
 
 
 def test_the_report_of_an_evaluation_predicts_no_training(session: Session, quick_config: Quick) -> None:

@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,12 @@ from harness.console.worker_environment import WORKER
 from harness.errors import DeletedError, HarnessError
 from harness.models.adapter import equal_weights
 from harness.multirun.context import Worker
+from harness.multirun.limits import Clock
 from harness.multirun.one_trial import OneTrial
 from harness.multirun.report import page
 from harness.multirun.retention import drop_losers
 from harness.multirun.sweep import SweepResult, run_sweep
 from harness.multirun.table import print_sweep
-from harness.run.watcher import RunWatcher
 from harness.sweeping.listing import ask_to_stop, find_study
 from harness.sweeping.siblings import Siblings
 from harness.sweeping.states import TrialStatus
@@ -41,6 +40,7 @@ from harness.tracking.registry import register, resolve, set_alias
 from harness.tracking.store import Store, open_store
 from harness.tracking.valid_rows import valid_rows_of
 from tests.conftest import QUICK, compose_config
+from tests.updates import Acting, Counting
 
 Sweep = Callable[..., SweepResult]
 Said = pytest.CaptureFixture[str]
@@ -62,12 +62,18 @@ def store(home: Path) -> Store:
 def sweep(store: Store) -> Sweep:
     """Runs the sweep of a command line, in this process."""
 
-    def run(*arguments: str, only: OneTrial | None = None, index: int = 0) -> SweepResult:
+    def run(
+        *arguments: str,
+        only: OneTrial | None = None,
+        index: int = 0,
+        display: Display | None = None,
+        clock: Clock = time.monotonic,
+    ) -> SweepResult:
         def compose(overrides: Sequence[str]) -> Config:
             return compose_config(*QUICK, "generate.prompts=[]", f"tracking.uri={store.uri}", *overrides)
 
         worker = Worker(siblings=Siblings({WORKER: str(index)}), command=["-m", *arguments], only=only)
-        return run_sweep(read_space({}, arguments), compose, Display(), worker)
+        return run_sweep(read_space({}, arguments), compose, display or Display(), worker, clock=clock)
 
     return run
 
@@ -87,27 +93,13 @@ def _events(store: Store, run_id: str, event: str) -> list[dict[str, Any]]:
     return [entry for entry in map(json.loads, lines) if entry["event"] == event]
 
 
-@pytest.fixture
-def updates(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The updates that were trained, as they come."""
-    seen: list[int] = []
-    former = RunWatcher.on_update
-
-    def count(watcher: RunWatcher, step: int, loss: float) -> None:
-        seen.append(step)
-        former(watcher, step, loss)
-
-    monkeypatch.setattr(RunWatcher, "on_update", count)
-    return seen
-
-
-def test_a_grid_over_iterations_costs_its_longest(sweep: Sweep, store: Store, updates: list[int]) -> None:
+def test_a_grid_over_iterations_costs_its_longest(sweep: Sweep, store: Store) -> None:
     """Shorter ones first are gone on with, longer ones first hold them; each is a run like one trained alone."""
     alone = {iters: sweep(*LENGTHS, f"train.iters={iters},2", f"name=alone{iters}") for iters in (4, 8)}
     for order in ("2,4,8", "8,2,4"):
-        updates.clear()
-        swept = sweep(*LENGTHS, f"train.iters={order}", f"name=lengths-{order[0]}")
-        assert sorted(updates) == [1, 2, 3, 4, 5, 6, 7, 8]
+        counting = Counting()
+        swept = sweep(*LENGTHS, f"train.iters={order}", f"name=lengths-{order[0]}", display=counting)
+        assert sorted(counting.seen) == [1, 2, 3, 4, 5, 6, 7, 8]
         rows = _rows(store, swept)
         assert {row.status for row in rows.values()} == {"FINISHED"} and len(rows) == 3
         for iters, other in alone.items():
@@ -128,33 +120,33 @@ def test_a_grid_over_iterations_costs_its_longest(sweep: Sweep, store: Store, up
 
 @pytest.mark.parametrize("schedule", ["train.lr_schedule=cosine", "train.warmup=0.25"])
 def test_iterations_are_an_ordinary_parameter_where_the_schedule_depends_on_them(
-    sweep: Sweep, store: Store, updates: list[int], schedule: str
+    sweep: Sweep, store: Store, schedule: str
 ) -> None:
-    swept = sweep(*LENGTHS, "train.iters=4,8", schedule, f"name=ordinary-{len(schedule)}")
-    assert len(updates) == 12 and not any("taken_from" in row.tags for row in _rows(store, swept).values())
+    counting = Counting()
+    swept = sweep(*LENGTHS, "train.iters=4,8", schedule, f"name=ordinary-{len(schedule)}", display=counting)
+    assert len(counting.seen) == 12 and not any("taken_from" in row.tags for row in _rows(store, swept).values())
 
 
-def test_the_same_identity_is_trained_once_and_with_reuse_nowhere_in_the_store(
-    sweep: Sweep, store: Store, updates: list[int]
-) -> None:
+def test_the_same_identity_is_trained_once_and_with_reuse_nowhere_in_the_store(sweep: Sweep, store: Store) -> None:
+    counting = Counting()
     keys = "lora.keys=[q_proj],[self_attn.q_proj]"  # two ways to say the same
-    first = sweep(keys, "lora.scale=16.0", "name=identity")
-    assert len(updates) == 6
+    first = sweep(keys, "lora.scale=16.0", "name=identity", display=counting)
+    assert len(counting.seen) == 6
     rows = sorted(trials(store, get(store, first.sweep_id)), key=lambda row: len(row.tags))
     assert rows[1].tags["taken_from"] == rows[0].run_id and len({row.metrics["valid/best_loss"] for row in rows}) == 1
-    again = sweep("lora.keys=[q_proj]", "lora.scale=8.0,16.0", "name=identity2", "sweep.reuse=store")
-    assert len(updates) == 12, "one of two is there"
+    again = sweep("lora.keys=[q_proj]", "lora.scale=8.0,16.0", "name=identity2", "sweep.reuse=store", display=counting)
+    assert len(counting.seen) == 12, "one of two is there"
     assert _rows(store, again)["scale=16.0"].tags["taken_from"] in {row.run_id for row in rows}
-    elsewhere = sweep(
-        "lora.keys=[q_proj]", "lora.scale=16.0,32.0", "name=identity3", "sweep.reuse=store", "train.valid_rows=3"
-    )
-    assert len(updates) == 24 and len(elsewhere.results) == 2, "scored on other rows, it is no measure"
+    words = ["lora.keys=[q_proj]", "lora.scale=16.0,32.0", "name=identity3", "sweep.reuse=store", "train.valid_rows=3"]
+    elsewhere = sweep(*words, display=counting)
+    assert len(counting.seen) == 24 and len(elsewhere.results) == 2, "scored on other rows, it is no measure"
 
 
-def test_a_run_that_was_validated_more_often_is_not_taken_over(sweep: Sweep, updates: list[int]) -> None:
+def test_a_run_that_was_validated_more_often_is_not_taken_over(sweep: Sweep) -> None:
     """The best of more validations would be compared with the best of fewer."""
-    sweep("train.steps_per_eval=2,3", "name=cadence")
-    assert len(updates) == 12
+    counting = Counting()
+    sweep("train.steps_per_eval=2,3", "name=cadence", display=counting)
+    assert len(counting.seen) == 12
 
 
 def test_losers_give_up_their_checkpoints_and_can_be_gone_on_with(sweep: Sweep, store: Store) -> None:
@@ -200,38 +192,31 @@ def test_budgets_of_time_and_disk_end_a_sweep_that_more_of_them_goes_on_with(
     assert get(store, whole.sweep_id).status == "FINISHED"
 
 
-def test_a_trial_that_takes_too_long_fails_and_the_others_go_on(
-    sweep: Sweep, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now, former = [0.0], RunWatcher.on_update
+def test_a_trial_that_takes_too_long_fails_and_the_others_go_on(sweep: Sweep, store: Store) -> None:
+    now = [0.0]
 
-    def slow(watcher: RunWatcher, step: int, loss: float) -> None:
-        former(watcher, step, loss)
-        now[0] += 400.0 if watcher._config.lora.rank == 4 else 1.0
+    def pass_time(name: str, step: int) -> None:
+        now[0] += 400.0 if name == "rank=4" else 1.0
 
-    monkeypatch.setattr("harness.multirun.limits.monotonic", lambda: now[0])
-    monkeypatch.setattr(RunWatcher, "on_update", slow)
-    swept = sweep("lora.rank=4,8", "name=slow", "sweep.trial_minutes=10")
+    words = ["lora.rank=4,8", "name=slow", "sweep.trial_minutes=10"]
+    swept = sweep(*words, display=Acting(pass_time), clock=lambda: now[0])
     assert [result.failure is None for result in swept.results] == [False, True]
     assert "it took longer than sweep.trial_minutes=10" in str(swept.results[0].failure)
     assert _rows(store, swept)["rank=4"].status == "FAILED"
 
 
 def test_an_interrupted_run_is_left_at_its_update_and_ends_with_the_same_bytes(
-    sweep: Sweep, store: Store, monkeypatch: pytest.MonkeyPatch, capsys: Said
+    sweep: Sweep, store: Store, capsys: Said
 ) -> None:
     """Ctrl-C between two checkpoints loses nothing."""
     whole = sweep("lora.rank=4,6", "name=gentle")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        former = RunWatcher.on_update
 
-        def press(watcher: RunWatcher, step: int, loss: float) -> None:
-            former(watcher, step, loss)
-            if step == 2:
-                os.kill(os.getpid(), signal.SIGINT)
+    def press(name: str, step: int) -> None:
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
 
-        patch.setattr(RunWatcher, "on_update", press)
-        sweep("lora.rank=4,6", "name=gentle2")
+    with pytest.raises(KeyboardInterrupt):
+        sweep("lora.rank=4,6", "name=gentle2", display=Acting(press))
     assert "stopping after this update; Ctrl-C again: at once" in capsys.readouterr().err
     resumed = sweep("lora.rank=4,6", "name=gentle2")
     assert "after update 2" in capsys.readouterr().err
@@ -241,28 +226,13 @@ def test_an_interrupted_run_is_left_at_its_update_and_ends_with_the_same_bytes(
         assert row.metrics["train/loss"] == twin.metrics["train/loss"]
 
 
-@contextmanager
-def _at_update(step: int, do: Callable[[Config], object]) -> Iterator[None]:
-    """Inside, this is done after that update of every run."""
-    former = RunWatcher.on_update
-
-    def done(watcher: RunWatcher, update: int, loss: float) -> None:
-        former(watcher, update, loss)
-        if update == step:
-            do(watcher._config)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RunWatcher, "on_update", done)
-        yield
-
-
 def test_a_trial_that_failed_is_tried_again_alone_when_asked_for(sweep: Sweep, store: Store, capsys: Said) -> None:
-    def fail(config: Config) -> None:
-        raise RuntimeError("a bug")
+    def fail(name: str, step: int) -> None:
+        if step == 4:
+            raise RuntimeError("a bug")
 
     words = ["lora.rank=2,4", "name=failed"]
-    with _at_update(4, fail):
-        lost = sweep(*words)
+    lost = sweep(*words, display=Acting(fail))
     assert [result.failure for result in lost.results] == ["RuntimeError: a bug"] * 2
     assert get(store, lost.sweep_id).status == "FAILED"
     capsys.readouterr()
@@ -281,13 +251,12 @@ def test_a_trial_that_failed_is_tried_again_alone_when_asked_for(sweep: Sweep, s
 def test_a_trial_stopped_by_hand_is_pruned_until_it_is_gone_on_with(sweep: Sweep, store: Store) -> None:
     studies = open_studies(None, store.studies)
 
-    def stop(config: Config) -> None:
-        if config.lora.rank == 4:
+    def stop(name: str, step: int) -> None:
+        if (name, step) == ("rank=4", 1):
             ask_to_stop(studies, find_study(studies, None), 2)
 
     words = ["lora.rank=2,4,6", "name=by-hand"]
-    with _at_update(1, stop):
-        stopped = sweep(*words)
+    stopped = sweep(*words, display=Acting(stop))
     assert [result.pruned for result in stopped.results] == [False, True, False]
     assert _rows(store, stopped)["rank=4"].status == "PRUNED"
     whole = sweep(*words, only=OneTrial(stopped.sweep_id, 2))
@@ -302,15 +271,14 @@ def test_a_trial_stopped_by_hand_is_pruned_until_it_is_gone_on_with(sweep: Sweep
 def test_a_sweep_is_stopped_in_its_repeats_too(sweep: Sweep, store: Store, capsys: Said) -> None:
     studies = open_studies(None, store.studies)
 
-    def stop(config: Config) -> None:
-        if config.train.seed:
+    def stop(name: str, step: int) -> None:
+        if name.endswith("seed=1") and step == 2:
             listed = find_study(studies, None)
             assert listed.state == "running" and len(listed.workers) == 1
             ask_to_stop(studies, listed, None)
 
     words = ["lora.rank=2,4", "name=stopped-repeats", "sweep.repeats=1"]
-    with _at_update(2, stop):
-        stopped = sweep(*words)
+    stopped = sweep(*words, display=Acting(stop))
     assert "stopped by harness.sweep: 2 of 2 trials done" in capsys.readouterr().err
     assert not repeats(store, get(store, stopped.sweep_id)) and get(store, stopped.sweep_id).status == "KILLED"
     assert find_study(studies, None).state == "stopped"
@@ -325,8 +293,8 @@ def test_a_sweep_that_is_deleted_in_mlflow_stops_and_is_settled_before_another_b
     studies, seen = open_studies(None, store.studies), list[str]()
     words = ["lora.rank=2,4,6", "name=deleted"]
 
-    def delete(config: Config) -> None:
-        if not seen:
+    def delete(name: str, step: int) -> None:
+        if step == 2 and not seen:
             seen.append(find_study(studies, None).parent)
             store.client.delete_run(seen[0])
             with pytest.raises(
@@ -334,8 +302,8 @@ def test_a_sweep_that_is_deleted_in_mlflow_stops_and_is_settled_before_another_b
             ):
                 sweep(*words)
 
-    with _at_update(2, delete), pytest.raises(DeletedError, match="of 3 trials done; restore it there to go on"):
-        sweep(*words)
+    with pytest.raises(DeletedError, match="of 3 trials done; restore it there to go on"):
+        sweep(*words, display=Acting(delete))
     journal = Journal(store.runs / seen[0])
     assert journal.ended == "KILLED" and not journal.waiting
     journals = [Journal(folder) for folder in run_folders(store)]
@@ -413,7 +381,8 @@ def _command(home: Path, *words: str) -> list[str]:
 
 FAULTY = """
 import os, signal, sys, time
-import harness.models
+from harness.machine import blas
+blas.load()
 from harness.run.watcher import RunWatcher
 former = RunWatcher.on_update
 def fault(self, step, loss):

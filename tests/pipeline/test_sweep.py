@@ -13,24 +13,25 @@ from pathlib import Path
 import mlx.core as mx
 import psutil
 import pytest
-from rich.console import Console
+from optuna.trial import TrialState
 
 from harness.config.axes import read_space
 from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.models.adapter import equal_weights
-from harness.multirun.live_table import Board
-from harness.multirun.supervisor import Crew, supervise
 from harness.multirun.sweep import SweepResult, run_sweep
 from harness.run.context import RunHooks, RunPlace
 from harness.run.pipeline import train_run
 from harness.run.session import Session
-from harness.run.watcher import RunWatcher
+from harness.sweeping.attributes import LEASE
+from harness.sweeping.lease import own_lease
+from harness.sweeping.storage import open_studies
 from harness.tracking import run_folder
 from harness.tracking.queries import get, trials
 from harness.tracking.store import Store, open_store
 from tests.conftest import QUICK, compose_config
+from tests.updates import Counting, interrupting
 
 Sweep = Callable[..., SweepResult]
 Said = pytest.CaptureFixture[str]
@@ -46,11 +47,11 @@ def sweep_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def sweep(sweep_store: Store) -> Sweep:
     """Runs the sweep of a command line, in this process."""
 
-    def run(*arguments: str) -> SweepResult:
+    def run(*arguments: str, display: Display | None = None) -> SweepResult:
         def compose(overrides: Sequence[str]) -> Config:
             return compose_config(*QUICK, "generate.prompts=[]", f"tracking.uri={sweep_store.uri}", *overrides)
 
-        return run_sweep(read_space({}, arguments), compose, Display())
+        return run_sweep(read_space({}, arguments), compose, display or Display())
 
     return run
 
@@ -79,17 +80,12 @@ def test_the_same_command_again_does_nothing_and_says_so(sweep: Sweep, sweep_sto
 
 
 def test_an_interrupted_sweep_goes_on_in_the_trial_that_it_was_in_to_the_same_bytes(
-    sweep: Sweep, sweep_store: Store, capsys: Said, monkeypatch: pytest.MonkeyPatch
+    sweep: Sweep, sweep_store: Store, capsys: Said
 ) -> None:
     whole = sweep(RANKS, "name=undisturbed")
 
-    def interrupt(watcher: RunWatcher, step: int, loss: float) -> None:
-        if step == 5 and watcher._lineage["experiment"] == "disturbed" and watcher._config.lora.rank == 8:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(RunWatcher, "on_update", interrupt)
-        sweep(RANKS, "name=disturbed")
+    with pytest.raises(KeyboardInterrupt):
+        sweep(RANKS, "name=disturbed", display=interrupting("rank=8", 5))
     assert "go on with the same command: python -m harness.train" in capsys.readouterr().err
     resumed = sweep(RANKS, "name=disturbed")
     said = capsys.readouterr().err
@@ -106,7 +102,8 @@ def test_a_killed_sweep_goes_on_with_every_trial_once(method: str, step: int, tm
     words = [*QUICK, RANKS, "generate.prompts=[]", uri, "sweep.workers=0"]
     code = f"""
 import os, signal, sys
-import harness.models
+from harness.machine import blas
+blas.load()
 from harness.run.watcher import RunWatcher
 former = RunWatcher.{method}
 def die(self, first, *rest, **more):
@@ -132,14 +129,14 @@ main()
 
 @contextmanager
 def _under_way(home: Path) -> Iterator[tuple["subprocess.Popen[str]", psutil.Process]]:
-    """A sweep whose first trial has a checkpoint: the process that watches, and the one that trains."""
+    """A sweep whose first trial can be gone on with: the process that watches, and the one that trains."""
     long = ["train.iters=60", "train.warmup=0", "generate.prompts=[]"]
     command = [sys.executable, "-m", "harness.train", "-m", *QUICK, *long, RANKS]
     command.append(f"tracking.uri=sqlite:///{home / 'mlflow.db'}")
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=home, stdout=pipe, stderr=pipe, text=True) as watching:
         deadline = time.monotonic() + 60
-        while not list(home.glob("runs/*/adapters/0000003_adapters.safetensors")):
+        while not list(home.glob("runs/*/state.safetensors")):
             assert watching.poll() is None and time.monotonic() < deadline
             time.sleep(0.02)
         (training,) = psutil.Process(watching.pid).children()
@@ -188,21 +185,14 @@ def test_ctrl_c_reaches_the_worker_and_the_same_command_goes_on(tmp_path: Path) 
     assert {run.info.status for run in runs} == {"KILLED"} and len(runs) == 2
 
 
-def test_a_worker_that_dies_again_and_again_as_it_begins_is_given_up() -> None:
-    code = "import os, signal; os.kill(os.getpid(), signal.SIGABRT)"
-    with pytest.raises(HarnessError, match="ended by SIGABRT 3 times as it began"):
-        supervise([sys.executable, "-c", code])
-
-
-def test_a_run_that_finished_as_its_process_died_is_not_trained_again(
-    sweep: Sweep, sweep_store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch, pytest.raises(_Died):
-        patch.setattr("harness.sweeping.study.optuna.Study.tell", _die)
-        sweep(RANKS, "name=told")
-    monkeypatch.setattr("harness.sweeping.claims.is_gone", lambda lease: True)
-    result = sweep(RANKS, "name=told")
+def test_a_run_that_finished_as_its_process_died_is_not_trained_again(sweep: Sweep, sweep_store: Store) -> None:
+    with pytest.raises(_Died):
+        sweep(RANKS, "name=told", display=_Dying())
+    _by_a_process_that_is_gone(sweep_store)
+    counting = Counting()
+    result = sweep(RANKS, "name=told", display=counting)
     _weights(sweep_store, result.sweep_id)
+    assert counting.seen == [1, 2, 3, 4, 5, 6], "of the second trial alone"
     assert [each.trial.attempt for each in result.results] == [1, 1], "nobody watched"
 
 
@@ -210,8 +200,24 @@ class _Died(BaseException):
     pass
 
 
-def _die(*_: object, **__: object) -> None:
-    raise _Died
+class _Dying(Display):
+    """As a run has finished, and before anybody is told of it."""
+
+    def say(self, text: str) -> None:
+        super().say(text)
+        if text.startswith("rank=4: valid/loss "):
+            raise _Died
+
+
+def _by_a_process_that_is_gone(store: Store) -> None:
+    """What this process has in hand becomes that of a former one with its id."""
+    studies = open_studies(None, store.studies)
+    for name in studies.names():
+        storage = studies.storage(name)
+        study = storage.get_study_id_from_name(name)
+        for trial in storage.get_all_trials(study, states=[TrialState.RUNNING]):
+            number = storage.get_trial_id_from_study_id_trial_number(study, trial.number)
+            storage.set_trial_user_attr(number, LEASE, own_lease() | {"started": 0.0})
 
 
 def test_a_search_draws_from_ranges_and_more_trials_go_on_with_it(sweep: Sweep, sweep_store: Store) -> None:
@@ -270,43 +276,3 @@ def test_a_search_that_cannot_work_is_refused_before_anything_runs(
     with pytest.raises(HarnessError, match=re.escape(complaint)):
         sweep(*arguments, "name=refused")
     assert set(sweep_store.runs.glob("*")) == before
-
-
-def test_each_worker_has_a_gpu_of_its_own_where_there_are_several(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Said
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    line = "f\"{os.environ['HARNESS_WORKER']} {os.environ['CUDA_VISIBLE_DEVICES']}\\n\""
-    code = f"import os; os.write(1, {line}.encode())"  # whole, whoever else writes
-    with (tmp_path / "said").open("w+") as said:
-        board = Board(Console(stderr=True), 3)
-        assert Crew([sys.executable, "-c", code], 3, board, results=said).run() == 0
-        said.seek(0)
-        assert sorted(said.read().splitlines()) == ["0 3", "1 5", "2 3"]
-    assert "3 workers share 2 GPUs: each needs its own memory" in capsys.readouterr().err
-
-
-def test_the_table_that_lives_shows_those_at_work_first_and_sums_up_the_rest(capsys: Said) -> None:
-    board = Board(Console(stderr=True, width=100, force_terminal=True), 2)
-    rows = [{"place": place, "name": f"rank={place}", "state": "done", "value": 5.0 + place} for place in range(1, 21)]
-    rows[2] |= {"state": "pruned"}
-    rows[3] |= {"state": "failed", "value": None}
-    rows[19] |= {"state": "running", "step": 10}
-    seconds = [row | {"seconds": 30.0} for row in rows]
-    with board.shown():
-        board.hear(json.dumps({"total": 30, "rows": seconds, "label": "valid/loss", "maximize": False}))
-    drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
-    last = drawn[drawn.rindex("valid/loss") :]
-    assert last.index("rank=20") < last.index("rank=1 ") and "rank=19" not in last
-    assert "19 of 30 trials done, 1 pruned, 1 failed, best 6.0000 by rank=1, about 2 min 45 s left" in last
-
-
-def test_the_table_that_lives_shows_the_metric_that_steers_the_sweep_the_best_first(capsys: Said) -> None:
-    board = Board(Console(stderr=True, width=100, force_terminal=True), 1)
-    rows = [{"place": place, "name": f"rank={place}", "state": "done", "value": place / 10} for place in (3, 6, 5)]
-    with board.shown():
-        board.hear(json.dumps({"total": 3, "rows": rows, "label": "judge/win_rate", "maximize": True}))
-    drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
-    last = drawn[drawn.rindex("judge/win_rate") :]
-    assert last.index("rank=6") < last.index("rank=5") < last.index("rank=3")
-    assert "best 0.6000 by rank=6" in last and "valid/loss" not in drawn

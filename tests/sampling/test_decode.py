@@ -151,9 +151,7 @@ def test_memory_does_not_grow_with_the_number_of_prompts(base: Base) -> None:
 
 
 @pytest.mark.parametrize("requests", [REQUESTS, [Request(request.ids[6:] * 2, request.seed) for request in REQUESTS]])
-def test_fewer_are_written_at_a_time_where_memory_is_short(
-    requests: list[Request], base: Base, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fewer_are_written_at_a_time_where_memory_is_short(requests: list[Request], base: Base) -> None:
     """With and without a common beginning; the texts are the same."""
     rows: list[int] = []
 
@@ -167,8 +165,7 @@ def test_fewer_are_written_at_a_time_where_memory_is_short(
     assert max(rows) == 8
     rows.clear()
     a_row = 8 * 2 * 2 * 16 * 4 * 256  # blocks, keys and values, heads, their width, bytes, tokens
-    monkeypatch.setattr("harness.sampling.decode.free_memory", lambda: 2 * 3.5 * a_row)
-    assert _texts(model, GREEDY, requests, batch_size=8) == plenty
+    assert _texts(model, GREEDY, requests, batch_size=8, free=lambda: 2 * 3.5 * a_row) == plenty
     assert max(rows) == 3
 
 

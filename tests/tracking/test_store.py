@@ -16,7 +16,9 @@ from harness.tracking.store import make_database, open_store
 def test_processes_that_start_at_once_on_a_missing_database_all_succeed(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
     code = (
-        "from harness.config.schema import TrackingConfig; from harness.tracking.store import open_store;"
+        "from pathlib import Path; from harness.config.schema import TrackingConfig;"
+        "from harness.tracking.store import make_database, open_store;"
+        f"make_database(Path({str(tmp_path / 'new' / 'mlflow.db')!r}), Path({str(tmp_path / 'cache')!r}));"
         f"open_store(TrackingConfig(uri={uri!r})).experiment_id('same')"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) for _ in range(3)]
@@ -24,7 +26,7 @@ def test_processes_that_start_at_once_on_a_missing_database_all_succeed(tmp_path
     with sqlite3.connect(tmp_path / "new" / "mlflow.db") as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["new"], "nothing in the working directory"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "new"], "nothing in the working directory"
 
 
 @pytest.mark.parametrize(

@@ -10,25 +10,26 @@ from harness.config.axes import read_space
 from harness.config.schema import Config
 from harness.console.progress import Display
 from harness.multirun.sweep import SweepResult, run_sweep
-from harness.run.watcher import RunWatcher
 from harness.sweep import main
 from harness.sweeping.journal_file import DamagedStudyError
 from harness.tracking.store import Store
 from tests.conftest import QUICK, compose_config
+from tests.updates import interrupting
 
+Sweep = Callable[..., SweepResult]
 Said = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def sweep(store: Store) -> Callable[[str], SweepResult]:
+def sweep(store: Store) -> Sweep:
     """Runs one of two ranks in this process, by the name of its experiment."""
 
-    def run(name: str) -> SweepResult:
+    def run(name: str, display: Display | None = None) -> SweepResult:
         def compose(overrides: Sequence[str]) -> Config:
             words = ["generate.prompts=[]", "sweep.repeats=1", f"tracking.uri={store.uri}", f"name={name}"]
             return compose_config(*QUICK, *words, *overrides)
 
-        return run_sweep(read_space({}, ["lora.rank=4,8"]), compose, Display())
+        return run_sweep(read_space({}, ["lora.rank=4,8"]), compose, display or Display())
 
     return run
 
@@ -44,7 +45,7 @@ def _runs(store: Store, name: str) -> list[tuple[str, str, str]]:
 
 
 def test_a_sweep_whose_study_is_gone_or_damaged_is_rebuilt_from_its_runs(
-    sweep: Callable[[str], SweepResult], store: Store, capsys: Said
+    sweep: Sweep, store: Store, capsys: Said
 ) -> None:
     whole = sweep("repaired")
     runs, journal = _runs(store, "repaired"), _journal(store, whole.sweep_id)
@@ -70,18 +71,10 @@ def test_a_sweep_whose_study_is_gone_or_damaged_is_rebuilt_from_its_runs(
 
 
 def test_an_interrupted_sweep_whose_study_is_gone_goes_on_where_its_runs_are(
-    sweep: Callable[[str], SweepResult], store: Store, capsys: Said, monkeypatch: pytest.MonkeyPatch
+    sweep: Sweep, store: Store, capsys: Said
 ) -> None:
-    former = RunWatcher.on_update
-
-    def interrupt(self: RunWatcher, step: int, loss: float) -> None:
-        former(self, step, loss)
-        if step == 5 and self._config.lora.rank == 8:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(RunWatcher, "on_update", interrupt)
-        sweep("goes-on")
+    with pytest.raises(KeyboardInterrupt):
+        sweep("goes-on", interrupting("rank=8", 5))
     before = _runs(store, "goes-on")
     (sweep_id,) = [run_id for name, run_id, _ in before if name.startswith("sweep")]
     _journal(store, sweep_id).unlink()

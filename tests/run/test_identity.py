@@ -1,0 +1,38 @@
+"""What makes two runs the same."""
+
+from collections.abc import Callable
+
+from harness.config.schema import Config
+from harness.console.progress import Display
+from harness.run.identity import differences, identity_of
+from harness.run.inputs import gather_inputs
+from harness.run.session import Session
+from harness.tracking.store import Store
+
+
+def test_what_only_watches_is_not_part_of_the_identity(store: Store, quick_config: Callable[..., Config]) -> None:
+    session = Session(store, Display())
+
+    def identity(*overrides: str) -> str:
+        return identity_of(gather_inputs(quick_config(*overrides), session).parts)
+
+    plain = identity()
+    for same in (
+        "name=else",
+        "train.steps_per_eval=2",
+        "train.steps_per_report=1",
+        "train.save_every=2",
+        "train.valid_rows=3",
+        "train.keep=1",
+        "train.test=true",
+        "generate.seed=5",
+        "lora.scale=20.0",
+        "lora.alpha=160",
+    ):
+        assert identity(same) == plain, same
+    for other in ("lora.rank=4", "lora.dropout=0.1", "train.seed=1", "train.iters=7", "train.max_seq_length=80"):
+        assert identity(other) != plain, other
+
+
+def test_differences_name_both_values() -> None:
+    assert differences({"a": 1, "b": 2}, {"a": 1, "b": 3}) == "b was 2 and is 3"
