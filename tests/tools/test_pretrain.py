@@ -91,10 +91,10 @@ def test_measure_words_agree_in_all_texts() -> None:
     rules = grammar(Language.CHINESE)
     seen = 0
     for theme, text in texts(rules, 400):
-        for measure in re.findall(rf"一(.){theme}。", text):
+        for measure in re.findall(rf"有一(.){theme}。", text):
             assert measure == rules.words.nouns[theme].marks["m"], text
             seen += 1
-    assert seen > 100
+    assert seen > 40
 
 
 def test_words_are_inflected() -> None:
