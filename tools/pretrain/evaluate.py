@@ -140,11 +140,11 @@ def model_writes(model: nn.Module, temperature: float) -> Callable[[list[int]], 
     )
 
 
-def ngrams_write(model: NGrams, rng: random.Random) -> Callable[[list[int]], Iterator[int]]:
+def ngrams_write(model: NGrams, rng: random.Random, temperature: float) -> Callable[[list[int]], Iterator[int]]:
     def draw(start: list[int]) -> Iterator[int]:
         tokens = list(start)
         while True:
-            tokens.append(model.draw(tokens[-model.order :], rng))
+            tokens.append(model.draw(tokens[-model.order :], rng, temperature))
             yield tokens[-1]
 
     return draw
@@ -168,7 +168,7 @@ def evaluate(folder: Path, *, texts: int, held_rows: int, floor_rows: int, tempe
         ours = [row for row in held if row.language is language]
         for name, score, writes in (
             ("model", model_scores(model), model_writes(model, temperature)),
-            ("floor", floor.nats, ngrams_write(floor, rng)),
+            ("floor", floor.nats, ngrams_write(floor, rng, temperature)),
         ):
             written = write(writes, themes, language, tokenizer)
             result[name][language] = asdict(measures(language, ours, score, tokenizer, written))
@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=200, help="written in each language (default: 200)")
     parser.add_argument("--held-rows", type=int, default=200, help="scored in each language (default: 200)")
     parser.add_argument("--floor-rows", type=int, default=40_000, help="the 5-gram model learns (default: 40000)")
-    parser.add_argument("--temperature", type=float, default=0.7, help="of the model's draws (default: 0.7)")
+    parser.add_argument("--temperature", type=float, default=0.7, help="of the draws (default: 0.7)")
     given = vars(parser.parse_args())
     folder = given.pop("folder")
     result = evaluate(folder, **given)

@@ -45,11 +45,14 @@ class NGrams:
             math.log(self.probability(tokens[:at][-self.order :], tokens[at])) for at in range(start, len(tokens))
         )
 
-    def draw(self, context: Sequence[int], rng: random.Random) -> int:
-        """The next token, from the longest context that was seen; a shorter one with Witten and Bell's weight."""
+    def draw(self, context: Sequence[int], rng: random.Random, temperature: float = 1.0) -> int:
+        """The next token, from the longest context that was seen; a shorter one with Witten and Bell's weight.
+
+        `temperature` sharpens the choice among what followed a context, not the choice of the context.
+        """
         for length in range(min(self.order - 1, len(context)), -1, -1):
             key = tuple(context[len(context) - length :])
             followers = self._followers.get(key)
             if followers and rng.random() * (self._totals[key] + len(followers)) < self._totals[key]:
-                return rng.choices(list(followers), list(followers.values()))[0]
+                return rng.choices(list(followers), [count ** (1 / temperature) for count in followers.values()])[0]
         return rng.randrange(self.vocabulary)
