@@ -97,6 +97,13 @@ def test_measure_words_agree_in_all_texts() -> None:
     assert seen > 40
 
 
+def test_no_text_says_that_a_thing_is_both_old_and_new() -> None:
+    rules = grammar(Language.ENGLISH)
+    both = [text for _, text in texts(rules, 600) if "is old" in text and "is new" in text]
+    assert not both
+    assert not rules.accepts("It is new and old.", "chair")
+
+
 def test_words_are_inflected() -> None:
     irregular = grammar(Language.ENGLISH).words.irregular
     assert [third(verb) for verb in ("go", "carry", "watch", "have", "play")] == [

@@ -20,6 +20,7 @@ _ENDS = {
     Language.ENGLISH: re.compile(r"(?<=\.) "),
 }
 _CLOSES = 0.7  # share of texts whose last sentence is one that closes
+_PATIENCE = 100  # tries of a pattern before a phrase may be said twice
 _CONTENT = {"adj", "adj2", "does", "does2", "got", "do", "did", "at", "a_adj", "do.s", "do.past", "do.ing", "do.s2"}
 
 
@@ -79,32 +80,42 @@ class Grammar:
     def _sentence(
         self, fitting: list[Pattern], said: Said, used: set[str], rng: random.Random
     ) -> tuple[str, Said, int]:
-        while True:
+        for attempt in itertools.count():
             pattern = rng.choice(fitting)
             if said.noun.kind in pattern.without or pattern.say in used:
                 continue
-            rendered = self._rendered(rng.choice(pattern.ways), said, used, rng)
+            avoided = used if attempt < _PATIENCE else set()
+            rendered = self._rendered(rng.choice(pattern.ways), said, avoided, rng)
             if rendered is not None:
-                used.add(pattern.say)
-                return *rendered, pattern.sentences
+                sentence, then, phrases = rendered
+                used |= {
+                    pattern.say,
+                    *phrases,
+                    *(no for phrase in phrases for no in self.words.opposites.get(phrase, ())),
+                }
+                return sentence, then, pattern.sentences
+        raise AssertionError("unreachable")
 
-    def _rendered(self, way: Sequence[Part], said: Said, used: set[str], rng: random.Random) -> tuple[str, Said] | None:
-        """None where a slot has no word for this theme."""
+    def _rendered(
+        self, way: Sequence[Part], said: Said, avoided: set[str], rng: random.Random
+    ) -> tuple[str, Said, list[str]] | None:
+        """A sentence and the phrases in it; None where a slot has no word for this theme but those to avoid."""
         said = replace(said, adj=None, does=None)
-        pieces = []
+        pieces: list[str] = []
+        phrases: list[str] = []
         for part in way:
             words = part.text
             if part.slot:
                 found = list(options(part.text, said, self.words))
-                if part.text in _CONTENT:
-                    found = [option for option in found if option[0] not in used] or found
+                if part.text in _CONTENT and not (part.text == "adj" and said.adj):  # asked and answered: the same word
+                    found = [option for option in found if option[0] not in avoided]
                 if not found:
                     return None
                 words, said = rng.choice(found)
                 if part.text in _CONTENT:
-                    used.add(words)
+                    phrases.append(words)
             pieces.append(part.shown(words))
-        return "".join(pieces), said
+        return "".join(pieces), said, phrases
 
     def sentences(self, text: str) -> list[str]:
         """A text in sentences."""

@@ -47,6 +47,7 @@ class Lexicon:
     people: tuple[Person, ...]
     lists: dict[str, tuple[str, ...]]
     irregular: dict[str, str]
+    opposites: dict[str, frozenset[str]]  # an adjective → those that deny it
 
 
 _MARKS = {"m", "it", "num", "plural", "the"}
@@ -62,7 +63,16 @@ def lexicon(language: Language) -> Lexicon:
     words = read(_FOLDER / language / "words.yaml")
     people = tuple(Person(name, pronoun) for name, pronoun in words.pop("people").items())
     irregular = words.pop("irregular", {})
-    return Lexicon(language, nouns, people, {name: tuple(values) for name, values in words.items()}, irregular)
+    opposites = _opposites([pair.split() for pair in words.pop("opposites")])
+    lists = {name: tuple(values) for name, values in words.items()}
+    return Lexicon(language, nouns, people, lists, irregular, opposites)
+
+
+def _opposites(pairs: list[list[str]]) -> dict[str, frozenset[str]]:
+    words = {word for pair in pairs for word in pair}
+    return {
+        word: frozenset(other for pair in pairs if word in pair for other in pair if other != word) for word in words
+    }
 
 
 def _noun(word: str, kind: str, shared: dict[str, str], own: dict[str, str]) -> Noun:

@@ -33,7 +33,8 @@ def options(slot: str, said: Said, words: Lexicon) -> Options:
             for adj in [said.adj] if said.adj else said.noun.fields.get("adj", ()):
                 yield adj, replace(said, adj=adj)
         case "adj2":
-            yield from ((adj, said) for adj in said.noun.fields.get("adj", ()) if adj != said.adj)
+            denied = {said.adj} | words.opposites.get(said.adj or "", frozenset())
+            yield from ((adj, said) for adj in said.noun.fields.get("adj", ()) if adj not in denied)
         case "who":
             yield from _who(said, words)
         case "other":
