@@ -4,6 +4,7 @@ import itertools
 import json
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
@@ -181,6 +182,13 @@ def test_a_resumed_training_ends_with_the_same_weights(trained: Path, tmp_path: 
     run(SMALL, tmp_path, save_seconds=1e9, tokenizer_rows=50)
     whole, parts = (mx.load(str(folder / "model.safetensors")) for folder in (trained, tmp_path))
     assert all(mx.array_equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_checkpoint_of_other_settings_is_not_taken_up(trained: Path) -> None:
+    before = (trained / "model.safetensors").read_bytes()
+    with pytest.raises(SystemExit, match="other settings or another text"):
+        run(replace(SMALL, seed=SMALL.seed + 1), trained, save_seconds=1e9, tokenizer_rows=50)
+    assert (trained / "model.safetensors").read_bytes() == before
 
 
 def test_ngram_probabilities_sum_to_one() -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from harness.files import write_json, write_whole
-from tools.pretrain.rows import held_out, training
+from tools.pretrain.rows import digest, held_out, training
 from tools.pretrain.tokenizer import build, encoded, save
 
 _POOL = 16  # batches whose rows are sorted together by length
@@ -119,6 +119,7 @@ class Trainer:
         self.optimizer = optim.AdamW(schedule, betas=[0.9, 0.98], weight_decay=settings.weight_decay)
         self.optimizer.init(self.model.trainable_parameters())
         self.update = 0
+        self._recipe = json.dumps(asdict(settings) | {"text": digest(settings.seed)})
         state = [self.model.state, self.optimizer.state]
         gradients = nn.value_and_grad(self.model, loss)
 
@@ -146,7 +147,7 @@ class Trainer:
     def save(self, folder: Path) -> None:
         """checkpoint.safetensors, from which it resumes, and model.safetensors, which mlx-lm loads."""
         flat = dict(tree_flatten({"model": self.model.parameters(), "optimizer": self.optimizer.state}))
-        about = {"update": str(self.update), "settings": json.dumps(asdict(self.settings))}
+        about = {"update": str(self.update), "recipe": self._recipe}
         write_whole(folder / "checkpoint.safetensors", lambda to: mx.save_safetensors(str(to), flat, about))
         small = dict(tree_flatten(tree_map(lambda value: value.astype(mx.bfloat16), self.model.parameters())))
         write_whole(folder / "model.safetensors", lambda to: mx.save_safetensors(str(to), small, {"format": "mlx"}))
@@ -158,8 +159,8 @@ class Trainer:
         if not file.exists():
             return
         flat, about = mx.load(str(file), return_metadata=True)
-        if json.loads(about["settings"]) != asdict(self.settings):
-            raise SystemExit(f"error: {file} was trained with other settings; choose another --out or remove it")
+        if about["recipe"] != self._recipe:
+            raise SystemExit(f"error: {file} is of other settings or another text; choose another --out or remove it")
         saved = tree_unflatten(list(flat.items()))
         self.model.update(saved["model"])
         self.optimizer.state = saved["optimizer"]
@@ -171,9 +172,9 @@ def run(settings: Settings, folder: Path, *, save_seconds: float, tokenizer_rows
     """Train to the end, telling how it goes."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = build(seed=settings.seed, rows=tokenizer_rows)
-    save(tokenizer, folder)
     trainer = Trainer(settings, tokenizer.get_vocab_size())
     trainer.resume(folder)
+    save(tokenizer, folder)
     parameters = sum(value.size for _, value in tree_flatten(trainer.model.parameters()))
     print(
         f"{parameters:,} parameters, vocabulary {tokenizer.get_vocab_size()}, from update {trainer.update}", flush=True
