@@ -30,7 +30,8 @@ _COMPILER = "g++"  # MLX's CPU backend calls it too
 _COMPILE_SECONDS = 60
 # 2 to the power of how many cycles a thread of OpenBLAS waits for work before it sleeps. Its own default, 26, keeps
 # other processes from the cores: with six of them on two cores, updates of a small model took twenty times as long.
-_SPIN = "16"  # a waiting thread looks for 2^16 cycles, then sleeps: alone as fast as at OpenBLAS's 26, beside others 7 times
+# a waiting thread looks for 2^16 cycles, then sleeps: alone as fast as with OpenBLAS's 26, beside others seven times
+_SPIN = "16"
 _INTEGERS = ", ".join(f"int {name}" for name in ("order", "ta", "tb", "m", "n", "k"))
 
 
