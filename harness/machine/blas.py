@@ -29,8 +29,7 @@ _SYSTEM = "libopenblas.so.0"
 _COMPILER = "g++"  # MLX's CPU backend calls it too
 _COMPILE_SECONDS = 60
 # 2 to the power of how many cycles a thread of OpenBLAS waits for work before it sleeps. Its own default, 26, keeps
-# other processes from the cores: with six of them on two cores, updates of a small model took twenty times as long.
-# a waiting thread looks for 2^16 cycles, then sleeps: alone as fast as with OpenBLAS's 26, beside others seven times
+# other processes from the cores: with four of them on two cores updates of a small model took seven times as long.
 _SPIN = "16"
 _INTEGERS = ", ".join(f"int {name}" for name in ("order", "ta", "tb", "m", "n", "k"))
 
