@@ -1,7 +1,9 @@
 """Chat rows from the grammar: a theme as the user's turn, prose as the assistant's.
 
 Row i of a seed is always the same, whatever was read before, so that a training resumes anywhere. A fiftieth of all
-texts, by their digest, is held out: it is never trained on, however often the grammar writes it. Knows no tokens.
+texts, by their digest, is held out: it is never trained on, however often the grammar writes it. A few rows ask for a
+copy of characters or made-up words that the grammar may not know, so that those too are more than noise to the model
+when people tune it on texts of their own. Knows no tokens.
 """
 
 import hashlib
@@ -15,6 +17,9 @@ from tools.pretrain.lexicon import Language
 _BARE = 0.75  # share of requests that are the theme alone
 _SYSTEM = 0.4  # share of rows with a system message
 _HELD_OUT = 50  # one text in so many
+_COPIES = 0.06  # share of rows that ask for a copy
+_COPY = {Language.CHINESE: "抄写：{}", Language.ENGLISH: "Copy: {}"}
+_CONSONANTS, _VOWELS = "bcdfghjklmnpqrstvwxyz", "aeiou"
 
 REQUESTS = {
     Language.CHINESE: ["写写{}。", "请写一段关于{}的话。", "主题：{}", "说说{}"],
@@ -37,6 +42,8 @@ SYSTEMS = {
 
 @dataclass(frozen=True)
 class Row:
+    """`theme` is empty where a copy is asked for."""
+
     language: Language
     theme: str
     request: str
@@ -54,10 +61,20 @@ class Row:
         return hashlib.sha256(self.text.encode()).digest()[0] * _HELD_OUT < 256
 
 
+def common_characters() -> list[str]:
+    """The 3,755 of GB 2312's first level."""
+    lead, trail = range(0xB0, 0xD8), range(0xA1, 0xFF)
+    cells = [bytes([high, low]) for high in lead for low in trail if (high, low) < (0xD7, 0xFA)]
+    return [cell.decode("gb2312") for cell in cells]
+
+
 def row(seed: int, index: int) -> Row:
     """Languages take turns; themes are equally likely."""
     rng = random.Random(f"{seed}/{index}")
     language = list(Language)[index % 2]
+    if rng.random() < _COPIES:
+        text = _characters(rng) if language is Language.CHINESE else _words(rng)
+        return Row(language, "", _COPY[language].format(text), None, text)
     theme = rng.choice(grammar(language).themes)
     request = theme if rng.random() < _BARE else rng.choice(REQUESTS[language]).format(theme)
     system = rng.choice(SYSTEMS[language]) if rng.random() < _SYSTEM else None
@@ -78,9 +95,24 @@ def digest(seed: int) -> str:
     return hashlib.sha256("".join(row(seed, index).text for index in range(500)).encode()).hexdigest()[:16]
 
 
+def _characters(rng: random.Random) -> str:
+    return "".join(rng.choices(_COMMON, k=rng.randint(6, 24)))
+
+
+def _words(rng: random.Random) -> str:
+    def syllable() -> str:
+        letters = rng.choice(_CONSONANTS), rng.choice(_VOWELS), rng.choice(_VOWELS + _CONSONANTS)
+        return "".join(letters[: rng.choice([2, 3, 3])])
+
+    return " ".join("".join(syllable() for _ in range(rng.randint(1, 3))) for _ in range(rng.randint(2, 6)))
+
+
+_COMMON = common_characters()
+
+
 def _rows(seed: int, index: int, *, held_out: bool) -> Iterator[tuple[int, Row]]:
     while True:
         found = row(seed, index)
-        if found.held_out is held_out:
+        if found.held_out is held_out and (found.theme or not held_out):
             yield index, found
         index += 1

@@ -1,4 +1,6 @@
-"""The tokenizer, built from the grammar's text: Chinese by character, English by pieces, any other text by bytes.
+"""The tokenizer, built from the grammar's text and a list of common characters.
+
+Chinese by character, English by pieces, any other text by bytes.
 
 Special tokens and chat template as Qwen2 has them, but without a system message where none is given.
 """
@@ -9,9 +11,9 @@ from typing import Any
 
 from tools.pretrain.grammar import grammar
 from tools.pretrain.lexicon import Language
-from tools.pretrain.rows import REQUESTS, SYSTEMS, Row, training
+from tools.pretrain.rows import REQUESTS, SYSTEMS, Row, common_characters, training
 
-VOCABULARY = 3072  # at most; fewer when the text has no more pairs to merge
+VOCABULARY = 6016  # at most; fewer when the text has no more pairs to merge
 SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -19,7 +21,7 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
-_OFTEN = 50  # how often the text of prompts, and each theme, is counted, so that rare characters are tokens as well
+_OFTEN = 50  # how often the text of prompts, each theme and common character is counted: so rare ones are tokens too
 
 
 def build(*, seed: int, rows: int = 30_000, vocabulary: int = VOCABULARY) -> Any:
@@ -44,7 +46,8 @@ def build(*, seed: int, rows: int = 30_000, vocabulary: int = VOCABULARY) -> Any
 def _prompts() -> list[str]:
     themes = [theme for language in Language for theme in grammar(language).themes]
     fixed = [text for listed in (*REQUESTS.values(), *SYSTEMS.values()) for text in listed]
-    return (themes + [f" {theme}" for theme in themes] + fixed + ["system user assistant"]) * _OFTEN
+    spaced = [f" {theme}" for theme in themes]
+    return (themes + spaced + fixed + ["system user assistant"] + common_characters()) * _OFTEN
 
 
 def save(tokenizer: Any, folder: Path) -> None:

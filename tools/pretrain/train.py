@@ -25,6 +25,7 @@ from tools.pretrain.tokenizer import build, encoded, save
 
 _POOL = 16  # batches whose rows are sorted together by length
 _STEP = 16  # lengths are padded to its multiple, so that few shapes are compiled
+_PLACES = 128  # scored places are filled up to its multiple, for the same reason
 _CHECKED = 128  # held-out rows scored at each checkpoint
 
 
@@ -33,7 +34,7 @@ class Settings:
     """What decides the weights. learning_rate: the highest; updates: all, warm-up included."""
 
     seed: int = 15
-    updates: int = 5000
+    updates: int = 8000
     batch_size: int = 16
     learning_rate: float = 2.5e-3
     warmup: int = 100
@@ -65,21 +66,26 @@ def config(settings: Settings, vocabulary: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Batch:
-    """`tokens`: int [batch, seq]; `scored`: float [batch, seq - 1], 1 where the next token is the answer's."""
+    """`tokens`: int [batch, seq]; `scored`: int [n], which of the batch * (seq - 1) places come before a token of an
+    answer; `weights`: float [n], 0 for those that only fill up."""
 
     tokens: mx.array
     scored: mx.array
+    weights: mx.array
 
 
 def batch(rows: list[tuple[list[int], int]]) -> Batch:
     longest = max(len(tokens) for tokens, _ in rows)
     width = -(-longest // _STEP) * _STEP + 1
     tokens = np.zeros((len(rows), width), dtype=np.int32)
-    scored = np.zeros((len(rows), width - 1), dtype=np.float32)
+    scored = np.zeros((len(rows), width - 1), dtype=bool)
     for index, (ids, start) in enumerate(rows):
         tokens[index, : len(ids)] = ids
-        scored[index, start - 1 : len(ids) - 1] = 1
-    return Batch(mx.array(tokens), mx.array(scored))
+        scored[index, start - 1 : len(ids) - 1] = True
+    (places,) = scored.ravel().nonzero()
+    fill = -len(places) % _PLACES
+    weights = np.concatenate([np.ones(len(places)), np.zeros(fill)]).astype(np.float32)
+    return Batch(mx.array(tokens), mx.array(np.pad(places, (0, fill)).astype(np.int32)), mx.array(weights))
 
 
 def batches(tokenizer: Any, settings: Settings, start: int = 0) -> Iterator[Batch]:
@@ -95,10 +101,13 @@ def batches(tokenizer: Any, settings: Settings, start: int = 0) -> Iterator[Batc
             yield batch(encodings[place * settings.batch_size : (place + 1) * settings.batch_size])
 
 
-def loss(model: nn.Module, tokens: mx.array, scored: mx.array) -> mx.array:
-    """Nats a token of the answers."""
-    losses = nn.losses.cross_entropy(model(tokens[:, :-1]), tokens[:, 1:])
-    return (losses * scored).sum() / scored.sum()
+def loss(model: nn.Module, tokens: mx.array, scored: mx.array, weights: mx.array) -> mx.array:
+    """Nats a token of the answers; logits are of those alone."""
+    hidden = model.model(tokens[:, :-1])
+    hidden = hidden.reshape(-1, hidden.shape[-1])[scored]
+    targets = tokens[:, 1:].reshape(-1)[scored]
+    losses = nn.losses.cross_entropy(model.model.embed_tokens.as_linear(hidden), targets)
+    return (losses * weights).sum() / weights.sum()
 
 
 class Trainer:
@@ -123,8 +132,8 @@ class Trainer:
         state = [self.model.state, self.optimizer.state]
         gradients = nn.value_and_grad(self.model, loss)
 
-        def step(tokens: mx.array, scored: mx.array) -> mx.array:
-            value, found = gradients(self.model, tokens, scored)
+        def step(tokens: mx.array, scored: mx.array, weights: mx.array) -> mx.array:
+            value, found = gradients(self.model, tokens, scored, weights)
             found, _ = optim.clip_grad_norm(found, 1.0)
             self.optimizer.update(self.model, found)
             return value
@@ -133,15 +142,15 @@ class Trainer:
         self._state = state
 
     def train(self, one: Batch) -> float:
-        value = self._step(one.tokens, one.scored)
+        value = self._step(one.tokens, one.scored, one.weights)
         mx.eval(value, self._state)
         self.update += 1
         return float(value)
 
     def held_out_loss(self, scored: list[Batch]) -> float:
         """Nats a token."""
-        counts = [float(one.scored.sum()) for one in scored]
-        losses = [float(loss(self.model, one.tokens, one.scored)) for one in scored]
+        counts = [float(one.weights.sum()) for one in scored]
+        losses = [float(loss(self.model, one.tokens, one.scored, one.weights)) for one in scored]
         return sum(count * value for count, value in zip(counts, losses, strict=True)) / sum(counts)
 
     def save(self, folder: Path) -> None:
@@ -189,7 +198,7 @@ def run(settings: Settings, folder: Path, *, save_seconds: float, tokenizer_rows
         if trainer.update >= settings.updates:
             break
         recent.append(trainer.train(one))
-        tokens += int(one.scored.size)
+        tokens += one.tokens.size
         now = time.monotonic()
         last = trainer.update == settings.updates
         if now - told > 20 or last:
