@@ -1,6 +1,5 @@
 """A judge with known preferences and noise is recovered, its habits included."""
 
-import asyncio
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
@@ -18,15 +17,10 @@ from harness.judging.contest import Contest, hold, planned_calls
 from harness.judging.controls import check, control_blocks
 from harness.judging.plackett_luce import Ranked
 from harness.judging.ranking import rank
-from harness.judging.rubric import Rubric
-from harness.judging.verdicts import Judge, Verdict
-from harness.llm.cache import ReplyCache
-from harness.llm.chat import Chat
-from harness.llm.endpoint import Endpoint
+from harness.judging.verdicts import Verdict
 from harness.llm.spending import Limits, Spending
-from tests.judge_server import Habits, judge_server
-
-RUBRIC = Rubric("You compare poems.", {"theme": "about it"})
+from tests.judge_server import Habits
+from tests.judging.served import work
 
 
 def _entries(
@@ -47,35 +41,10 @@ def _entries(
     return entries
 
 
-def _work(
-    habits: Habits, folder: Path, ask: Any, limits: Limits | None = None, judges: int = 1
-) -> tuple[Any, Spending]:
-    spending = Spending(limits or Limits())
-
-    async def run(url: str) -> Any:
-        endpoint = Endpoint(
-            base_url=url,
-            model="m",
-            name="m",
-            key_env=None,
-            timeout_seconds=10.0,
-            retries=1,
-            concurrency=8,
-            temperature=None,
-            max_tokens=200,
-        )
-        async with Chat(endpoint, spending, ReplyCache(folder / "replies.sqlite")) as chat:
-            made = [Judge(f"judge {number}", chat.ask, RUBRIC) for number in range(judges)]
-            return await ask(made)
-
-    with judge_server(habits) as url:
-        return asyncio.run(run(url)), spending
-
-
 def _hold(habits: Habits, folder: Path, entries: Sequence[Candidate], **values: Any) -> tuple[Contest, Spending]:
     limits = values.pop("limits", None)
     settings: dict[str, Any] = {"block": 5, "seed": 1} | values
-    found: tuple[Contest, Spending] = _work(habits, folder, lambda judges: hold(judges, entries, **settings), limits)
+    found: tuple[Contest, Spending] = work(habits, folder, lambda judges: hold(judges, entries, **settings), limits)
     return found
 
 
@@ -222,7 +191,7 @@ def _anchored(habits: Habits, folder: Path, worth: float, themes: int = 12, repo
         anchors.setdefault(entry.theme, []).append(dataclasses.replace(entry, adapter=ANCHOR))
     blocks = anchored_blocks(_entries({"ours": worth}, themes), anchors, seed=0)
     more = {} if report is None else {"report": report}
-    return _work(habits, folder, lambda judges: win_rate(judges, blocks, at_once=4, **more))[0]
+    return work(habits, folder, lambda judges: win_rate(judges, blocks, at_once=4, **more))[0]
 
 
 def test_the_share_of_anchors_beaten_follows_what_texts_are_worth(tmp_path: Path) -> None:
@@ -261,7 +230,7 @@ def _check(habits: Habits, folder: Path) -> Any:
     ]
     training = {f"t{n}": f"the author wrote this on {n}, worth 3.0" for n in range(6)}
     blocks = control_blocks(entries, training, pairs=6, seed=0)
-    return _work(habits, folder, lambda judges: check(judges[0], blocks))[0][0]
+    return work(habits, folder, lambda judges: check(judges[0], blocks))[0][0]
 
 
 def test_controls_find_a_judge_that_favours_the_first_place(tmp_path: Path) -> None:
