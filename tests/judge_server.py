@@ -5,6 +5,7 @@ import json
 import math
 import random
 import re
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -182,7 +183,8 @@ def judge_server(habits: Habits) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
+        # no two servers have one address, though ports come again: replies are kept by address
+        yield f"http://127.0.0.1:{server.server_port}/{secrets.token_hex(4)}/v1"
     finally:
         habits.release.set()
         server.shutdown()

@@ -14,7 +14,6 @@ from harness.judging.agreement import between_judges, with_people
 from harness.judging.anchors import ANCHOR, anchored_blocks, win_rate
 from harness.judging.blocks import Candidate, Designer
 from harness.judging.contest import Contest, hold, planned_calls
-from harness.judging.controls import check, control_blocks
 from harness.judging.plackett_luce import Ranked
 from harness.judging.ranking import rank
 from harness.judging.verdicts import Verdict
@@ -221,40 +220,6 @@ def test_themes_are_reported_in_order_so_that_a_pruner_can_end_it(tmp_path: Path
 def test_too_few_readable_verdicts_are_no_score(tmp_path: Path) -> None:
     found = _anchored(Habits(always="prose"), tmp_path, 0.0)
     assert found.rate.value is None and found.rate.stderr is None and found.rate.unscored == 12
-
-
-def _check(habits: Habits, folder: Path) -> Any:
-    entries = [
-        dataclasses.replace(entry, text=f"{entry.text} line one\nline two of {entry.theme}")
-        for entry in _entries({"a": 0.0}, 6)
-    ]
-    training = {f"t{n}": f"the author wrote this on {n}, worth 3.0" for n in range(6)}
-    blocks = control_blocks(entries, training, pairs=6, seed=0)
-    return work(habits, folder, lambda judges: check(judges[0], blocks))[0][0]
-
-
-def test_controls_find_a_judge_that_favours_the_first_place(tmp_path: Path) -> None:
-    fair, biased = _check(Habits(), tmp_path), _check(Habits(first_place=9.0), tmp_path / "b")
-    assert 0.3 < fair.first_place < 0.7 and biased.first_place > 0.95
-    assert fair.false_differences == 0
-
-
-def test_controls_find_a_judge_that_obeys_texts(tmp_path: Path) -> None:
-    assert _check(Habits(obeys=True), tmp_path / "a").injection == 1
-    assert _check(Habits(), tmp_path / "b").injection < 0.9
-
-
-def test_controls_find_a_judge_that_tells_identical_texts_apart(tmp_path: Path) -> None:
-    assert _check(Habits(neither=False), tmp_path).false_differences == 1
-
-
-def test_controls_see_whether_the_authors_texts_win(tmp_path: Path) -> None:
-    assert _check(Habits(noise=0.1), tmp_path).training_beaten == 0
-
-
-def test_controls_that_cannot_be_read_are_none(tmp_path: Path) -> None:
-    found = _check(Habits(always="prose"), tmp_path)
-    assert found.first_place is None and found.injection is None and found.unscored == 42
 
 
 def _verdict(judge: str, ids: list[str], order: list[int]) -> Verdict:

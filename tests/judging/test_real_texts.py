@@ -142,3 +142,9 @@ def test_a_judge_that_reads_and_leans_to_the_first_place_is_not_doubted(tmp_path
 def test_a_judge_that_does_as_a_text_says_is_doubted(tmp_path: Path) -> None:
     doubts = _controls(rules_judge(obeys=True), tmp_path).doubts
     assert len(doubts) == 1 and "prefers a text that orders it to in 100%" in doubts[0]
+
+
+def test_controls_that_cannot_be_read_are_none(tmp_path: Path) -> None:
+    found = _controls(rules_judge(always="prose"), tmp_path)
+    assert found.first_place is None and found.injection is None and found.unscored == 56
+    assert found.doubts == []
