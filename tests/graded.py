@@ -2,15 +2,18 @@
 
 import json
 import random
+from pathlib import Path
 
 from harness.config.paths import ROOT
 
-# theme and text
-SHIPPED = [
-    (poem.get("title") or poem["theme"], poem["body"])
-    for poem in json.loads((ROOT / "data" / "poems.json").read_text("utf-8"))
-]
-POEMS = dict(SHIPPED)  # one on each theme
+
+def _read(file: Path) -> list[tuple[str, str]]:
+    """Theme and text of each."""
+    return [(poem.get("title") or poem["theme"], poem["body"]) for poem in json.loads(file.read_text("utf-8"))]
+
+
+POEMS = dict(_read(ROOT / "data" / "poems.json"))  # one on each theme
+SHIPPED = [poem for file in sorted((ROOT / "data").glob("poems*.json")) for poem in _read(file)]  # in all languages
 _CHARACTERS = [each for text in POEMS.values() for each in text if not each.isspace()]
 
 
