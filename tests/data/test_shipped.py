@@ -28,8 +28,10 @@ def _passages() -> list[dict[str, str]]:
     return passages
 
 
-def test_no_two_english_poems_are_alike() -> None:
+def test_english_poems_are_short_and_no_two_are_alike() -> None:
     bodies = [poem.body for poem in read_poems(DATA / "poems-en.json")]
+    lengths = [len([line for line in body.split("\n") if line.strip()]) for body in bodies]
+    assert len(bodies) >= 60 and min(lengths) >= 4 and max(lengths) <= 20
     assert max(fuzz.ratio(*pair) for pair in itertools.combinations(bodies, 2)) < 60
 
 
