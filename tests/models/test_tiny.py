@@ -1,5 +1,6 @@
 """builtin:tiny: the same bytes wherever it is built, and a model like any other to stock mlx-lm."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import mlx.core as mx
 from mlx_lm import generate, load
 
+from harness.config.paths import ROOT
 from harness.models import tiny
 from harness.models.base import Base
 
@@ -35,6 +37,17 @@ def test_it_is_cached(tmp_path: Path) -> None:
     assert tiny.folder(tmp_path) == first
     assert (first / "model.safetensors").stat().st_mtime_ns == stamp
     assert [path.name for path in tmp_path.iterdir()] == [first.name]
+
+
+def test_poems_that_are_added_later_leave_it_as_it_is(tmp_path: Path) -> None:
+    shipped = json.loads((ROOT / "data" / "poems.json").read_text("utf-8"))
+    for name, poems in (("first", shipped[:126]), ("more", [*shipped, {"title": "龘", "body": "龘龘龘"}])):
+        (tmp_path / f"{name}.json").write_text(json.dumps(poems), encoding="utf-8")
+    first, more = (tiny.folder(tmp_path / "cache", tmp_path / f"{name}.json") for name in ("first", "more"))
+    assert first == more, "the same text is the same recipe"
+    tiny.build(tmp_path, tmp_path / "more.json")
+    for name in ("model.safetensors", "tokenizer.json", "config.json"):
+        assert (tmp_path / name).read_bytes() == (first / name).read_bytes()
 
 
 def test_stock_mlx_lm_loads_it_and_writes(base: Base) -> None:
