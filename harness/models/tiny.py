@@ -6,8 +6,6 @@ It has learned nothing: it is for trying the harness and for tests.
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from typing import Any
 import mlx.core as mx
 from mlx.utils import tree_flatten, tree_map_with_path
 
-from harness.config.paths import MLRUNS, ROOT
+from harness.config.paths import ROOT
 from harness.models.randomness import seeded
 
 _SEED = 20
@@ -49,24 +47,9 @@ CHAT_TEMPLATE = (
 )
 
 
-def folder(cache: Path = MLRUNS / "cache", poems: Path = _POEMS) -> Path:
-    """The model's folder, built if it is not there yet."""
-    # this file and the text that it reads are the whole recipe
-    recipe = Path(__file__).read_bytes() + "\0".join(_texts(poems)).encode()
-    target = cache / f"tiny-{hashlib.sha256(recipe).hexdigest()[:12]}"
-    if target.exists():
-        return target
-    cache.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=".tiny-", dir=cache))
-    try:
-        build(building, poems)
-        building.rename(target)
-    except OSError:
-        if not target.exists():  # else another process was first, with the same bytes
-            raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return target
+def recipe(poems: Path = _POEMS) -> str:
+    """Names what `build` makes: this file and the text that it reads are all that goes into it."""
+    return hashlib.sha256(Path(__file__).read_bytes() + "\0".join(_texts(poems)).encode()).hexdigest()[:12]
 
 
 def build(target: Path, poems: Path = _POEMS) -> None:

@@ -31,23 +31,15 @@ def test_building_leaves_the_callers_random_state(tmp_path: Path) -> None:
     assert mx.random.normal((3,)).tolist() == expected
 
 
-def test_it_is_cached(tmp_path: Path) -> None:
-    first = tiny.folder(tmp_path)
-    stamp = (first / "model.safetensors").stat().st_mtime_ns
-    assert tiny.folder(tmp_path) == first
-    assert (first / "model.safetensors").stat().st_mtime_ns == stamp
-    assert [path.name for path in tmp_path.iterdir()] == [first.name]
-
-
 def test_poems_that_are_added_later_leave_it_as_it_is(tmp_path: Path) -> None:
     shipped = json.loads((ROOT / "data" / "poems.json").read_text("utf-8"))
     for name, poems in (("first", shipped[:126]), ("more", [*shipped, {"title": "龘", "body": "龘龘龘"}])):
+        (tmp_path / name).mkdir()
         (tmp_path / f"{name}.json").write_text(json.dumps(poems), encoding="utf-8")
-    first, more = (tiny.folder(tmp_path / "cache", tmp_path / f"{name}.json") for name in ("first", "more"))
-    assert first == more, "the same text is the same recipe"
-    tiny.build(tmp_path, tmp_path / "more.json")
-    for name in ("model.safetensors", "tokenizer.json", "config.json"):
-        assert (tmp_path / name).read_bytes() == (first / name).read_bytes()
+        tiny.build(tmp_path / name, tmp_path / f"{name}.json")
+    assert tiny.recipe() == tiny.recipe(tmp_path / "first.json") == tiny.recipe(tmp_path / "more.json")
+    for file in ("model.safetensors", "tokenizer.json", "config.json"):
+        assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "more" / file).read_bytes()
 
 
 def test_stock_mlx_lm_loads_it_and_writes(base: Base) -> None:
