@@ -18,6 +18,7 @@ from harness.errors import DeletedError, HarnessError, reason
 from harness.files import make_folder, only_process, write_json
 from harness.tracking import run_folder
 from harness.tracking.journal import Entry, Journal, Sent, now
+from harness.tracking.run_state import RunState
 from harness.tracking.sender import Sender, create_run
 from harness.tracking.store import Store, was_deleted
 from harness.tracking.traces import Call
@@ -58,7 +59,8 @@ class TrackedRun:
             HarnessError: when the store does not answer and there is no parent.
         """
         begun: Entry = {"kind": "begun", "time": now(), "experiment": experiment, "name": name, "parent": parent}
-        begun |= {"tags": dict(tags), "user": getpass.getuser(), "store": store.uri}
+        begun |= {"tags": {key: str(value) for key, value in tags.items()}}
+        begun |= {"user": getpass.getuser(), "store": store.uri}
         sent = _begun_in_mlflow(store, begun)
         if sent is None and parent is None:
             raise store.silent()
@@ -193,9 +195,9 @@ class TrackedRun:
     def drop_checkpoint(self, step: int, file: str) -> None:
         self._journal.write("dropped", step=step, file=file)
 
-    def finish(self, status: str, why: str | None = None) -> int:
-        """End with `status`: FINISHED, FAILED or KILLED. Returns how many entries still wait (see drain)."""
-        self._journal.write("ended", status=status, reason=why and why[:5000])
+    def finish(self, state: RunState, why: str | None = None) -> int:
+        """End so. Returns how many entries still wait (see drain)."""
+        self._journal.write("ended", status=state.status, reason=why and why[:5000])
         return self.drain()
 
     @property

@@ -16,7 +16,7 @@ from harness.files import replace_link
 from harness.tracking.checkpoints import drop_checkpoint, find_checkpoint, log_checkpoint
 from harness.tracking.journal import Entry, Journal, Sent
 from harness.tracking.registry import promoted_models
-from harness.tracking.run_state import STATE
+from harness.tracking.run_state import STATE, RunState
 from harness.tracking.store import Store, is_known, was_deleted
 from harness.tracking.traces import log_traces
 
@@ -192,7 +192,7 @@ class Sender:
         told = self._store.client.get_run(self._run_id).data.tags
         for tag in {"failure", STATE} & told.keys():
             self._store.client.delete_tag(self._run_id, tag)
-        self._store.client.update_run(self._run_id, status="RUNNING")
+        self._store.client.update_run(self._run_id, status=RunState.RUNNING)
 
     def _ended(self, entry: Entry) -> None:
         if entry["reason"]:

@@ -14,6 +14,7 @@ from harness.sweeping.listing import find_study
 from harness.sweeping.storage import open_studies
 from harness.tracking.journal import Journal
 from harness.tracking.reconcile import reconcile, run_folders
+from harness.tracking.run_state import RunState
 from harness.tracking.runs import TrackedRun
 from harness.tracking.sender import Sender
 from harness.tracking.store import Store, open_store
@@ -37,7 +38,7 @@ def test_a_run_learns_that_it_was_deleted_and_nothing_waits(store: Store, run: T
     assert run.drain() == 0
     assert run.deleted and run.trouble is None, "it is no fault of the store's"
     run.metrics(2, {"train/loss": 1.0})
-    assert run.finish("KILLED", "deleted in MLflow") == 0
+    assert run.finish(RunState.KILLED, "deleted in MLflow") == 0
 
 
 def test_a_run_that_tells_nothing_learns_it_too(store: Store, run: TrackedRun) -> None:
@@ -78,12 +79,12 @@ def test_what_a_deleted_run_left_is_settled_once_and_goes_out_when_it_is_restore
 def test_a_run_that_was_restored_and_goes_on_tells_again(store: Store, run: TrackedRun) -> None:
     with TrackedRun.start(store, "deleted", name="again", tags={"kind": "run"}) as first:
         store.client.delete_run(first.run_id)
-        first.finish("KILLED")
+        first.finish(RunState.KILLED)
         assert first.deleted
     store.client.restore_run(first.run_id)
     with TrackedRun.resume(store, first.folder) as second:
         second.metrics(3, {"train/loss": 0.5})
-        assert second.finish("FINISHED") == 0 and not second.deleted
+        assert second.finish(RunState.FINISHED) == 0 and not second.deleted
     assert store.client.get_run(first.run_id).data.metrics == {"train/loss": 0.5}
 
 

@@ -19,7 +19,7 @@ from harness.judging.controls import check, control_blocks
 from harness.judging.plackett_luce import Ranked
 from harness.judging.ranking import rank
 from harness.judging.rubric import Rubric
-from harness.judging.verdicts import Judge, Verdict
+from harness.judging.verdicts import Judge, Verdict, VerdictKind
 from harness.llm.cache import ReplyCache
 from harness.llm.chat import Chat
 from harness.llm.endpoint import Endpoint
@@ -289,7 +289,9 @@ def test_controls_that_cannot_be_read_are_none(tmp_path: Path) -> None:
 
 
 def _verdict(judge: str, ids: list[str], order: list[int]) -> Verdict:
-    return Verdict(judge=judge, kind="ranking", theme="t", ids=ids, adapters=ids, lengths=[1] * len(ids), order=order)
+    return Verdict(
+        judge=judge, kind=VerdictKind.RANKING, theme="t", ids=ids, adapters=ids, lengths=[1] * len(ids), order=order
+    )
 
 
 def test_two_judges_that_agree_have_an_alpha_of_one_and_chance_one_near_nought() -> None:
