@@ -6,7 +6,8 @@ Knows nothing of how a study is kept.
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.config.axes import Space, read_space, with_rules
+from harness.config.axes import Space, with_rules
+from harness.config.read_axes import read_space
 from harness.config.schema import Config
 from harness.errors import HarnessError
 from harness.files import only_process

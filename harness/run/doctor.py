@@ -26,8 +26,9 @@ from harness.tuning.batches import stream
 from harness.tuning.engine import Engine
 from harness.tuning.estimate import computed_positions
 from harness.tuning.evaluate import Score
-from harness.tuning.loop import Window, train
+from harness.tuning.loop import train
 from harness.tuning.memory import shape_of
+from harness.tuning.meter import Window
 
 _UPDATES = 4  # timed, the first not counted: it compiles
 _TOKENS = 32  # written to time the writing

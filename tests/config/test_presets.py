@@ -3,9 +3,10 @@
 import pytest
 from hydra import compose, initialize_config_dir
 
-from harness.config.axes import check_search, ends, read_space
+from harness.config.axes import check_search, ends
 from harness.config.checks import check_values
 from harness.config.paths import CONF, ROOT
+from harness.config.read_axes import read_space
 from tests.conftest import compose_config
 
 SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

@@ -16,9 +16,9 @@ from typing import Any
 import mlflow
 import pytest
 
-from harness.config.axes import read_space
 from harness.config.objective import VALID_LOSS
 from harness.config.paths import MLRUNS
+from harness.config.read_axes import read_space
 from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from harness.config.axes import read_space
 from harness.config.overrides import prepare
+from harness.config.read_axes import read_space
 from harness.config.schema import Config, JudgeCommand, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError

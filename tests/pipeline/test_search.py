@@ -14,7 +14,7 @@ from typing import Any
 import mlx.core as mx
 import pytest
 
-from harness.config.axes import read_space
+from harness.config.read_axes import read_space
 from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
 from harness.console.worker_environment import WORKER
