@@ -1,6 +1,7 @@
 """Files that survive a crash or a power cut, and say so when they are damaged: whole ones, growing ones, locks.
 
-Knows nothing of what is in them. Nothing heavy hangs on it, so that this face hands on what others use.
+Knows nothing of what is in them. Nothing heavy hangs on it, so that this face hands on what others use;
+those of packages with MLX, MLflow or Optuna behind them only name it, for --help goes by them.
 """
 
 from harness.files.lines import Damage, Lines, append_json, cut_half_line, read_appended, read_lines

@@ -2,7 +2,8 @@
 
 Knows runs, checkpoints, the registry and links. Does not know what a metric means, but for the objective by which
 runs are put in order.
-Others use: store.open_store, runs.TrackedRun, run_folder, references, registry.
+Others use: store.open_store, runs.TrackedRun, run_folder, run_state, run_kind, journal, queries, reconcile, references,
+registry.
 """
 
 import os

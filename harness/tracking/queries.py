@@ -66,10 +66,9 @@ def newest(store: Store) -> Finished:
     Raises:
         HarnessError: when there is none.
     """
-    found = _newest(store, "tags.kind != 'trial' and tags.kind != 'repeat' and tags.kind != 'judge'")
-    if found is None:
-        raise HarnessError(f"{store.uri} has no run yet; start one with python -m harness.train")
-    return found
+    others = (RunKind.TRIAL, RunKind.REPEAT, RunKind.JUDGE)
+    where = " and ".join(f"tags.{KIND} != '{kind}'" for kind in others)
+    return _newest(store, where, "run yet; start one with python -m harness.train")
 
 
 def newest_sweep(store: Store) -> Finished:
@@ -78,16 +77,16 @@ def newest_sweep(store: Store) -> Finished:
     Raises:
         HarnessError: when there is none.
     """
-    found = _newest(store, "tags.kind = 'sweep'")
-    if found is None:
-        raise HarnessError(f"{store.uri} has no sweep yet; start one with python -m harness.train -m lora.rank=4,8")
-    return found
+    where = f"tags.{KIND} = '{RunKind.SWEEP}'"
+    return _newest(store, where, "sweep yet; start one with python -m harness.train -m lora.rank=4,8")
 
 
-def _newest(store: Store, where: str) -> Finished | None:
+def _newest(store: Store, where: str, missing: str) -> Finished:
     experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
     found = store.client.search_runs(experiments, where, max_results=1, order_by=["attributes.start_time DESC"])
-    return _finished(found[0]) if found else None
+    if not found:
+        raise HarnessError(f"{store.uri} has no {missing}")
+    return _finished(found[0])
 
 
 def get(store: Store, run_id: str) -> Finished:
@@ -204,7 +203,7 @@ def scored_runs(store: Store, source: str, metric: str) -> list[Scored]:
     Raises:
         HarnessError: when there is neither.
     """
-    where = "attributes.status = 'FINISHED' and tags.kind != 'sweep'"
+    where = f"attributes.status = 'FINISHED' and tags.{KIND} != '{RunKind.SWEEP}'"
     experiment_id = store.find_experiment(source)
     if experiment_id is None:
         try:

@@ -61,6 +61,19 @@ class Outcome:
     peak_gb: float
     pruned: bool = False
 
+    @classmethod
+    def of(cls, course: Course, *, peak_gb: float, pruned: bool = False) -> "Outcome":
+        """What the course has come to."""
+        return cls(
+            start=course.start,
+            last=course.last,
+            best=course.best,
+            updates=course.step,
+            train_seconds=course.train_seconds,
+            peak_gb=peak_gb,
+            pruned=pruned,
+        )
+
 
 def train(
     model: nn.Module,
@@ -155,16 +168,7 @@ class _Run:
 
     @property
     def outcome(self) -> Outcome:
-        course, peak_gb = self._course, mx.get_peak_memory() / 1e9
-        return Outcome(
-            start=course.start,
-            last=course.last,
-            best=course.best,
-            updates=course.step,
-            train_seconds=course.train_seconds,
-            peak_gb=peak_gb,
-            pruned=self._pruned,
-        )
+        return Outcome.of(self._course, peak_gb=mx.get_peak_memory() / 1e9, pruned=self._pruned)
 
     def update(self) -> None:
         """Change the weights once, and tell what that was like."""
