@@ -14,6 +14,7 @@ import mlx.core as mx
 from mlx.utils import tree_flatten, tree_map_with_path
 
 from harness.config.paths import ROOT
+from harness.models import byte_level
 from harness.models.randomness import seeded
 
 _SEED = 20
@@ -37,19 +38,11 @@ CONFIG = {
 
 _VOCAB_SIZE = 1536  # at most; fewer when the poems have no more pairs to merge
 
-SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-
-CHAT_TEMPLATE = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-)
-
 
 def recipe(poems: Path = _POEMS) -> str:
-    """Names what `build` makes: this file and the text that it reads are all that goes into it."""
-    return hashlib.sha256(Path(__file__).read_bytes() + "\0".join(_texts(poems)).encode()).hexdigest()[:12]
+    """Names what `build` makes: this file, that of the tokenizer and the text that they read are all there is in it."""
+    code = Path(__file__).read_bytes() + Path(byte_level.__file__).read_bytes()
+    return hashlib.sha256(code + "\0".join(_texts(poems)).encode()).hexdigest()[:12]
 
 
 def build(target: Path, poems: Path = _POEMS) -> None:
@@ -69,32 +62,11 @@ def _texts(poems: Path) -> list[str]:
 
 
 def _save_tokenizer(texts: list[str], target: Path) -> mx.array:
-    """Train and save a byte-level tokenizer; returns each token's log frequency in the texts, float [vocab]."""
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.BPE())
-    # every Chinese character by itself, so that each of the sample becomes one token
-    one_by_one = pre_tokenizers.Split(Regex(r"\p{Han}"), "isolated")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([one_by_one, pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=_VOCAB_SIZE,
-        special_tokens=SPECIAL_TOKENS,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts + ["system user assistant"] * len(texts), trainer)
-    wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        clean_up_tokenization_spaces=False,
-    )
-    wrapped.chat_template = CHAT_TEMPLATE
-    wrapped.save_pretrained(target)
+    """Train and save the tokenizer; returns each token's log frequency in the texts, float [vocab]."""
+    tokenizer = byte_level.learned(texts + ["system user assistant"] * len(texts), vocabulary=_VOCAB_SIZE)
+    byte_level.save(tokenizer, target)
     counts = Counter(token for text in texts for token in tokenizer.encode(text).ids)
-    return mx.log(mx.array([counts[token] + 0.1 for token in range(len(wrapped))]))
+    return mx.log(mx.array([counts[token] + 0.1 for token in range(tokenizer.get_vocab_size())]))
 
 
 def _random_weights(config: dict[str, Any], log_frequencies: mx.array) -> dict[str, mx.array]:
