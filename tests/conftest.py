@@ -1,6 +1,7 @@
 """What the tests share: the tiny base, a small dataset, one tracking store for the session."""
 
 import dataclasses
+import gc
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -61,6 +62,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     assert item.config.cache is not None
     with turn(item.config.cache.mkdir("turns"), alone=item.get_closest_marker("alone") is not None):
         return (yield)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_of_other_modules() -> None:
+    """Their runs and sessions are let go of; what all modules share is spared later collections."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -419,13 +419,12 @@ def test_a_journal_with_half_a_line_is_gone_on_with(tmp_path: Path) -> None:
     assert len(make_study(tmp_path, RANK).results()) == 2
 
 
-@pytest.mark.alone
 def test_a_study_of_a_thousand_trials_stays_linear(tmp_path: Path) -> None:
-    """The last hundred trials take no more than thrice the time of the first."""
+    """The last hundred trials take no more than thrice the work of the first, whatever else runs on the machine."""
     axis = Axis("lora.rank", list(range(1, 1001)), list(map(str, range(1, 1001))))
     study = make_study(tmp_path, axis)
     moments = []
-    study.run(_by(lambda trial: moments.append(time.monotonic()) or 1.0))
+    study.run(_by(lambda trial: moments.append(time.process_time()) or 1.0))
     first, last = moments[100] - moments[0], moments[999] - moments[899]
     assert len(study.results()) == 1000 and last < 3 * first, (first, last)
 
