@@ -19,6 +19,7 @@ from optuna.trial import TrialState
 
 from harness.config.axes import Axis, Range, Rules, Space, check_search, read_space
 from harness.config.conditions import read_condition
+from harness.config.paths import ROOT
 from harness.console.worker_environment import CONTROLLER, DEATHS
 from harness.errors import HarnessError
 from harness.sweeping.lease import Silences, is_gone, own_lease
@@ -27,6 +28,7 @@ from harness.sweeping.siblings import Death, Deaths, Siblings, deaths_kept
 from harness.sweeping.storage import open_studies
 from harness.sweeping.study import open_study
 from harness.sweeping.trial import Trial, TrialEnd
+from tests.commands import run_command
 from tests.sweeping.small import LAYERS, PACE, RANK, RATE, SCALE, make_search, make_study
 
 
@@ -403,7 +405,7 @@ def test_a_study_killed_at_random_moments_tries_every_combination_once(tmp_path:
     """Killed while it asks, leases, reports and tells; each time another process goes on."""
     ends = []
     for seed in [*map(str, range(4)), "last"]:
-        ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), seed], capture_output=True, text=True)
+        ended = run_command("-c", KILLED, str(tmp_path), seed, folder=ROOT)
         assert ended.returncode in (0, -9), ended.stderr
         ends.append(ended.returncode)
     trials = _stored(tmp_path).trials
