@@ -39,8 +39,8 @@ from tests.updates import Acting, at_update
 _CALLS = ("params", "tags", "metrics", "dataset", "artifact", "table", "checkpoint", "drop_checkpoint", "finish")
 
 
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """MLflow's global URI is put back."""
     former = mlflow.get_tracking_uri()
     started = Server(tmp_path_factory.mktemp("server"))
@@ -48,6 +48,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     started.close()
     mlflow.set_tracking_uri(former)
     mlflow.set_registry_uri(former)
+
+
+@pytest.fixture
+def server(one_server: Server) -> Server:
+    """It answers, whatever the test before did to it."""
+    one_server.revive()
+    return one_server
 
 
 @pytest.fixture
