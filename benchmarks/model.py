@@ -14,7 +14,7 @@ import numpy as np
 from mlx.utils import tree_flatten, tree_map
 from mlx_lm.models.qwen2 import Model, ModelArgs
 
-from harness.models import tiny
+from harness.models import builtin, tiny
 from harness.models.randomness import seeded
 
 
@@ -28,9 +28,9 @@ def build_model(folder: Path, *, width: int, blocks: int, vocabulary: int, kind:
         "num_key_value_heads": max(width // 128, 1),
         "vocab_size": vocabulary,
     }
-    tokens = json.loads((tiny.folder() / "config.json").read_text("utf-8"))["vocab_size"]
+    tokens = json.loads((builtin.folder(builtin.TINY) / "config.json").read_text("utf-8"))["vocab_size"]
     assert vocabulary >= tokens, f"the tokenizer has {tokens} tokens, more than the vocabulary of {vocabulary}"
-    shutil.copytree(tiny.folder(), folder)
+    shutil.copytree(builtin.folder(builtin.TINY), folder)
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     model = Model(ModelArgs.from_dict(config))
     with seeded(1):

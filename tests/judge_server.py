@@ -5,6 +5,7 @@ import json
 import math
 import random
 import re
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,17 +13,23 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-_TEXT = re.compile(r"<text ([A-H]) (\w+)>\n(.*?)\n</text \2>", re.DOTALL)
+_TEXT = re.compile(r"<text (theme|[A-H]) (\w+)>\n(.*?)\n</text \2>", re.DOTALL)
 _WORTH = re.compile(r"worth (-?[\d.]+)")
+
+
+def said_worth(theme: str, text: str) -> float:
+    """Of a text that says what it is worth, as `worth 1.5`."""
+    found = _WORTH.search(text)
+    return float(found[1]) if found else 0.0
 
 
 @dataclass
 class Habits:
-    """How the judge judges. A text's worth stands in it as `worth 1.5`; `noise`: of the Gumbel draw beside it."""
+    """How the judge judges: by a text's `worth`, with `noise`, the scale of the Gumbel draw beside it."""
 
+    worth: Callable[[str, str], float] = said_worth  # of theme and text
     noise: float = 1.0
     seed: str = ""
-    unsaid: float = 0.0  # the worth of a text that does not say what it is worth
     together: threading.Barrier | None = None  # answer only when so many ask at a time
     first_place: float = 0.0
     by_length: float = 0.0  # for each time that a text is e times as long
@@ -108,23 +115,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _judged(self, body: dict[str, Any]) -> str:
         prompt = next(m["content"] for m in body["messages"] if m["role"] == "user")
-        texts = [text for _, _, text in _TEXT.findall(prompt)]
+        theme, *texts = (text for _, _, text in _TEXT.findall(prompt))
         if "Which of the two" in prompt:
             if texts[0] == texts[1] and self.habits.neither:
                 return json.dumps({"better": "neither", "explanation": "the same"})
-            return json.dumps({"better": "AB"[self._order(texts)[0]], "explanation": "so"})
+            return json.dumps({"better": "AB"[self._order(theme, texts)[0]], "explanation": "so"})
         if "Rank the texts" in prompt:
-            labels = ["ABCDEFGH"[place] for place in self._order(texts)]
+            labels = ["ABCDEFGH"[place] for place in self._order(theme, texts)]
             return json.dumps({"ranking": labels, "top": labels[0], "explanation": "so"})
         names = re.findall(r"^- (.*?): ", body["messages"][0]["content"], re.MULTILINE)
-        return json.dumps({name: {"score": 3, "reason": "fair"} for name in names})
+        mark = min(5, max(1, round(3 + self.habits.worth(theme, texts[0]))))
+        return json.dumps({name: {"score": mark, "reason": "fair"} for name in names})
 
-    def _order(self, texts: list[str]) -> list[int]:
+    def _order(self, theme: str, texts: list[str]) -> list[int]:
         habits, strengths = self.habits, []
         luck = random.Random(hashlib.sha256("\0".join([habits.seed, *texts]).encode()).digest())
         for place, text in enumerate(texts):
-            found = _WORTH.search(text)
-            strength = float(found[1]) if found else habits.unsaid
+            strength = habits.worth(theme, text)
             strength += habits.noise * -math.log(-math.log(luck.random()))
             strength += habits.first_place if place == 0 else 0.0
             strength += habits.by_length * math.log(1 + len(text.split()))
@@ -176,7 +183,8 @@ def judge_server(habits: Habits) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
+        # no two servers have one address, though ports come again: replies are kept by address
+        yield f"http://127.0.0.1:{server.server_port}/{secrets.token_hex(4)}/v1"
     finally:
         habits.release.set()
         server.shutdown()

@@ -14,6 +14,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "benchmarks/README.md",
+    ROOT / "data/README.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 COMMANDS = (Config, GenerateCommand, CompareCommand, JudgeCommand, PrepareCommand)

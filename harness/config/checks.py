@@ -44,7 +44,7 @@ def check_values(config: Config) -> list[str]:
         given = "neither is given" if train.iters is None else f"got {train.iters} and {train.epochs:g}"
         raise HarnessError(f"give train.iters or train.epochs, one of them, and null for the other, but {given}")
     if config.model.path is None:
-        raise HarnessError("model.path must name a base model, but got null; try model=tiny or model.path=<folder>")
+        raise HarnessError("model.path must name a base model, but got null; try model=small or model.path=<folder>")
     if lora.num_layers == 0:
         raise HarnessError("lora.num_layers must be at least 1, or -1 for all blocks, but got 0")
     if train.iters:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -30,11 +29,11 @@ def from_hydra(composed: DictConfig, command: type[Command]) -> Command:
         SettingError: naming the first value that breaks a rule.
         HarnessError: for what cannot be resolved.
     """
+    for name in sorted(OmegaConf.missing_keys(composed)):
+        if _is_known(name, command):  # else a preset of a group holds what this command does not use
+            raise SettingError(name, f"{name} must be given; say {name}=…, --help shows what it is")
     try:
-        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    except MissingMandatoryValue as error:
-        name = str(error.full_key)
-        raise SettingError(name, f"{name} must be given; say {name}=…, --help shows what it is") from error
+        values = OmegaConf.to_container(composed, resolve=True)
     except Exception as error:  # OmegaConf's many errors share no base class
         raise HarnessError(" ".join(str(error).split())) from error
     return from_values(values, command)
@@ -113,6 +112,10 @@ def free_names(command: type[Any]) -> list[str]:
         elif getattr(field.type, "__origin__", None) is dict:
             names.append(field.name)
     return names
+
+
+def _is_known(name: str, command: type[Any]) -> bool:
+    return name in key_names(command) or name.startswith(tuple(f"{free}." for free in free_names(command)))
 
 
 _RUN_ID = "a run's id of 32 hex digits"

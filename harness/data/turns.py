@@ -52,6 +52,13 @@ _FORMATS = [
         re.compile(r"\[/INST\] ?(.*?(?:</s>|(?=\[INST\])|\Z))", re.DOTALL),
         re.compile(r"\[INST\](?:\s*<<SYS>>.*?<</SYS>>)?(.*?)\[/INST\]", re.DOTALL),
     ),
+    TurnFormat(  # headings for base models, as prompt=persona writes them; nothing closes a turn
+        re.compile(r"^### Response:\n(.*?)(?=\s*^### (?:Role|Instruction|Input):\n|\Z)", re.DOTALL | re.MULTILINE),
+        re.compile(
+            r"^### (?:Instruction|Input):\n((?:(?!^### ).)*?)\s*^### Response:\n",
+            re.DOTALL | re.MULTILINE,
+        ),
+    ),
 ]
 
 

@@ -114,6 +114,7 @@ def run_score(judgement: AnchorJudgement) -> RunScore:
     contest, rate = judgement.contest, judgement.contest.rate
     metrics = {"judge/unscored": float(rate.unscored)} | spending_metrics(judgement.spending)
     metrics |= control_metrics(judgement.controls)
+    doubts = [] if judgement.controls is None else [f"warning: {doubt}" for doubt in judgement.controls.doubts]
     why = contest.ended or _first_reason(contest.verdicts) or "the judge's replies could not be read"
     if contest.pruned:  # on other themes than those of whole runs
         tags = {UNSCORED: f"ended after {len(rate.by_theme)} themes: {why}"}
@@ -130,7 +131,7 @@ def run_score(judgement: AnchorJudgement) -> RunScore:
         metrics[WIN_RATE_ERROR] = rate.stderr
         error = f" ± {rate.stderr:.2f}"
     left = f"; {rate.unscored} of {rate.texts} texts unscored ({why})" if rate.unscored else ""
-    lines = [f"judge/win_rate {rate.value:.2f}{error} over {len(rate.by_theme)} themes{left}"]
+    lines = [*doubts, f"judge/win_rate {rate.value:.2f}{error} over {len(rate.by_theme)} themes{left}"]
     agreement = between_judges(contest.verdicts)
     if agreement is None:
         return RunScore(metrics=metrics, lines=lines)

@@ -93,6 +93,8 @@ def _controls(controls: Controls) -> Iterator[str]:
             yield f"{label}: {share:.0%}"
     if controls.unscored:
         yield f"{controls.unscored} of {controls.pairs + controls.unscored} control pairs could not be scored"
+    for doubt in controls.doubts:
+        yield f"warning: {doubt}"
 
 
 def _how_read(judgement: Judgement) -> Iterator[str]:

@@ -15,6 +15,9 @@ Array = NDArray[np.float64]
 
 _PRIOR = 0.25  # precision of a rating about 0, a deviation of 2 logits: keeps an adapter that always wins finite
 _EFFECT_PRIOR = 1.0  # of the effects of place and length, which are small unless the data say otherwise
+# a text that is farther than this from the usual length, in e-foldings, counts as if it were just so far: a judge that
+# puts last who writes nothing has no bias, and its rating must not be lifted as if it had written as much as others
+_FARTHEST = 1.0
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,7 @@ class Rankings:
                 self._place[row, rank] = at
                 length[row, rank] = np.log(1 + verdict.lengths[at])
                 self._there[row, rank] = True
-        centre = length[self._there].mean() if self._there.any() else 0.0
-        self._length = np.where(self._there, length - centre, 0.0)
+        self._length = np.where(self._there, _about_the_usual(length, self._there), 0.0)
         count = len(self.adapters)
         self.size = count + self.width + 1
         self._prior = np.concatenate([np.full(count, _PRIOR), np.full(self.width + 1, _EFFECT_PRIOR)])
@@ -122,3 +124,13 @@ class Rankings:
         flat, means = features.reshape(-1, self.size), expected.reshape(-1, self.size)
         information: Array = flat.T @ (chances.sum(axis=1).reshape(-1, 1) * flat) - means.T @ means
         return slopes, information
+
+
+def _about_the_usual(length: Array, there: NDArray[np.bool_]) -> Array:
+    """Logarithms of lengths, kept within reach of the median, about their mean: [verdict, place]."""
+    if not there.any():
+        return length
+    usual = np.median(length[there])
+    near = np.clip(length, usual - _FARTHEST, usual + _FARTHEST)
+    about: Array = near - near[there].mean()
+    return about

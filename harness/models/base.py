@@ -20,14 +20,13 @@ from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS, load_config, load_model, load_t
 from harness.config.schema import ModelConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError, reason
-from harness.models import tiny
+from harness.models import builtin
 from harness.models.digests import Tell
 from harness.models.revision import folder_revision, snapshot_revision
 from harness.models.sizes import sizes_of
 from harness.models.tokenizer import Tokenizer
 from harness.models.weights_file import read_metadata
 
-BUILTIN_TINY = "builtin:tiny"
 _AGAIN = "download or convert the model again"
 
 
@@ -77,9 +76,9 @@ class Base:
     @property
     def caveat(self) -> str:
         """What to say before texts of this base are shown; empty where there is nothing to say."""
-        if self.path != BUILTIN_TINY:
+        if self.path != builtin.TINY:
             return ""
-        return f"{BUILTIN_TINY} has random weights: these texts show that everything runs, not what a model writes"
+        return f"{builtin.TINY} has random weights: these texts show that everything runs, not what a model writes"
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -148,12 +147,12 @@ def open_base(config: ModelConfig, display: Display | None = None, *, setting: s
     if path is None:
         raise HarnessError(f"{setting} must name a base model, but got null; try {setting}=<folder or hub name>")
     local = Path(path).expanduser()
-    if config.revision is not None and (path == BUILTIN_TINY or local.is_dir()):
+    if config.revision is not None and (path in builtin.NAMES or local.is_dir()):
         raise HarnessError(
             f"model.revision={config.revision} is for models of the hub, but model.path is {path}; set null"
         )
-    if path == BUILTIN_TINY:
-        return _of_folder(path, tiny.folder(), display)
+    if path in builtin.NAMES:
+        return _of_folder(path, builtin.folder(path), display)
     if local.is_dir():
         if not (local / "config.json").exists() or not list(local.glob("model*.safetensors")):
             raise HarnessError(
@@ -164,7 +163,7 @@ def open_base(config: ModelConfig, display: Display | None = None, *, setting: s
         return _of_folder(str(local.resolve()), local.resolve(), display)
     if path.startswith(("/", "./", "../", "~", "builtin:")) or path.count("/") != 1:
         raise HarnessError(
-            f"{setting}={path} must be {BUILTIN_TINY}, a folder or a hub name such as "
+            f"{setting}={path} must be {' or '.join(builtin.NAMES)}, a folder or a hub name such as "
             "mlx-community/Qwen2.5-7B-Instruct-4bit, but no such folder is there"
         )
     folder = _download(path, config.revision, setting)

@@ -6,8 +6,6 @@ It has learned nothing: it is for trying the harness and for tests.
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from typing import Any
 import mlx.core as mx
 from mlx.utils import tree_flatten, tree_map_with_path
 
-from harness.config.paths import MLRUNS, ROOT
+from harness.config.paths import ROOT
 from harness.models.randomness import seeded
 
 _SEED = 20
@@ -48,24 +46,9 @@ CHAT_TEMPLATE = (
 )
 
 
-def folder(cache: Path = MLRUNS / "cache") -> Path:
-    """The model's folder, built if it is not there yet."""
-    # this file and the poems are the whole recipe
-    recipe = Path(__file__).read_bytes() + _POEMS.read_bytes()
-    target = cache / f"tiny-{hashlib.sha256(recipe).hexdigest()[:12]}"
-    if target.exists():
-        return target
-    cache.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=".tiny-", dir=cache))
-    try:
-        build(building)
-        building.rename(target)
-    except OSError:
-        if not target.exists():  # else another process was first, with the same bytes
-            raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return target
+def recipe() -> str:
+    """Names what `build` makes: this file and the poems are all that goes into it."""
+    return hashlib.sha256(Path(__file__).read_bytes() + _POEMS.read_bytes()).hexdigest()[:12]
 
 
 def build(target: Path) -> None:

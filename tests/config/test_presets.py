@@ -1,11 +1,14 @@
 """Each preset composes, and holds the reference values that it stands for."""
 
+from pathlib import Path
+
 import pytest
 from hydra import compose, initialize_config_dir
 
 from harness.config.axes import check_search, ends, read_space
 from harness.config.checks import check_values
 from harness.config.paths import CONF, ROOT
+from harness.config.schema import GenerateCommand
 from tests.conftest import compose_config
 
 SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -22,6 +25,28 @@ def test_every_preset_composes_without_warnings(preset: str) -> None:
 def test_every_model_group_composes(model: str) -> None:
     path = compose_config(f"model={model}").model.path
     assert path is None if model == "recorded" else path
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        f"{group}={path.stem}"
+        for group in ("data", "generate", "prompt")
+        for path in sorted((CONF / group).glob("*.yaml"))
+    ],
+)
+def test_what_samples_are_written_with_composes_for_training_and_for_writing(option: str) -> None:
+    compose_config(option, *(["data.path=my/data"] if option == "data=plain" else []))
+    compose_config(option, command=GenerateCommand, config_name="generate")
+
+
+def test_english_poems_have_an_english_prompt_and_english_themes() -> None:
+    config = compose_config("experiment=poetry-7b", "data=poems_en", "generate=poems_en")
+    assert Path(config.data.path) == ROOT / "data" / "poems-en"
+    assert config.data.system is not None and config.data.system.isascii()
+    assert all(theme.isascii() for theme in config.generate.prompts)
+    other = compose_config("experiment=poetry-7b")
+    assert (config.lora, config.train, config.prompt) == (other.lora, other.train, other.prompt)
 
 
 def test_poetry_7b_is_p3() -> None:

@@ -21,6 +21,8 @@ FORMATS = {
     "gemma without a system prompt": "<start_of_turn>user\n{theme}<end_of_turn>\n"
     "<start_of_turn>model\n{text}<end_of_turn>",
     "mistral without a system prompt": "[INST] {theme} [/INST]{text}</s>",
+    "headings": "### Role:\n{system}\n\n### Instruction:\n{system}\n\n### Input:\n{theme}\n\n### Response:\n{text}",
+    "headings without an input": "### Instruction:\n{theme}\n\n### Response:\n{text}</s>",
 }
 POEMS = {"河": "它把两岸\n背了一辈子\n\n从不说沉", "灯": "一盏\n\n还亮着", "夜里": "翻一个身"}
 

@@ -80,6 +80,9 @@ def test_a_turn_without_end_marker_is_learned_with_the_end_that_is_added(base: B
             "<|start_header_id|>assistant<|end_header_id|>\n\nb<|eot_id|>",
             ["b<|eot_id|>"],
         ),
+        ("### Role:\nr\n\n### Instruction:\ni\n\n### Input:\na\n\n### Response:\nb\n\nc", ["b\n\nc"]),
+        ("### Instruction:\na\n\n### Response:\nb\n\n### Instruction:\nc\n\n### Response:\nd", ["b", "d"]),
+        ("a heading\n\n### Responses\nb", ["a heading\n\n### Responses\nb"]),
     ],
 )
 def test_turns_of_the_known_templates_are_located(text: str, learned: list[str]) -> None:

@@ -1,6 +1,5 @@
 """A judge with known preferences and noise is recovered, its habits included."""
 
-import asyncio
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
@@ -15,18 +14,12 @@ from harness.judging.agreement import between_judges, with_people
 from harness.judging.anchors import ANCHOR, anchored_blocks, win_rate
 from harness.judging.blocks import Candidate, Designer
 from harness.judging.contest import Contest, hold, planned_calls
-from harness.judging.controls import check, control_blocks
 from harness.judging.plackett_luce import Ranked
 from harness.judging.ranking import rank
-from harness.judging.rubric import Rubric
-from harness.judging.verdicts import Judge, Verdict
-from harness.llm.cache import ReplyCache
-from harness.llm.chat import Chat
-from harness.llm.endpoint import Endpoint
+from harness.judging.verdicts import Verdict
 from harness.llm.spending import Limits, Spending
-from tests.judge_server import Habits, judge_server
-
-RUBRIC = Rubric("You compare poems.", {"theme": "about it"})
+from tests.judge_server import Habits
+from tests.judging.served import work
 
 
 def _entries(
@@ -47,35 +40,10 @@ def _entries(
     return entries
 
 
-def _work(
-    habits: Habits, folder: Path, ask: Any, limits: Limits | None = None, judges: int = 1
-) -> tuple[Any, Spending]:
-    spending = Spending(limits or Limits())
-
-    async def run(url: str) -> Any:
-        endpoint = Endpoint(
-            base_url=url,
-            model="m",
-            name="m",
-            key_env=None,
-            timeout_seconds=10.0,
-            retries=1,
-            concurrency=8,
-            temperature=None,
-            max_tokens=200,
-        )
-        async with Chat(endpoint, spending, ReplyCache(folder / "replies.sqlite")) as chat:
-            made = [Judge(f"judge {number}", chat.ask, RUBRIC) for number in range(judges)]
-            return await ask(made)
-
-    with judge_server(habits) as url:
-        return asyncio.run(run(url)), spending
-
-
 def _hold(habits: Habits, folder: Path, entries: Sequence[Candidate], **values: Any) -> tuple[Contest, Spending]:
     limits = values.pop("limits", None)
     settings: dict[str, Any] = {"block": 5, "seed": 1} | values
-    found: tuple[Contest, Spending] = _work(habits, folder, lambda judges: hold(judges, entries, **settings), limits)
+    found: tuple[Contest, Spending] = work(habits, folder, lambda judges: hold(judges, entries, **settings), limits)
     return found
 
 
@@ -222,7 +190,7 @@ def _anchored(habits: Habits, folder: Path, worth: float, themes: int = 12, repo
         anchors.setdefault(entry.theme, []).append(dataclasses.replace(entry, adapter=ANCHOR))
     blocks = anchored_blocks(_entries({"ours": worth}, themes), anchors, seed=0)
     more = {} if report is None else {"report": report}
-    return _work(habits, folder, lambda judges: win_rate(judges, blocks, at_once=4, **more))[0]
+    return work(habits, folder, lambda judges: win_rate(judges, blocks, at_once=4, **more))[0]
 
 
 def test_the_share_of_anchors_beaten_follows_what_texts_are_worth(tmp_path: Path) -> None:
@@ -252,40 +220,6 @@ def test_themes_are_reported_in_order_so_that_a_pruner_can_end_it(tmp_path: Path
 def test_too_few_readable_verdicts_are_no_score(tmp_path: Path) -> None:
     found = _anchored(Habits(always="prose"), tmp_path, 0.0)
     assert found.rate.value is None and found.rate.stderr is None and found.rate.unscored == 12
-
-
-def _check(habits: Habits, folder: Path) -> Any:
-    entries = [
-        dataclasses.replace(entry, text=f"{entry.text} line one\nline two of {entry.theme}")
-        for entry in _entries({"a": 0.0}, 6)
-    ]
-    training = {f"t{n}": f"the author wrote this on {n}, worth 3.0" for n in range(6)}
-    blocks = control_blocks(entries, training, pairs=6, seed=0)
-    return _work(habits, folder, lambda judges: check(judges[0], blocks))[0][0]
-
-
-def test_controls_find_a_judge_that_favours_the_first_place(tmp_path: Path) -> None:
-    fair, biased = _check(Habits(), tmp_path), _check(Habits(first_place=9.0), tmp_path / "b")
-    assert 0.3 < fair.first_place < 0.7 and biased.first_place > 0.95
-    assert fair.false_differences == 0
-
-
-def test_controls_find_a_judge_that_obeys_texts(tmp_path: Path) -> None:
-    assert _check(Habits(obeys=True), tmp_path / "a").injection == 1
-    assert _check(Habits(), tmp_path / "b").injection < 0.9
-
-
-def test_controls_find_a_judge_that_tells_identical_texts_apart(tmp_path: Path) -> None:
-    assert _check(Habits(neither=False), tmp_path).false_differences == 1
-
-
-def test_controls_see_whether_the_authors_texts_win(tmp_path: Path) -> None:
-    assert _check(Habits(noise=0.1), tmp_path).training_beaten == 0
-
-
-def test_controls_that_cannot_be_read_are_none(tmp_path: Path) -> None:
-    found = _check(Habits(always="prose"), tmp_path)
-    assert found.first_place is None and found.injection is None and found.unscored == 42
 
 
 def _verdict(judge: str, ids: list[str], order: list[int]) -> Verdict:

@@ -410,7 +410,7 @@ def test_a_text_cannot_end_its_fence(bench: Bench) -> None:
 def test_scores_by_criterion_are_whole_numbers_with_reasons(bench: Bench) -> None:
     verdict, _ = bench.work(lambda judge: judge.score(_block(1)))
     assert verdict.scores is not None and set(verdict.scores) == {"theme", "feeling"}
-    assert verdict.scores["theme"].score == 3 and verdict.scores["theme"].reason == "fair"
+    assert verdict.scores["theme"].score == 4 and verdict.scores["theme"].reason == "fair"
 
 
 def test_the_rubric_is_known_by_a_hash_of_all_that_the_judge_is_told() -> None:

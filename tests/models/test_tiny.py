@@ -29,14 +29,6 @@ def test_building_leaves_the_callers_random_state(tmp_path: Path) -> None:
     assert mx.random.normal((3,)).tolist() == expected
 
 
-def test_it_is_cached(tmp_path: Path) -> None:
-    first = tiny.folder(tmp_path)
-    stamp = (first / "model.safetensors").stat().st_mtime_ns
-    assert tiny.folder(tmp_path) == first
-    assert (first / "model.safetensors").stat().st_mtime_ns == stamp
-    assert [path.name for path in tmp_path.iterdir()] == [first.name]
-
-
 def test_stock_mlx_lm_loads_it_and_writes(base: Base) -> None:
     model, tokenizer = load(str(base.folder))
     text = generate(model, tokenizer, "<|im_start|>user\n河<|im_end|>\n<|im_start|>assistant\n", max_tokens=5)

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,15 @@ from harness.sweeping.storage import open_studies
 from harness.tracking.queries import UNSCORED, get, newest, table_of, trials
 from harness.tracking.store import Store
 from tests.conftest import QUICK, compose_config
+from tests.graded import POEMS, damaged, shuffled
 from tests.judge_server import Habits, judge_server
-from tests.updates import Acting, at_update
+from tests.rules_judge import rules_judge
+from tests.updates import at_update
 
-THEMES = ["河", "灯", "雨", "山", "夜", "门"]
+THEMES = ["河", "灯", "雨", "山", "雪", "海"]  # the poems have them all
 SERVED = ["judge=poetry", "judge.model=builtin:tiny", "judge.serve=true", "judge.reply_tokens=12"]
+# six updates teach the tiny base to break lines; without them it writes noise
+LEARNS_OR_NOT = ["train.learning_rate=5e-3,1e-9", "generate.max_tokens=24"]
 JUDGE = ["judge=poetry", "judge.model=m", "judge.key_env=null", "judge.timeout_seconds=20"]
 
 
@@ -63,12 +68,12 @@ def _sample(adapter: str | None, theme: str, text: str, seed: int) -> Sample:
 
 @pytest.fixture
 def samples(tmp_path: Path) -> Path:
-    """Of the base and two adapters, whose texts say what they are worth."""
-    worth = {None: -2.0, "good": 2.0, "fair": 0.5}
+    """Of an adapter that writes poems, one that spoils a fifth of the characters, and a base that spoils more."""
+    spoilt = {None: 0.6, "good": 0.0, "fair": 0.2}
     entries = [
-        _sample(adapter, theme, f"{theme} {number} {adapter} worth {value}\n在{theme}边 and so on", number)
+        _sample(adapter, theme, damaged(POEMS[theme], share, seed=0), number)
         for number, theme in enumerate(THEMES)
-        for adapter, value in worth.items()
+        for adapter, share in spoilt.items()
     ]
     entries += [_sample("good", "河", entries[1].text, 99)]  # says the same again
     write_in_order(tmp_path / "s.jsonl", entries)
@@ -77,7 +82,7 @@ def samples(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def habits() -> Habits:
-    return Habits(noise=0.5)
+    return rules_judge()
 
 
 @pytest.fixture
@@ -92,6 +97,13 @@ def _judge(store: Store, samples: Path, *overrides: str) -> dict[str, Any]:
     measure_and_judge(compose_config(*words, command=JudgeCommand, config_name="judge"), out, Display())
     found: dict[str, Any] = json.loads(out.read_text("utf-8"))
     return found
+
+
+def _marks(found: dict[str, Any], adapter: str) -> float:
+    """The mean mark of an adapter's texts."""
+    shown = [pair for each in found["verdicts"] for pair in zip(each["ids"], each["adapters"], strict=True)]
+    own = {text for text, by in shown if by == adapter}
+    return statistics.fmean(mark["score"] for text in own for mark in found["scores"].get(text, {}).values())
 
 
 def test_without_a_judge_texts_are_measured_and_nobody_is_asked(
@@ -125,9 +137,12 @@ def test_adapters_are_ranked_and_all_of_it_is_in_mlflow(
     assert found["ranking"][0]["run"] == "good" * 8 and found["ranking"][0]["iteration"] == 6
     assert found["top"]["河"][0]["adapter"] == "goodgood@6" and found["unscored"] == 0
     assert len(found["scores"]) == 18  # each text once: not the one that says the same
+    assert _marks(found, "goodgood@6") > _marks(found, "fairfair@6") > _marks(found, "base")
+    assert found["controls"]["shuffled_beaten"] == 1
     assert found["controls"]["false_differences"] == 0 and found["spent"]["calls"] == len(habits.requests)
     shown = capsys.readouterr()
-    assert "goodgood@6" in shown.out and "standing first is worth" in shown.out and "about 6 calls" not in shown.err
+    assert "goodgood@6" in shown.out and "standing first is worth" in shown.out and "warning: the" not in shown.out
+    assert "about 6 calls" not in shown.err
 
     (run,) = store.client.search_runs([store.experiment_id("judging")], "tags.kind = 'judge'", max_results=1)
     assert run.info.status == "FINISHED"
@@ -251,8 +266,8 @@ def test_controls_are_made_of_the_anchors_and_paid_for_by_the_first_run(store: S
 def test_a_second_judges_disagreement_is_said_with_the_score(
     store: Store, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The texts are worth the same: each judge goes by its own luck alone."""
-    with judge_server(Habits(seed="other")) as other:
+    """The second only guesses."""
+    with judge_server(Habits()) as other:
         more = ["judge.second_model=n", f"judge.second_base_url={other}", "judge.second_key_env=null"]
         judged = _train(store, *JUDGE, f"judge.base_url={url}", *more)
     assert judged.totals["judge/agreement"] < 0.667
@@ -318,7 +333,7 @@ def test_frozen_anchors_may_come_from_a_file(samples: Path, store: Store, url: s
     judged = _train(store, *JUDGE, f"judge.base_url={url}", f"judge.anchors={samples}", "judge.anchors_per_theme=2")
     assert "judge/win_rate" in judged.totals
     prompt = next(each for each in habits.requests if "Rank the texts" in each["messages"][-1]["content"])
-    assert prompt["messages"][-1]["content"].count("worth") == 2
+    assert prompt["messages"][-1]["content"].count("</text ") == 4  # the theme, the run's text, two anchors
     _judge(store, samples, *JUDGE, f"judge.base_url={url}")
     assert newest(store).run_id == judged.run_id  # not that of the judging
 
@@ -335,9 +350,11 @@ def _sweep(store: Store, *arguments: str, display: Display | None = None) -> Swe
 
 def test_a_sweep_is_steered_by_the_judge(store: Store, url: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = [*JUDGE, f"judge.base_url={url}", "name=judged_sweep", "sweep.metric=judge/win_rate"]
-    swept = _sweep(store, "lora.rank=2,4", *words)
+    swept = _sweep(store, *LEARNS_OR_NOT, *words)
     rates = {run.run_id: run.metrics["judge/win_rate"] for run in trials(store, get(store, swept.sweep_id))}
     assert {result.run_id: -(result.value or 0) for result in swept.results} == rates
+    learned, idle = (rates[result.run_id or ""] for result in swept.results)
+    assert learned > 0.9 and idle < 0.8, "one that learned nothing writes as the base does"
     parent = get(store, swept.sweep_id)
     assert parent.metrics["judge/win_rate"] == max(rates.values()) and "valid/best_loss" not in parent.metrics
     best = f"judge/win_rate {max(rates.values()):.4f}"
@@ -351,25 +368,25 @@ def test_a_sweep_is_steered_by_the_judge(store: Store, url: str, capsys: pytest.
     assert drawn and all(float(value) >= 0 for pair in drawn for value in pair), "the plots too show its own values"
 
 
-def test_wilcoxon_ends_a_trial_by_the_themes_that_it_loses(
-    store: Store, url: str, habits: Habits, tmp_path: Path
-) -> None:
-    """The first trial's texts win against every anchor, the second's lose."""
-    themes = [*THEMES, "海", "雪", "风", "树"]
-    anchors = [_sample(None, theme, f"{theme} {number} worth 0", number) for theme in themes for number in range(2)]
+def test_wilcoxon_ends_a_trial_by_the_themes_that_it_loses(store: Store, url: str, tmp_path: Path) -> None:
+    """The first trial learns to break lines, and writes better than a shuffled poem; the second learns nothing."""
+    themes = [*THEMES, "风", "树", "月亮", "桥"]
+    anchors = [_sample(None, theme, _two_lines(POEMS[theme], seed), seed) for theme in themes for seed in range(2)]
     write_in_order(tmp_path / "anchors.jsonl", anchors)
-
-    def judge_by_trial(name: str, step: int) -> None:
-        habits.unsaid = 9 if name == "rank=2" else -9
-
-    words = [*JUDGE, f"judge.base_url={url}", "judge.concurrency=2", "name=wilcoxon", "lora.rank=2,4"]
+    words = [*JUDGE, f"judge.base_url={url}", "judge.concurrency=2", "name=wilcoxon", *LEARNS_OR_NOT]
     words += [f"judge.anchors={tmp_path / 'anchors.jsonl'}", "judge.anchors_per_theme=2"]
     words += ["sweep.metric=judge/win_rate", "sweep.pruner=wilcoxon", f"generate.prompts=[{','.join(themes)}]"]
-    swept = _sweep(store, *words, display=Acting(judge_by_trial))
+    swept = _sweep(store, *words)
     assert [result.pruned for result in swept.results] == [False, True]
     ended = get(store, swept.results[1].run_id or "")
     assert ended.status == "PRUNED"
     assert len(table_of(store, ended.run_id, "verdicts.json")) < len(themes)
+
+
+def _two_lines(poem: str, seed: int) -> str:
+    """Worth more than noise, and less than lines of a few characters."""
+    text = shuffled(poem * 2, seed)
+    return f"{text[:8]}\n{text[8:]}"
 
 
 def test_a_trial_that_breaks_what_is_required_has_failed(store: Store) -> None:

@@ -126,6 +126,13 @@ def test_a_row_does_not_depend_on_what_was_read_before() -> None:
     assert all(row(7, index) == one for index, one in found.items())
 
 
+def test_some_rows_ask_for_a_copy_and_none_of_them_is_held_out() -> None:
+    copies = [one for one in (row(7, index) for index in range(400)) if not one.theme]
+    assert 10 < len(copies) < 50
+    assert all(one.request.endswith(one.text) for one in copies)
+    assert all(one.theme for _, one in itertools.islice(held_out(7), 20))
+
+
 def test_what_is_held_out_is_never_trained_on() -> None:
     held = {one.text for _, one in itertools.islice(held_out(7), 5)}
     trained = {one.text for _, one in itertools.islice(training(7), 500)}
@@ -158,9 +165,10 @@ def test_a_prompt_is_what_the_chat_template_makes_of_it() -> None:
 def test_only_the_answer_is_scored() -> None:
     tokenizer = build(seed=7, rows=50)
     one = next(batches(tokenizer, SMALL))
-    tokens, scored = one.tokens.tolist(), one.scored.tolist()
-    for ids, marks in zip(tokens, scored, strict=True):
-        answer = [token for token, mark in zip(ids[1:], marks, strict=True) if mark]
+    length = one.tokens.shape[1]
+    places = [place for place, weight in zip(one.scored.tolist(), one.weights.tolist(), strict=True) if weight]
+    for index, ids in enumerate(one.tokens.tolist()):
+        answer = [ids[place % (length - 1) + 1] for place in places if place // (length - 1) == index]
         assert tokenizer.decode(answer, skip_special_tokens=False).endswith("<|im_end|>")
         assert "<|im_start|>" not in tokenizer.decode(answer, skip_special_tokens=False)
 

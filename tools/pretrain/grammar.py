@@ -172,14 +172,14 @@ def _read(language: Language) -> list[tuple[str, list[tuple[str, frozenset[str]]
 
 def _pattern(entry: tuple[str, frozenset[str]], language: Language) -> Pattern:
     text, without = entry
-    return Pattern(text, tuple(_parts(way) for way in _ways(text)), without, len(split(text, language)))
+    return Pattern(text, tuple(parts(way) for way in _ways(text)), without, len(split(text, language)))
 
 
 def _split(entry: tuple[str, frozenset[str]], language: Language) -> Iterator[tuple[tuple[Part, ...], frozenset[str]]]:
     """Each sentence of a pattern by itself, in each way."""
     text, without = entry
     for sentence in split(text, language):
-        yield from ((_parts(way), without) for way in _ways(sentence))
+        yield from ((parts(way), without) for way in _ways(sentence))
 
 
 def split(text: str, language: Language) -> list[str]:
@@ -194,13 +194,13 @@ def _ways(text: str) -> Iterator[str]:
     yield from ("".join(chosen) for chosen in itertools.product(*choices))
 
 
-def _parts(way: str) -> tuple[Part, ...]:
-    parts = []
+def parts(way: str) -> tuple[Part, ...]:
+    found = []
     before = ""  # what was written so far; a slot counts as a letter
     for index, piece in enumerate(_SLOT.split(way)):
         is_slot = index % 2 == 1
         if piece:
             starts = before.rstrip()[-1:] in ("", "“") or before.endswith(". ")
-            parts.append(Part(piece, slot=is_slot, capital=starts))
+            found.append(Part(piece, slot=is_slot, capital=starts))
             before += "x" if is_slot else piece
-    return tuple(parts)
+    return tuple(found)

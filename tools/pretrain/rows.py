@@ -13,11 +13,19 @@ from dataclasses import dataclass
 
 from tools.pretrain.grammar import grammar
 from tools.pretrain.lexicon import Language
+from tools.pretrain.lines import lines
 
 _BARE = 0.75  # share of requests that are the theme alone
 _SYSTEM = 0.4  # share of rows with a system message
 _HELD_OUT = 50  # one text in so many
 _COPIES = 0.06  # share of rows that ask for a copy
+# from this row of a training on (its update 4,096) a share of rows asks for notes in short lines, see lines.py
+_LINES_FROM = 131_072
+_LINES = 0.3
+_IN_LINES = {
+    Language.CHINESE: ["分行记下：{}", "分行写{}", "用短句分行写：{}"],
+    Language.ENGLISH: ["Notes in lines: {}", "In short lines: {}", "Write lines about {}."],
+}
 _COPY = {Language.CHINESE: "抄写：{}", Language.ENGLISH: "Copy: {}"}
 _CONSONANTS, _VOWELS = "bcdfghjklmnpqrstvwxyz", "aeiou"
 
@@ -76,6 +84,8 @@ def row(seed: int, index: int) -> Row:
         text = _characters(rng) if language is Language.CHINESE else _words(rng)
         return Row(language, "", _COPY[language].format(text), None, text)
     theme = rng.choice(grammar(language).themes)
+    if index >= _LINES_FROM and rng.random() < _LINES:
+        return Row(language, theme, rng.choice(_IN_LINES[language]).format(theme), None, lines(language, theme, rng))
     request = theme if rng.random() < _BARE else rng.choice(REQUESTS[language]).format(theme)
     system = rng.choice(SYSTEMS[language]) if rng.random() < _SYSTEM else None
     return Row(language, theme, request, system, grammar(language).text(theme, rng))
@@ -91,8 +101,9 @@ def held_out(seed: int, start: int = 0) -> Iterator[tuple[int, Row]]:
 
 
 def digest(seed: int) -> str:
-    """Of the seed's first rows: another when the grammar's words, patterns or draws have changed."""
-    return hashlib.sha256("".join(row(seed, index).text for index in range(500)).encode()).hexdigest()[:16]
+    """Of rows from both parts: another when the grammar's words, patterns or draws have changed."""
+    rows = [row(seed, start + index).text for start in (0, _LINES_FROM) for index in range(500)]
+    return hashlib.sha256("".join(rows).encode()).hexdigest()[:16]
 
 
 def _characters(rng: random.Random) -> str:

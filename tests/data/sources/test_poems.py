@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.config.paths import ROOT
+from harness.config.schema import PrepareCommand
 from harness.data.sources.poems import SPLITS, Poem, prepare_poems, read_poems, split, to_line
 from harness.errors import HarnessError
 from harness.models.base import Base
@@ -22,12 +23,14 @@ def test_the_shipped_poems_are_as_many_and_as_long_as_promised() -> None:
     assert len({poem.body for poem in poems}) == len(poems)
 
 
-def test_the_shipped_lines_are_what_prepare_makes(tmp_path: Path) -> None:
-    prepare_poems(
-        ROOT / "data" / "poems.json", tmp_path, system=SYSTEM, line_format="text", valid=0.1, test=0.1, seed=0
-    )
+@pytest.mark.parametrize("group", ["poems", "poems_en"])
+def test_the_shipped_lines_are_what_prepare_makes(group: str, tmp_path: Path) -> None:
+    command = compose_config(f"data={group}", command=PrepareCommand, config_name="prepare")
+    lines = Path(compose_config(f"data={group}").data.path)
+    source = ROOT / "data" / f"{group.replace('_', '-')}.json"
+    prepare_poems(source, tmp_path, system=command.data.system, line_format="text", valid=0.1, test=0.1, seed=0)
     for name in SPLITS:
-        assert (tmp_path / f"{name}.jsonl").read_bytes() == (ROOT / "data" / f"{name}.jsonl").read_bytes()
+        assert (tmp_path / f"{name}.jsonl").read_bytes() == (lines / f"{name}.jsonl").read_bytes()
 
 
 def test_text_lines_are_the_bytes_of_the_chat_template(base: Base) -> None:
