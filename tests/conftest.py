@@ -21,7 +21,6 @@ from harness.config.overrides import prepare
 from harness.config.paths import CONF, ROOT
 from harness.config.schema import Config, ModelConfig, TrackingConfig
 from harness.data.dataset import Split, load_split
-from harness.machine.device import freeze_libraries
 from harness.models.adapter import spec_for
 from harness.models.adapter_files import AdapterSpec
 from harness.models.base import Base, open_base
@@ -113,7 +112,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A database of its own, made once: that takes seconds. Tests use experiments of their own."""
     home = tmp_path_factory.mktemp("store")
     opened = open_store(TrackingConfig(uri=f"sqlite:///{home / 'mlflow.db'}"))
-    freeze_libraries()  # as every command does once they are loaded
+    gc.collect()
+    gc.freeze()  # what opening it has imported, as every command does
     return opened
 
 

@@ -210,7 +210,9 @@ def test_how_replies_were_read_is_in_the_rubrics_record(
 
 
 def test_a_local_judge_that_is_not_there_is_said_by_its_name(samples: Path, store: Store) -> None:
-    with pytest.raises(HarnessError, match=r"judge.model=./none must be builtin:tiny, a folder or a hub name"):
+    with pytest.raises(
+        HarnessError, match=r"judge.model=./none must be builtin:small or builtin:tiny, a folder or a hub name"
+    ):
         _judge(store, samples, "judge=poetry", "judge.model=./none", "judge.serve=true")
 
 
@@ -304,7 +306,10 @@ def test_a_judge_that_dies_while_a_run_trains_leaves_it_unscored(store: Store, u
         (["judge.base_url=http://127.0.0.1:9/v1", "judge.retries=0"], "the judge m at http://127.0.0.1:9/v1 cannot be"),
         (["judge.key_env=NO_SUCH_KEY"], "api.openai.com needs a key in the environment variable NO_SUCH_KEY"),
         (["judge.anchors=none.jsonl"], "judge.anchors=none.jsonl is not there"),
-        (["judge.serve=true", "judge.model=./none"], "judge.model=./none must be builtin:tiny, a folder"),
+        (
+            ["judge.serve=true", "judge.model=./none"],
+            "judge.model=./none must be builtin:small or builtin:tiny, a folder",
+        ),
     ],
 )
 def test_a_judge_that_cannot_judge_is_said_before_training(overrides: list[str], complaint: str, store: Store) -> None:
