@@ -130,7 +130,7 @@ def test_a_template_that_the_model_lacks(place: Place) -> None:
 
 
 def test_a_base_that_is_not_there(place: Place) -> None:
-    assert "model.path=./nowhere must be builtin:small or builtin:tiny, a folder or a hub name" in place.train(
+    assert "model.path=./nowhere must be builtin:small, builtin:tiny, a folder or a hub name" in place.train(
         "model.path=./nowhere"
     )
 

@@ -18,7 +18,7 @@ SYSTEM = compose_config().data.system
 def test_the_shipped_poems_are_as_many_and_as_long_as_promised() -> None:
     poems = read_poems(ROOT / "data" / "poems.json")
     lengths = [len([line for line in poem.body.split("\n") if line.strip()]) for poem in poems]
-    assert len(poems) >= 120
+    assert len(poems) >= 300
     assert min(lengths) >= 4 and max(lengths) <= 20
     assert len({poem.body for poem in poems}) == len(poems)
 
