@@ -135,6 +135,7 @@ def test_stock_mlx_lm_generates_with_our_checkpoint(trained: Trained, base: Base
         *["mlx_lm", "generate", "--model", str(base.folder), "--adapter-path", str(adapters)],
         *["--prompt", "河", "--max-tokens", "5"],
         cwd=trained.home,
+        start=start_command,  # without the harness in the process
     )
     assert "Generation: 5 tokens" in out
 
@@ -145,6 +146,7 @@ def test_stock_mlx_lm_fuses_our_checkpoint(trained: Trained, base: Base, tmp_pat
         *["mlx_lm", "fuse", "--model", str(base.folder), "--adapter-path", str(adapters)],
         *["--save-path", str(tmp_path / "fused")],
         cwd=trained.home,
+        start=start_command,
     )
     assert (tmp_path / "fused" / "model.safetensors").exists()
 
@@ -154,6 +156,7 @@ def test_stock_mlx_lm_trains_on_the_tiny_base_and_the_shipped_data(base: Base, p
         *["mlx_lm", "lora", "--model", str(base.folder), "--train", "--data", str(poems), "--iters", "2"],
         *["--num-layers", "2", "--batch-size", "2", "--val-batches", "1", "--adapter-path", str(tmp_path)],
         cwd=tmp_path,
+        start=start_command,
     )
     assert (tmp_path / "adapters.safetensors").exists()
 
