@@ -1,4 +1,4 @@
-"""What tuning does to a base that makes sense: prose turns into lines, and too long a training on too little overfits."""
+"""What tuning does to a base that makes sense: prose turns to lines, and too long on too little overfits."""
 
 from dataclasses import dataclass
 from pathlib import Path
