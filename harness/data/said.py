@@ -1,0 +1,29 @@
+"""What a line says, by which two lines are the same or nearly so: user's and assistant's words without their markers.
+
+Knows lines and the formats of turns; nothing of tokens.
+"""
+
+import hashlib
+import re
+
+from harness.data.lines import Line
+from harness.data.turns import mark_text, user_turns
+
+_SPACE = re.compile(r"\s+")
+
+
+def said(line: Line) -> str:
+    """All turns but the system's; a text without turns as it is."""
+    if line.messages is not None:
+        return "\n".join(str(each["content"]) for each in line.messages if each["role"] != "system")
+    text = line.text or ""
+    spans = mark_text(text).spans
+    return "\n".join([*user_turns(text), *(text[start:end] for start, end in spans)])
+
+
+def digest(line: Line) -> bytes:
+    """16 bytes that lines with the same words, system prompt and label share; space does not count."""
+    whole = (
+        line.text if line.text is not None else repr([(each["role"], each["content"]) for each in line.messages or []])
+    )
+    return hashlib.sha256(f"{line.label!r}{_SPACE.sub('', whole)}".encode("utf-8", "surrogatepass")).digest()[:16]
