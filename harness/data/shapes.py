@@ -101,16 +101,26 @@ def _message(value: Any, roles: Mapping[str, str]) -> Message:
     if not isinstance(value, dict):
         raise ShapeError(Kind.TYPE, f"a message must have role and content as texts, but got {value!r:.60}")
     who, what = ("from", "value") if "from" in value and "role" not in value else ("role", "content")
-    role, content = value.get(who), value.get(what)
-    called = value.get("tool_calls")
-    if not isinstance(content, str) and not (content is None and called):
+    role, content = value.get(who), _joined(value.get(what))
+    if not isinstance(content, str) and not (content is None and value.get("tool_calls")):
         raise ShapeError(Kind.TYPE, f"a message must have {who} and {what} as texts, but got {value!r:.60}")
     meant = roles.get(role.strip().lower()) if isinstance(role, str) else None
     if meant is None:
         named = f"{', '.join(ROLES)}, or a name for one of them such as human or gpt"
         raise ShapeError(Kind.ROLE, f"{who} must be one of {named}, but got {role!r}; source.roles can name more")
-    kept = {key: each for key, each in value.items() if key in ("tool_calls", "tool_call_id", "name") and each}
+    kept = {key: each for key, each in value.items() if key not in (who, what) and each is not None}  # for templates
     return {"role": meant, "content": content or "", **kept}
+
+
+def _joined(content: Any) -> Any:
+    """A list of parts that are all texts, as one text."""
+    if isinstance(content, list) and content and all(_is_text(part) for part in content):
+        return "\n".join(part["text"] for part in content)
+    return content
+
+
+def _is_text(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
 
 
 def _pair(record: Mapping[str, Any], first: str, second: str) -> list[Message]:

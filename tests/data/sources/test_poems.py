@@ -67,11 +67,11 @@ def test_the_shapes_of_json_are_read(content: Any, read: Read, tmp_path: Path) -
 
 
 def test_a_folder_of_text_files_has_its_themes_in_names_or_first_lines(read: Read, tmp_path: Path) -> None:
-    (tmp_path / "河.txt").write_text("水\n\n一", encoding="gb18030")
+    (tmp_path / "河.txt").write_text("河水\n\n一夜", encoding="gb18030")
     (tmp_path / "山.md").write_text("石\n二", encoding="utf-16")
     (tmp_path / "notes.pdf").write_bytes(b"%PDF")
-    assert turns(read(tmp_path)) == [("山", "石\n二"), ("河", "水\n\n一")]
-    assert turns(read(tmp_path, title_of_files="first_line")) == [("石", "二"), ("水", "一")]
+    assert turns(read(tmp_path)) == [("山", "石\n二"), ("河", "河水\n\n一夜")]
+    assert turns(read(tmp_path, title_of_files="first_line")) == [("石", "二"), ("河水", "一夜")]
 
 
 def test_fields_may_have_any_name_and_authors_make_groups(read: Read, tmp_path: Path) -> None:
