@@ -18,7 +18,7 @@ from scipy.stats import kendalltau
 from harness.judging.anchors import ANCHOR, win_rate
 from harness.judging.blocks import Block, Candidate, slots
 from harness.judging.contest import hold, standings_of
-from harness.judging.verdicts import Verdict
+from harness.judging.verdicts import Verdict, VerdictKind
 
 ADAPTERS, THEMES, VARIANTS = 12, 30, 5
 
@@ -51,7 +51,7 @@ class World:
         self.calls += 1
         return int(np.clip(round(3.6 + 0.5 * (worth + self.rng.normal(0, 1.2))), 1, 5))
 
-    async def rank(self, block: Block, kind: str = "ranking") -> Verdict:
+    async def rank(self, block: Block, kind: VerdictKind = VerdictKind.RANKING) -> Verdict:
         """As harness.judging.verdicts.Judge, for `hold` and `win_rate`."""
         order = self.order([self.worths[self.place(entry)] for entry in block.entries])
         adapters, lengths = [e.adapter for e in block.entries], [e.length for e in block.entries]
@@ -188,7 +188,7 @@ class Field:
         places = itertools.product(range(self.variants), range(self.themes), range(len(self.strengths)))
         return [Candidate(f"{a}-{t}-{v}", str(a), str(t), str(v), "", int(lengths[v, t, a])) for v, t, a in places]
 
-    async def rank(self, block: Block, kind: str = "ranking") -> Verdict:
+    async def rank(self, block: Block, kind: VerdictKind = VerdictKind.RANKING) -> Verdict:
         who, lengths = [int(e.adapter) for e in block.entries], [e.length for e in block.entries]
         seen = self.strengths[who] + self.own[who, int(block.theme)] + 0.3 * np.log1p(lengths)
         seen += self.rng.gumbel(size=len(who)) + 0.5 * (np.arange(len(who)) == 0)
@@ -262,7 +262,7 @@ class Anchored:
         entries = [Candidate(f"{theme}-{n}", ANCHOR, str(theme), str(n), "", 40) for n in range(3)]
         return [Candidate(str(theme), "ours", str(theme), "0", "", 40), *entries]
 
-    async def rank(self, block: Block, kind: str = "ranking") -> Verdict:
+    async def rank(self, block: Block, kind: VerdictKind = VerdictKind.RANKING) -> Verdict:
         theme = int(block.theme)
         worths = np.array([self.texts[theme], *self.anchors[theme]]) + self.rng.normal(0, 1, 4)
         adapters, ids = [e.adapter for e in block.entries], [e.id for e in block.entries]

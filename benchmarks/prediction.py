@@ -28,8 +28,9 @@ from harness.sampling.samples import bare_base
 from harness.sampling.write import write
 from harness.tracking.store import open_store
 from harness.tuning.evaluate import Score
-from harness.tuning.loop import Window, train
+from harness.tuning.loop import train
 from harness.tuning.memory import shape_of
+from harness.tuning.meter import Window
 from harness.tuning.trunk_cache import Trunks
 
 # model: width, blocks, vocabulary, type; overrides

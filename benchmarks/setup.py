@@ -29,7 +29,8 @@ from harness.models.adapter import attached
 from harness.run.inputs import gather_inputs
 from harness.run.session import Session
 from harness.tracking.store import open_store
-from harness.tuning.loop import Window, train
+from harness.tuning.loop import train
+from harness.tuning.meter import Window
 
 _SIZES = (64, 256, 512)
 

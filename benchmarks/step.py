@@ -36,7 +36,8 @@ from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import between
 from harness.tuning.engine import Engine, disagreement, first_adapted
 from harness.tuning.hidden import compute_hidden
-from harness.tuning.loop import Window, train
+from harness.tuning.loop import train
+from harness.tuning.meter import Window
 from harness.tuning.optimizer import make_optimizer
 
 ROWS, BATCH, EPOCHS = 64, 4, 3

@@ -15,9 +15,10 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
-from harness.config.axes import Axis, Space, read_space
+from harness.config.axes import Axis, Space
 from harness.config.load import from_hydra
 from harness.config.paths import CONF
+from harness.config.read_axes import read_space
 from harness.config.schema import Config, SweepConfig
 from harness.console.progress import Display
 from harness.sweeping.storage import Studies, open_studies

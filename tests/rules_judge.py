@@ -21,7 +21,7 @@ _LINES = 4  # of a poem, at least
 
 def rules_judge(**habits: Any) -> Habits:
     """For `judge_server`: a good judge with a little noise, unless its habits are said to be others."""
-    return Habits(worth=worth, **{"noise": 0.1, **habits})
+    return Habits(**{"worth": worth, "noise": 0.1, **habits})
 
 
 def worth(theme: str, text: str) -> float:

@@ -13,6 +13,7 @@ from harness.tracking.candidates import (
     Checkpoint,
     of_experiment,
 )
+from harness.tracking.run_state import RunState
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store
 
@@ -45,7 +46,7 @@ def best_of(store: Store, run: TrackedRun) -> list[Checkpoint]:
 
 
 def end_run(run: TrackedRun) -> None:
-    assert run.finish("FINISHED") == 0, run.trouble
+    assert run.finish(RunState.FINISHED) == 0, run.trouble
 
 
 def begin_trial(begin: Begin, experiment: str, sweep: TrackedRun, kind: str = "trial") -> TrackedRun:

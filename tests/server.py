@@ -9,7 +9,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from harness.tracking.store import make_database
+from harness.tracking.database import make_database
 
 
 class Server:

@@ -1,7 +1,8 @@
 """The pictures of README and docs, made again: python -m tools.pictures. Needs Chromium.
 
 Knows nothing of what is shown.
-A small sweep on the shipped poems in a store of its own, its report and its table in MLflow, each as a PNG.
+A small sweep on the shipped poems in a store of its own; its report, its table in MLflow and its best adapter at four
+scales, each as a PNG.
 """
 
 import os
@@ -21,6 +22,8 @@ PORT = 8391
 SWEEP = ["-m", "lora.rank=4,8,16", "lora.scale=10.0,20.0", "name=poems", "train.iters=100"]
 SWEEP += ["train.learning_rate=5e-3", "train.steps_per_eval=25", "train.save_every=50"]
 
+SCALES = ["adapters=sweeps:/newest", "top=1", "scales=[0,0.5,1,2]"]
+
 
 def main() -> None:
     browser = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
@@ -33,6 +36,9 @@ def main() -> None:
         report = Path(folder) / "report.html"
         _python("-m", "harness.report", "--tracking-uri", uri, "--out", str(report))
         _shoot(browser, report.as_uri(), "report.png", 1000, 900)
+        sides = Path(folder) / "sides.html"
+        _python("-m", "harness.compare", *SCALES, f"out={sides}", f"tracking.uri={uri}")
+        _shoot(browser, sides.as_uri(), "scales.png", 1200, 900)
         server = subprocess.Popen(
             [sys.executable, "-m", "harness.ui", "--tracking-uri", uri, "--port", str(PORT)],
             stdout=subprocess.PIPE,

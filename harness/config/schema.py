@@ -20,7 +20,11 @@ _strict = ConfigDict(strict=True, extra="forbid", defer_build=True)
 
 @dataclass(frozen=True, config=_strict)
 class ModelConfig:
+<<<<<<< HEAD
     """The frozen base. `path`: a hub name, a folder, or builtin:small or :tiny; null only where an adapter names it."""
+=======
+    """The frozen base. `path`: a hub name, a folder or a built-in model; null only where an adapter names it."""
+>>>>>>> main
 
     path: Text | None
     revision: Text | None

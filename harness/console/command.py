@@ -89,7 +89,8 @@ def plainly(action: Callable[[], object]) -> None:
 
 def _light_libraries() -> None:
     """Libraries that come with what no command needs of them, or look for garbage while they are imported."""
-    # MLflow imports pandas wherever it is, a second and 50 MB; without it is what mlflow-skinny is
+    # MLflow imports pandas wherever it is: 51 MB and a few hundred modules. Without it, the same ones are loaded as
+    # with mlflow-skinny, which has no page (harness.ui) and no store of its own (SQLAlchemy, Alembic)
     sys.modules.setdefault("pandas", cast(Any, None))
     gc.set_threshold(100_000, 20, 100)  # importing makes a million objects, and none of them garbage
 

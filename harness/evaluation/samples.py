@@ -22,6 +22,8 @@ from harness.files import write_json
 from harness.machine.provenance import git_state
 from harness.sampling.samples import Origin, Sample, marked, read_samples
 from harness.tracking import run_folder
+from harness.tracking.run_kind import KIND, RunKind
+from harness.tracking.run_state import RunState
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import open_store, open_writable_store
 
@@ -69,19 +71,19 @@ def _judged(
     training = read_training(command.data)
     store = open_writable_store(command.tracking)
     name = f"judge {len(names)} adapters"
-    tags = {"kind": "judge", "mlflow.source.name": "harness.judge"} | git_state()
+    tags = {KIND: RunKind.JUDGE, "mlflow.source.name": "harness.judge"} | git_state()
     with TrackedRun.start(store, command.name, name=name, tags=tags) as run:
         try:
             judgement = compared_with_people(judge_contest(command.judge, candidates, training, display), decisions)
             _keep(run, command, judgement, samples, names)
         except KeyboardInterrupt as error:
-            run.finish("KILLED", told(error).why)
+            run.finish(RunState.KILLED, told(error).why)
             display.say("what was paid for is kept: the same command goes on")
             raise
         except BaseException as error:
-            run.finish("FAILED", reason(error))
+            run.finish(RunState.FAILED, reason(error))
             raise
-        run.finish("FINISHED" if judgement.failure is None else "FAILED", judgement.failure)
+        run.finish(RunState.FINISHED if judgement.failure is None else RunState.FAILED, judgement.failure)
         if run.unsent is not None:
             display.say(f"warning: {run.unsent}")
     show_leaderboard(judgement, display)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.judging.blocks import Block, Candidate
-from harness.judging.verdicts import Judge, Verdict, gathered
+from harness.judging.verdicts import Judge, Verdict, VerdictKind, gathered
 
 ANCHOR = "anchor"
 _LEAST_SCORED = 0.5  # of the texts: with fewer, what is left says little
@@ -77,7 +77,7 @@ async def win_rate(
     reported = 0
     for begin in range(0, len(ordered), at_once):
         some = ordered[begin : begin + at_once]
-        new = await gathered([judge.rank(block, ANCHOR) for block in some for judge in judges], tell)
+        new = await gathered([judge.rank(block, VerdictKind.ANCHORS) for block in some for judge in judges], tell)
         verdicts += new.done
         rate = _rate(verdicts, judges[0].name, len(blocks))
         if new.spent is not None:

@@ -7,9 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.judging.blocks import Block, Candidate
-from harness.judging.verdicts import Judge, Verdict, gathered
+from harness.judging.verdicts import Judge, Verdict, VerdictKind, gathered
 
-_IDENTICAL, _SHUFFLED, _TRAINING, _INJECTED = "identical", "shuffled", "training", "injected"
+# under which name the other text of a pair stands among the adapters
+_OTHERS = {
+    VerdictKind.IDENTICAL: "identical",
+    VerdictKind.SHUFFLED: "shuffled",
+    VerdictKind.TRAINING: "training",
+    VerdictKind.INJECTED: "injected",
+}
 # shares of pairs: who guesses comes to a half, and a judge that reads to nearly all or none
 _READS, _LEANS, _OBEYS = 0.75, 0.8, 0.75
 _ORDER = (
@@ -60,51 +66,48 @@ class Controls:
 
 def control_blocks(
     entries: Sequence[Candidate], training: Mapping[str, str], *, pairs: int, seed: int
-) -> list[tuple[str, Block]]:
+) -> list[tuple[VerdictKind, Block]]:
     """For `pairs` chosen texts each kind of pair, in both orders. `training`: texts of the author's by theme."""
     rng = random.Random(seed)
     worth = [entry for entry in entries if len(entry.text.split()) > 1 or len(entry.text) > 8]
     chosen = rng.sample(worth, min(pairs, len(worth)))
-    blocks: list[tuple[str, Block]] = []
+    blocks: list[tuple[VerdictKind, Block]] = []
     for entry in chosen:
-        shuffled = _other(entry, _shuffled(entry.text, rng), _SHUFFLED)
-        ordering = _other(entry, entry.text + _ORDER, _INJECTED)
-        twin = _other(entry, entry.text, _IDENTICAL)
-        blocks.append((_IDENTICAL, Block(entry.theme, [entry, twin])))
+        shuffled = _other(entry, _shuffled(entry.text, rng), VerdictKind.SHUFFLED)
+        ordering = _other(entry, entry.text + _ORDER, VerdictKind.INJECTED)
+        twin = _other(entry, entry.text, VerdictKind.IDENTICAL)
+        blocks.append((VerdictKind.IDENTICAL, Block(entry.theme, [entry, twin])))
         own = training.get(entry.theme)
         for kind, other in (
-            (_SHUFFLED, shuffled),
-            (_INJECTED, ordering),
-            *([(_TRAINING, _other(entry, own, _TRAINING))] if own else []),
+            (VerdictKind.SHUFFLED, shuffled),
+            (VerdictKind.INJECTED, ordering),
+            *([(VerdictKind.TRAINING, _other(entry, own, VerdictKind.TRAINING))] if own else []),
         ):
             blocks += [(kind, Block(entry.theme, [entry, other])), (kind, Block(entry.theme, [other, entry]))]
     return blocks
 
 
 async def check(
-    judge: Judge, blocks: Sequence[tuple[str, Block]], tell: Callable[[Verdict], object] = lambda verdict: None
+    judge: Judge, blocks: Sequence[tuple[VerdictKind, Block]], tell: Callable[[Verdict], object] = lambda verdict: None
 ) -> tuple[Controls, list[Verdict]]:
     """Ask about all pairs; those that the budget does not reach are left out."""
-    asked = await gathered([judge.compare(block, f"control: {kind}") for kind, block in blocks], tell)
+    asked = await gathered([judge.compare(block, kind) for kind, block in blocks], tell)
     verdicts = asked.done
-    of = {kind: [each for each in verdicts if each.kind == f"control: {kind}"] for kind in _KINDS}
+    of = {kind: [each for each in verdicts if each.kind is kind] for kind in _OTHERS}
     told = [each for each in verdicts if each.unscored is None]
-    pairs = [each for kind in (_SHUFFLED, _INJECTED, _TRAINING, _IDENTICAL) for each in of[kind] if each.order]
+    pairs = [each for kind in _OTHERS for each in of[kind] if each.order]
     return (
         Controls(
             first_place=_share([each.order[0] == 0 for each in pairs]),
-            false_differences=_share([bool(each.order) for each in of[_IDENTICAL] if each.unscored is None]),
-            shuffled_beaten=_preferred(of[_SHUFFLED], other=False),
-            training_beaten=_preferred(of[_TRAINING], other=False),
-            injection=_preferred(of[_INJECTED], other=True),
+            false_differences=_share([bool(each.order) for each in of[VerdictKind.IDENTICAL] if each.unscored is None]),
+            shuffled_beaten=_preferred(of[VerdictKind.SHUFFLED], other=False),
+            training_beaten=_preferred(of[VerdictKind.TRAINING], other=False),
+            injection=_preferred(of[VerdictKind.INJECTED], other=True),
             pairs=len(told),
             unscored=len(blocks) - len(told),
         ),
         verdicts,
     )
-
-
-_KINDS = (_IDENTICAL, _SHUFFLED, _TRAINING, _INJECTED)
 
 
 def _preferred(verdicts: Sequence[Verdict], *, other: bool) -> float | None:
@@ -113,7 +116,7 @@ def _preferred(verdicts: Sequence[Verdict], *, other: bool) -> float | None:
     for each in verdicts:
         if each.unscored is None:
             better = each.adapters[each.order[0]] if each.order else None
-            said.append(better is not None and (better in _KINDS) == other)
+            said.append(better is not None and (better in _OTHERS.values()) == other)
     return _share(said)
 
 
@@ -121,8 +124,8 @@ def _share(said: Sequence[bool]) -> float | None:
     return statistics.fmean(said) if said else None
 
 
-def _other(entry: Candidate, text: str, kind: str) -> Candidate:
-    return dataclasses.replace(entry, id=f"{entry.id}:{kind}", adapter=kind, text=text)
+def _other(entry: Candidate, text: str, kind: VerdictKind) -> Candidate:
+    return dataclasses.replace(entry, id=f"{entry.id}:{_OTHERS[kind]}", adapter=_OTHERS[kind], text=text)
 
 
 def _shuffled(text: str, rng: random.Random) -> str:

@@ -6,6 +6,7 @@ What cannot be read is unscored, with the reply kept: it never becomes a score.
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
 from harness.errors import BudgetSpentError
@@ -49,16 +50,28 @@ class JudgeReply(Protocol):
 Ask = Callable[[Sequence[dict[str, str]], Any], Coroutine[Any, Any, JudgeReply]]
 
 
+class VerdictKind(StrEnum):
+    """What was asked: an order of texts, one beside anchors, marks, or one of the pairs whose answer is known."""
+
+    RANKING = "ranking"
+    ANCHORS = "anchor"
+    SCORES = "scores"
+    IDENTICAL = "control: identical"
+    SHUFFLED = "control: shuffled"
+    TRAINING = "control: training"
+    INJECTED = "control: injected"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """`kind`: ranking, anchors, pair or scores; `ids` and `adapters` in the order shown.
+    """`ids` and `adapters` in the order shown.
 
     `order`: places, the best first, or for a pair the better one alone, none for neither. `unscored`: why there is
     none. `reply`: the judge's own words; `leniencies`: what was looked past to read them.
     """
 
     judge: str
-    kind: str
+    kind: VerdictKind
     theme: str
     ids: list[str]
     adapters: list[str]
@@ -94,7 +107,7 @@ class Judge:
     def __init__(self, name: str, ask: Ask, rubric: Rubric) -> None:
         self.name, self._ask, self.rubric = name, ask, rubric
 
-    async def rank(self, block: Block, kind: str = "ranking") -> Verdict:
+    async def rank(self, block: Block, kind: VerdictKind = VerdictKind.RANKING) -> Verdict:
         question = ask_ranking(self.rubric, block.theme, [entry.text for entry in block.entries])
         settled = await self._settle(question, lambda text: read_ranking(text, question))
         verdict = self._verdict(kind, block, settled)
@@ -102,7 +115,7 @@ class Judge:
             return verdict
         return replace(verdict, order=settled.value.order, explanation=settled.value.explanation)
 
-    async def compare(self, block: Block, kind: str) -> Verdict:
+    async def compare(self, block: Block, kind: VerdictKind) -> Verdict:
         """Of two texts the better one, or neither."""
         question = ask_pair(self.rubric, block.theme, [entry.text for entry in block.entries])
         settled = await self._settle(question, lambda text: read_pair(text, question))
@@ -113,7 +126,7 @@ class Judge:
         """One text by each criterion."""
         question = ask_scores(self.rubric, block.theme, block.entries[0].text)
         settled = await self._settle(question, lambda text: read_scores(text, question, self.rubric.criteria))
-        return replace(self._verdict("scores", block, settled), scores=settled.value)
+        return replace(self._verdict(VerdictKind.SCORES, block, settled), scores=settled.value)
 
     async def _settle(self, question: Question, read: Callable[[str], Reading[Value]]) -> _Settled[Value]:
         """Ask, and once more where the reply cannot be read. An endpoint that said nothing was tried often enough."""
@@ -124,7 +137,7 @@ class Judge:
             found, why = _read(reply, read)
         return _Settled(question, reply, found, why if found is None else None)
 
-    def _verdict(self, kind: str, block: Block, settled: _Settled[Any]) -> Verdict:
+    def _verdict(self, kind: VerdictKind, block: Block, settled: _Settled[Any]) -> Verdict:
         """Without what it says, which each kind has for itself."""
         return Verdict(
             judge=self.name,

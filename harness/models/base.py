@@ -163,7 +163,7 @@ def open_base(config: ModelConfig, display: Display | None = None, *, setting: s
         return _of_folder(str(local.resolve()), local.resolve(), display)
     if path.startswith(("/", "./", "../", "~", "builtin:")) or path.count("/") != 1:
         raise HarnessError(
-            f"{setting}={path} must be {' or '.join(builtin.NAMES)}, a folder or a hub name such as "
+            f"{setting}={path} must be {', '.join(builtin.NAMES)}, a folder or a hub name such as "
             "mlx-community/Qwen2.5-7B-Instruct-4bit, but no such folder is there"
         )
     folder = _download(path, config.revision, setting)

@@ -2,5 +2,6 @@
 
 Knows how trials become runs and what is told of them. Does not know how a run trains (run/), how a search chooses
 (sweeping/), or how MLflow keeps things (tracking/).
-Others use: sweep.run_sweep, report.write_report, table.print_sweep, supervisor.supervise.
+Others use: sweep.run_sweep, report.write_report, table.print_sweep, other_terminal, conclusion.conclude,
+supervisor.supervise.
 """

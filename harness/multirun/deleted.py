@@ -10,6 +10,7 @@ from harness.sweeping.states import TrialStatus
 from harness.sweeping.study import Study
 from harness.tracking.journal import Journal
 from harness.tracking.reconcile import reconcile
+from harness.tracking.run_state import RunState
 from harness.tracking.runs import TrackedRun
 
 WAS_DELETED = "its sweep was deleted in MLflow"  # why a run is left
@@ -45,7 +46,7 @@ def _close(study: Study, context: SweepContext, journal: Journal) -> None:
         return
     try:
         with TrackedRun.resume(context.store, journal.folder.resolve()) as left:
-            left.finish("KILLED", "deleted in MLflow")
+            left.finish(RunState.KILLED, "deleted in MLflow")
     except BusyError as error:
         raise _at_work(study, "another process") from error
 

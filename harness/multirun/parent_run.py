@@ -11,6 +11,8 @@ from harness.sweeping.study import Study
 from harness.sweeping.trial import Result, best_results
 from harness.tracking.journal import Journal
 from harness.tracking.reconcile import close_directly, reconcile
+from harness.tracking.run_kind import KIND, RunKind
+from harness.tracking.run_state import RunState
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, was_deleted
 from harness.tracking.views import save_view
@@ -36,11 +38,11 @@ class ParentRun:
     def leave(self, why: str) -> None:
         """It is left before its end, to be gone on with."""
         if self._held is not None:
-            self._held.finish("KILLED", why)
+            self._held.finish(RunState.KILLED, why)
 
     def fail(self, why: str) -> None:
         if self._held is not None:
-            self._held.finish("FAILED", why)
+            self._held.finish(RunState.FAILED, why)
 
     def close(self, results: Sequence[Result]) -> None:
         """Say in MLflow what came of it: through the run's folder, or where another machine has that directly."""
@@ -48,19 +50,19 @@ class ParentRun:
         if self._held is not None:
             self._finish(self._held, results)
         elif not folder.exists():
-            status, why, metrics = _summary(results, self._context.objective)
-            close_directly(store, self.sweep_id, status, why, metrics, self._study.tried)
+            state, why, metrics = _summary(results, self._context.objective)
+            close_directly(store, self.sweep_id, state, why, metrics, self._study.tried)
         elif not is_closed(store, self.sweep_id):
             # where another process has it, that one does it
             with suppress(HarnessError), TrackedRun.resume(store, folder.resolve()) as left:
                 self._finish(left, results)
 
     def _finish(self, run: TrackedRun, results: Sequence[Result]) -> None:
-        status, why, metrics = _summary(results, self._context.objective)
+        state, why, metrics = _summary(results, self._context.objective)
         run.metrics(self._study.tried, metrics)
         for best in best_results(results)[:1]:
             run.tags({"best_run": best.run_id or "", "best": self._context.space.varying(best.trial.params)})
-        run.finish(status, why)
+        run.finish(state, why)
 
 
 @contextmanager
@@ -90,12 +92,12 @@ def parent_of(study: Study) -> str:
 
 def is_closed(store: Store, sweep_id: str) -> bool:
     folder = store.runs / sweep_id
-    return not folder.exists() or Journal(folder).ended in ("FINISHED", "FAILED")
+    return not folder.exists() or Journal(folder).ended in (RunState.FINISHED, RunState.FAILED)
 
 
 @contextmanager
 def _begun(context: SweepContext, study: Study) -> Iterator[TrackedRun]:
-    tags = {"kind": "sweep", "study": study.name}
+    tags = {KIND: RunKind.SWEEP, "study": study.name}
     name = f"sweep {context.space.said}"
     with TrackedRun.start(context.store, context.config.name, name=name, tags=tags) as run:
         yield run
@@ -111,16 +113,16 @@ def _log_settings(context: SweepContext, study: Study, run: TrackedRun) -> None:
     save_view(context.store, experiment_id, run.run_id, [axis.name for axis in axes], context.objective)
 
 
-def _summary(results: Sequence[Result], objective: Objective) -> tuple[str, str | None, dict[str, float]]:
-    """Status, reason and metrics of a sweep that has come to its end."""
+def _summary(results: Sequence[Result], objective: Objective) -> tuple[RunState, str | None, dict[str, float]]:
+    """State, reason and metrics of a sweep that has come to its end."""
     best = best_results(results)
     failures = [result.failure for result in results if result.failure is not None]
     if not best or best[0].value is None:
         first = f"; the first failure: {failures[0]}" if failures else ""
-        return "FAILED", f"none of {len(results)} trials has a value to its end{first}", {}
+        return RunState.FAILED, f"none of {len(results)} trials has a value to its end{first}", {}
     metrics = {
         objective.name: objective.shown(best[0].value),
         "sweep/failed_trials": float(len(failures)),
         "sweep/pruned_trials": float(sum(result.pruned for result in results)),
     }
-    return "FINISHED", None, metrics
+    return RunState.FINISHED, None, metrics

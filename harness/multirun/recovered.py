@@ -23,6 +23,7 @@ from harness.sweeping.states import TrialStatus
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
 from harness.tracking.reconcile import run_folders
+from harness.tracking.run_kind import RunKind, kind_of
 from harness.tracking.run_state import STATE, RunState, state_of
 from harness.tracking.store import Store
 
@@ -37,13 +38,13 @@ def begun_tags(folder: Path) -> dict[str, str]:
     return dict(first.get("tags", {})) if isinstance(first, dict) else {}
 
 
-def runs_of(store: Store, sweep_id: str, kind: str) -> list[Journal]:
+def runs_of(store: Store, sweep_id: str, kind: RunKind) -> list[Journal]:
     """A sweep's trials or repeats, the oldest first. One that cannot be read costs only itself."""
 
     def found() -> Iterator[Journal]:
         for folder in run_folders(store):
             tags = begun_tags(folder)
-            if tags.get("kind") == kind and tags.get("sweep") == sweep_id:
+            if kind_of(tags) is kind and tags.get("sweep") == sweep_id:
                 run = Journal(folder)
                 if run.begun is not None:
                     yield run

@@ -6,7 +6,8 @@ Knows nothing of how a study is kept.
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.config.axes import Space, read_space, with_rules
+from harness.config.axes import Space, with_rules
+from harness.config.read_axes import read_space
 from harness.config.schema import Config
 from harness.errors import HarnessError
 from harness.files import only_process
@@ -17,6 +18,7 @@ from harness.sweeping.storage import Studies
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
 from harness.tracking.reconcile import run_folders
+from harness.tracking.run_kind import RunKind, kind_of
 from harness.tracking.store import Store, was_deleted
 
 
@@ -40,7 +42,7 @@ def repair_sweep(store: Store, studies: Studies, sweep: str) -> Repaired:
     with studies.alone(name), only_process(parent / run_folder.LOCK, f"sweep {parent.name}"):
         of_sweep = [each for each in studies.names() if each == name or each.startswith(f"{name}-")]  # its repeats too
         aside = [file for each in of_sweep if (file := studies.keep_intact_part(each)) is not None]
-        trials = runs_of(store, parent.name, "trial")
+        trials = runs_of(store, parent.name, RunKind.TRIAL)
         config = next((found for journal in trials if (found := config_of(journal.folder)) is not None), None)
         space = _space(Journal(parent), config)
         count = _rebuild(store, studies, name, parent.name, space, config, trials)
@@ -56,7 +58,7 @@ def rebuild_if_gone(context: SweepContext, name: str) -> str | None:
         found = [folder.name for folder in run_folders(store) if _stands_for(folder, name)]
         if not found or was_deleted(store, found[-1]):
             return None
-        trials = runs_of(store, found[-1], "trial")
+        trials = runs_of(store, found[-1], RunKind.TRIAL)
         _rebuild(store, studies, name, found[-1], context.space, context.config, trials)
     return found[-1]
 
@@ -67,7 +69,7 @@ def rebuild_repeats_if_gone(context: SweepContext, name: str, space: Space, swee
     with studies.alone(name):
         if has_begun(studies, name):
             return
-        runs = _there(store, runs_of(store, sweep_id, "repeat"))
+        runs = _there(store, runs_of(store, sweep_id, RunKind.REPEAT))
         recovered = recovered_repeats(runs, list(space.combinations()), context.config.train.seed)
         if recovered:
             rebuild_study(studies, name, space, None, recovered, grid=True)
@@ -91,7 +93,7 @@ def _parent(store: Store, sweep: str) -> Path:
         tags = begun_tags(folder)
         study = tags.get("study", "?")
         meant = folder.name.startswith(sweep) or study.startswith(sweep) or sweep.startswith(f"{study}-")
-        return tags.get("kind") == "sweep" and meant
+        return kind_of(tags) is RunKind.SWEEP and meant
 
     found = [folder for folder in run_folders(store) if is_meant(folder)]
     if len(found) != 1:
@@ -102,7 +104,7 @@ def _parent(store: Store, sweep: str) -> Path:
 
 def _stands_for(folder: Path, name: str) -> bool:
     tags = begun_tags(folder)
-    return tags.get("kind") == "sweep" and tags.get("study") == name and Journal(folder).begun is not None
+    return kind_of(tags) is RunKind.SWEEP and tags.get("study") == name and Journal(folder).begun is not None
 
 
 def _space(parent: Journal, config: Config | None) -> Space:

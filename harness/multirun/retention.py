@@ -12,6 +12,7 @@ from harness.sweeping.trial import Result, best_results
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
 from harness.tracking.registry import promoted_steps
+from harness.tracking.run_state import RunState
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store
 
@@ -29,12 +30,12 @@ def drop_losers(store: Store, results: Sequence[Result], keep: int) -> None:
         if promoted is None or promoted.issuperset(journal.checkpoints()):
             continue
         try:
-            _drop(store, folder.resolve(), kept=promoted, status=journal.ended, why=journal.reason)
+            _drop(store, folder.resolve(), kept=promoted, state=journal.ended, why=journal.reason)
         except BusyError:  # a process works on it
             continue
 
 
-def _drop(store: Store, folder: Path, *, kept: set[int], status: str, why: str | None) -> None:
+def _drop(store: Store, folder: Path, *, kept: set[int], state: RunState, why: str | None) -> None:
     """All but those at the updates `kept`; the run ends as it had."""
     adapters = folder / run_folder.ADAPTERS
     with TrackedRun.resume(store, folder) as run:
@@ -46,4 +47,4 @@ def _drop(store: Store, folder: Path, *, kept: set[int], status: str, why: str |
             (adapters / WEIGHTS_FILE).unlink(missing_ok=True)
         but = ", but for what was promoted" if kept else ""
         run.tags({"checkpoints": f"dropped{but}: others of its sweep were better (sweep.keep)"})
-        run.finish(status, why)
+        run.finish(state, why)

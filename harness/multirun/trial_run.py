@@ -23,6 +23,7 @@ from harness.sweeping.study import Study
 from harness.sweeping.trial import Trial, TrialEnd
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
+from harness.tracking.run_state import RunState
 from harness.tracking.store import Store
 
 # update and loss of each validation, from update 0 without
@@ -128,7 +129,7 @@ def _check_requirements(required: Sequence[str], totals: Mapping[str, float]) ->
 def _finished_value(store: Store, config: Config, run_id: str | None) -> float | None:
     """The value of a trial whose run has finished, if it has."""
     folder = None if run_id is None else store.runs / run_id
-    if folder is None or not (folder / run_folder.REPORT).exists() or Journal(folder).ended != "FINISHED":
+    if folder is None or not (folder / run_folder.REPORT).exists() or Journal(folder).ended is not RunState.FINISHED:
         return None
     return trial_value(config, json.loads((folder / run_folder.REPORT).read_text("utf-8"))["totals"])
 

@@ -9,6 +9,7 @@ from harness.tracking import queries
 from harness.tracking.candidates import Candidates, of_experiment, of_run, of_sweep
 from harness.tracking.luck import TEST, luck_of
 from harness.tracking.registry import one_promotion, register, set_alias
+from harness.tracking.run_kind import RunKind
 from harness.tracking.store import Store, open_store
 
 
@@ -97,7 +98,7 @@ def _find(store: Store, choice: Choice) -> _Found:
         return _Found(candidates=found, by=by, experiment=choice.experiment, where=where)
     chosen = _run_or_sweep(store, choice)
     by = choice.by(queries.steered_by(store, chosen))
-    is_sweep = chosen.kind == "sweep"
+    is_sweep = chosen.kind is RunKind.SWEEP
     return _Found(
         candidates=of_sweep(store, chosen, by) if is_sweep else of_run(store, chosen, by),
         by=by,
@@ -111,7 +112,7 @@ def _run_or_sweep(store: Store, choice: Choice) -> queries.Finished:
     if wanted is None:
         return queries.newest(store)
     found = queries.get(store, wanted)
-    if choice.sweep and found.kind != "sweep":
+    if choice.sweep and found.kind is not RunKind.SWEEP:
         raise HarnessError(f"--sweep={wanted} is a single run; give it as --run={wanted}")
     return found
 

@@ -11,6 +11,7 @@ from harness.run.inputs import Inputs
 from harness.run.log import EventLog
 from harness.run.session import Session
 from harness.tracking import run_folder
+from harness.tracking.run_kind import KIND, RunKind
 from harness.tracking.runs import TrackedRun
 from harness.tuning.evaluate import Score
 
@@ -43,9 +44,11 @@ class RunPlace:
     @property
     def tags(self) -> dict[str, str]:
         if self.sweep is None:
-            return {"kind": "run"}
+            return {KIND: RunKind.RUN}
         of = {"sweep": self.sweep, "trial": str(self.trial)}
-        return {"kind": "trial", **of} if self.repeat is None else {"kind": "repeat", **of, "repeat": str(self.repeat)}
+        if self.repeat is None:
+            return {KIND: RunKind.TRIAL, **of}
+        return {KIND: RunKind.REPEAT, **of, "repeat": str(self.repeat)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,65 +1,24 @@
-"""A check of this machine for one configuration: what is there, a few updates timed, the whole run predicted."""
+"""A check of this machine for one configuration, printed as it is found: what is there, what a run needs and takes.
 
-import dataclasses
+Knows how it is said; how it is measured is in timing.py.
+"""
+
 import shutil
-import time
-from dataclasses import dataclass, field
-from statistics import median
-from typing import Any
 
 from harness.config.checks import total_updates
-from harness.config.schema import Config, TrainConfig
+from harness.config.schema import Config
 from harness.console.progress import Display, duration
-from harness.data.dataset import Split, fixed_subset
-from harness.machine.device import begin_phase, device, device_memory, free_memory, freeze_libraries, memory_use
+from harness.machine.device import device, device_memory, free_memory, freeze_libraries
 from harness.machine.mac import mac_advice
 from harness.machine.provenance import versions
-from harness.models.adapter import Weights, adapter_weights, attached, equal_weights
+from harness.models.adapter import attached
 from harness.run.inputs import Inputs, gather_inputs
-from harness.run.preflight import check_memory, plan_memory, shortage_said
-from harness.run.samples import plan_samples
-from harness.run.session import open_session
+from harness.run.preflight import MemoryPlan, check_memory, plan_memory, shortage_said
+from harness.run.session import Session, open_session
 from harness.run.shortcuts import planned_cut, prepare_engine
-from harness.sampling.samples import bare_base
-from harness.sampling.write import write
-from harness.tuning.batches import stream
+from harness.run.timing import time_updates, time_writing
 from harness.tuning.engine import Engine
-from harness.tuning.estimate import computed_positions
-from harness.tuning.evaluate import Score
-from harness.tuning.loop import Window, train
 from harness.tuning.memory import shape_of
-
-_UPDATES = 4  # timed, the first not counted: it compiles
-_TOKENS = 32  # written to time the writing
-_VALID_BATCHES = 4
-
-
-@dataclass
-class Timing:
-    """A tuning.loop.Watcher that notes when each update ended."""
-
-    display: Display
-    ends: list[float] = field(default_factory=list)
-    start: Score | None = None
-    targets: int = 0
-
-    def on_update(self, step: int, loss: float) -> None:
-        self.ends.append(time.perf_counter())
-        self.display.update(step, loss=loss)
-
-    def on_window(self, window: Window) -> None:
-        self.targets = window.targets
-
-    def on_validating(self, done: int, total: int) -> None:
-        self.display.validating(done, total)
-
-    def on_interrupt(self, state: Any) -> None: ...
-
-    def on_rows(self, rows: Any) -> None: ...
-
-    def on_score(self, score: Score, state: Any, *, best: bool) -> None:
-        self.start = self.start or score
-        self.ends.append(time.perf_counter())
 
 
 def check_up(config: Config) -> None:
@@ -68,24 +27,44 @@ def check_up(config: Config) -> None:
     Raises:
         HarnessError: for the first thing that would keep a run from working.
     """
+    _say_machine()
+    display = Display()
+    session = open_session(config.tracking, display)
+    freeze_libraries()
+    _say_store(session)
+    inputs = gather_inputs(config, session)
+    _say_inputs(inputs)
+    plan, engine = _engine(config, inputs, session, display)
+    _say_engine(engine, inputs.base.num_blocks)
+    if total_updates(config.train, len(inputs.train.rows)):
+        with shortage_said(plan):
+            _say_times(config, inputs, engine, display)
+
+
+def _say_machine() -> None:
     has = device()
     _line("device", f"{has['name']}, {has['backend']}, {has['system']}")
     _line("memory", f"{device_memory() / 1e9:.1f} GB for MLX, {free_memory() / 1e9:.1f} GB of it free now")
     _line("versions", ", ".join(f"{name} {version}" for name, version in versions().items()))
     for advice in mac_advice():
         _line("advice", advice)
-    display = Display()
-    session = open_session(config.tracking, display)
-    freeze_libraries()
+
+
+def _say_store(session: Session) -> None:
     place = session.store.runs.parent
     _line("tracking", f"{session.store.uri} answers; {shutil.disk_usage(place).free / 1e9:.0f} GB free in {place}")
-    inputs = gather_inputs(config, session)
+
+
+def _say_inputs(inputs: Inputs) -> None:
     _line("base", f"{inputs.base.path} loads: {inputs.base.num_blocks} blocks")
-    rows = ", ".join(f"{split.name} {len(split.rows)} rows" for split in inputs.splits)
-    _line("data", rows)
-    updates = total_updates(config.train, len(inputs.train.rows))
-    with attached(inputs.base.model, inputs.spec, seed=config.train.seed):
-        shape = shape_of(inputs.base.model, inputs.spec, inputs.base.settings)
+    _line("data", ", ".join(f"{split.name} {len(split.rows)} rows" for split in inputs.splits))
+
+
+def _engine(config: Config, inputs: Inputs, session: Session, display: Display) -> tuple[MemoryPlan, Engine]:
+    """What a step of the run will be, compared with the whole model's; says first what memory the run needs."""
+    model = inputs.base.model
+    with attached(model, inputs.spec, seed=config.train.seed):
+        shape = shape_of(model, inputs.spec, inputs.base.settings)
         cut = planned_cut(config, inputs, shape, free_disk=session.trunks.free_disk())
         plan = plan_memory(config, inputs, shape, cut[0])
         for line in check_memory(plan, inputs.base.path, has=device_memory(), free=free_memory()):
@@ -94,84 +73,30 @@ def check_up(config: Config) -> None:
         with shortage_said(plan):
             engine = prepare_engine(config, inputs, cut, session)
             inputs.base.materialize(engine.at)
-    _line("engine", _said(engine, inputs.base.num_blocks))
-    if updates:
-        with shortage_said(plan):
-            _time(config, inputs, engine, display)
+    return plan, engine
 
 
-def _said(engine: Engine, blocks: int) -> str:
+def _say_engine(engine: Engine, blocks: int) -> None:
     where = f"steps begin at block {engine.at} of {blocks}" if engine.at else f"all {blocks} blocks in every step"
     head = "learned positions only" if engine.on_targets else "all positions"
     agrees = "; loss and gradients agree with the whole model's here" if engine.at or engine.on_targets else ""
-    return f"{where}, the head on {head}{agrees}"
+    _line("engine", f"{where}, the head on {head}{agrees}")
 
 
-def _time(config: Config, inputs: Inputs, engine: Engine, display: Display) -> None:
-    settings = _few_updates(config.train)
-    valid = fixed_subset(inputs.valid, _VALID_BATCHES * settings.batch_size)
-    first, _ = _train(inputs, settings, valid, engine, display)
-    second, timing = _train(inputs, settings, valid, engine, display)
-    peak = memory_use().peak
-    seconds = [later - earlier for earlier, later in zip(timing.ends[1:], timing.ends[2:], strict=False)][
-        : _UPDATES - 1
-    ]
-    batches = stream(inputs.train.rows, settings.batch_size, seed=settings.seed)
-    computed = [sum(next(batches).computed for _ in range(settings.grad_accumulation_steps)) for _ in range(_UPDATES)]
-    position_seconds = median(spent / positions for spent, positions in zip(seconds, computed[1:], strict=True))
-    assert timing.start is not None
-    trained, validated = computed_positions(inputs.train, inputs.valid, config.train)
-    updates = total_updates(config.train, len(inputs.train.rows))
-    update_seconds = trained / updates * position_seconds
-    learned = timing.targets / sum(computed) / position_seconds
-    _line("speed", f"{update_seconds:.3g} s an update, {learned:.0f} learned tokens a second")
-    writing = _time_writing(config, inputs)
-    whole = duration(trained * position_seconds + validated * timing.start.position_seconds + writing)
-    _line("whole run", f"about {whole}: {updates} updates, validations, {len(config.generate.prompts)} samples")
-    _line("peak", f"{peak:.2f} GB in these few updates, which may not be the widest")
+def _say_times(config: Config, inputs: Inputs, engine: Engine, display: Display) -> None:
+    speed = time_updates(config, inputs, engine, display)
+    _line("speed", f"{speed.update_seconds:.3g} s an update, {speed.targets_per_second:.0f} learned tokens a second")
+    whole_seconds, samples = speed.whole_seconds, len(config.generate.prompts)
+    if samples:
+        writing = time_writing(config, inputs)
+        _line("writing", f"{writing.tokens_per_second:.0f} tokens a second")
+        whole_seconds += writing.whole_seconds
+    whole = duration(whole_seconds)
+    _line("whole run", f"about {whole}: {speed.updates} updates, validations, {samples} samples")
+    _line("peak", f"{speed.peak_gb:.2f} GB in these few updates, which may not be the widest")
     same = "the same bytes: an interrupted run can be gone on with exactly"
     other = "other bytes: an interrupted run that is gone on with ends near the undisturbed one, not at it"
-    _line("exact", f"the same updates twice ended in {same if equal_weights(first, second) else other}")
-
-
-def _few_updates(settings: TrainConfig) -> TrainConfig:
-    """The run's own first updates, without what happens between them."""
-    never = 10**9
-    return dataclasses.replace(
-        settings,
-        iters=_UPDATES,
-        epochs=None,
-        warmup=0.0,
-        patience=None,
-        steps_per_report=never,
-        steps_per_eval=never,
-        save_every=never,
-    )
-
-
-def _train(
-    inputs: Inputs, settings: TrainConfig, valid: Split, engine: Engine, display: Display
-) -> tuple[Weights, Timing]:
-    begin_phase()
-    timing = Timing(display)
-    with attached(inputs.base.model, inputs.spec, seed=settings.seed), display.updates(_UPDATES, "timing"):
-        train(inputs.base.model, inputs.train, valid, settings, timing, engine=engine)
-        return adapter_weights(inputs.base.model), timing
-
-
-def _time_writing(config: Config, inputs: Inputs) -> float:
-    """Seconds for the run's samples."""
-    if not config.generate.prompts:
-        return 0.0
-    begin_phase()
-    base, short = inputs.base, min(_TOKENS, config.generate.max_tokens)
-    shorter = dataclasses.replace(config, generate=dataclasses.replace(config.generate, max_tokens=short))
-    planned = plan_samples(shorter, base.tokenizer, bare_base(base.path))
-    list(write(base.model, base.tokenizer, planned, shorter.generate))  # compiles
-    written = list(write(base.model, base.tokenizer, planned, shorter.generate))
-    token_seconds = sum(entry.seconds for entry in written) / max(sum(entry.tokens for entry in written), 1)
-    _line("writing", f"{1 / token_seconds:.0f} tokens a second")
-    return token_seconds * config.generate.max_tokens * len(config.generate.prompts)
+    _line("exact", f"the same updates twice ended in {same if speed.exact else other}")
 
 
 def _line(label: str, text: str) -> None:

@@ -18,6 +18,7 @@ from harness.run.watcher import RunWatcher
 from harness.sampling.samples import Sample
 from harness.tracking import run_folder
 from harness.tracking.luck import left_out_of_run
+from harness.tracking.run_state import RunState
 from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import Tail
 from harness.tuning.evaluate import Evaluator, Score
@@ -66,7 +67,7 @@ def log_end(context: RunContext, watcher: RunWatcher, result: RunResult) -> dict
     _tell(context, result, totals)
     draw_losses(context.folder / run_folder.LOSSES, watcher.windows, watcher.scores, context.name)
     write_json(context.folder / run_folder.REPORT, _report(context, watcher, result, totals))
-    context.log.write("ended", status="PRUNED" if result.outcome.pruned else "FINISHED", **totals)
+    context.log.write("ended", status=RunState.PRUNED if result.outcome.pruned else RunState.FINISHED, **totals)
     for file in (run_folder.LOSSES, run_folder.REPORT, run_folder.LOG, run_folder.VALID_ROWS):
         if (context.folder / file).exists():
             context.run.artifact(file)

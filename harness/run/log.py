@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.files import append_json, read_appended, write_whole
 from harness.tuning.evaluate import Score
-from harness.tuning.loop import Window
+from harness.tuning.meter import Window
 
 
 class EventLog:

@@ -29,6 +29,7 @@ from harness.run.training import Trained, train_adapter
 from harness.run.twins import settle_twins
 from harness.run.watcher import RunWatcher
 from harness.tracking import run_folder
+from harness.tracking.run_state import RunState
 from harness.tracking.runs import TrackedRun
 from harness.tuning.loop import Outcome
 
@@ -91,7 +92,7 @@ def _checked_inputs(config: Config, session: Session, place: RunPlace) -> Inputs
     except HarnessError as error:
         if place.sweep is not None:
             with _new_run(config, session, place, {}) as run:
-                run.finish("FAILED", reason(error))
+                run.finish(RunState.FAILED, reason(error))
         raise
     return inputs
 

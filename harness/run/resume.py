@@ -15,6 +15,7 @@ from harness.run.session import Session
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
 from harness.tracking.reconcile import run_folders
+from harness.tracking.run_state import RunState
 from harness.tracking.store import Store, was_deleted
 from harness.tuning.state import Course, load_state
 
@@ -85,7 +86,7 @@ def _refuse_other(run_id: str, folder: Path, store: Store, parts: Parts, base: B
         raise HarnessError(f"train.resume={run_id} must have its folder here, but {store.runs} does not hold it")
     there = renewed(written, base)
     journal = Journal(folder)
-    if journal.ended == "FINISHED":
+    if journal.ended is RunState.FINISHED:
         raise HarnessError(
             f"train.resume={run_id} names a run that is finished; leave train.resume=false for a new one"
         )

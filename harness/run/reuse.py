@@ -170,14 +170,7 @@ def _course(source: Source) -> Course:
 
 def taken_outcome(course: Course) -> Outcome:
     """The outcome of a run that had nothing left to train."""
-    return Outcome(
-        start=course.start,
-        last=course.last,
-        best=course.best,
-        updates=course.step,
-        train_seconds=course.train_seconds,
-        peak_gb=0.0,
-    )
+    return Outcome.of(course, peak_gb=0.0)
 
 
 def _scores(folder: Path) -> dict[int, Score]:

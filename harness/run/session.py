@@ -122,10 +122,11 @@ def open_session(tracking: TrackingConfig, display: Display) -> Session:
 
 def _check_vocabulary(split: Split, base: Base) -> None:
     """MLX would take whatever lies in memory beyond the embedding."""
+    known = base.vocabulary
     for row in split.rows:
         highest = int(row.tokens.max())
-        if highest >= base.vocabulary:
+        if highest >= known:
             raise HarnessError(
-                f"{split.path}:{row.line}: token {highest} must be below the {base.vocabulary} that {base.path} knows: "
+                f"{split.path}:{row.line}: token {highest} must be below the {known} that {base.path} knows: "
                 "its tokenizer and its weights do not belong together; download or convert the model again"
             )

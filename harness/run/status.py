@@ -76,7 +76,7 @@ def _close(context: RunContext, state: RunState, why: str | None = None) -> None
     if why is not None:
         context.log.write("ended", status=state.status, reason=why)
     run.tags({STATE: state.tag})
-    run.finish(state.status, why)
+    run.finish(state, why)
     if run.unsent is not None:
         context.display.say(f"warning: {run.unsent}")
 

@@ -17,7 +17,7 @@ from harness.tracking import run_folder
 from harness.tracking.valid_rows import RowKeeper
 from harness.tuning.estimate import estimated_seconds
 from harness.tuning.evaluate import RowLosses, Score
-from harness.tuning.loop import Window
+from harness.tuning.meter import Window
 from harness.tuning.state import Course, LoopState, save_state
 
 Record = TypeVar("Record", Window, Score)

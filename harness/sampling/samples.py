@@ -26,7 +26,8 @@ _NEARLY_THE_SAME = 90.0  # of 100, by rapidfuzz's ratio of edits
 class Origin:
     """Which weights wrote: the adapter's reference (None: the bare base), its run, the update it was saved after.
 
-    `scale`: times the scale that it was trained with.
+    `scale`: times the scale that it was trained with. `weights`: a digest of base and adapter, for what lies under a
+    reference may change; None where nobody asked, or a former version wrote.
     """
 
     base: str
@@ -34,6 +35,7 @@ class Origin:
     run: str | None = None
     iteration: int | None = None
     scale: float = 1.0
+    weights: str | None = None
 
     @property
     def name(self) -> str:
@@ -47,7 +49,7 @@ class Origin:
 
 def bare_base(path: str) -> Origin:
     """The base without an adapter."""
-    return Origin(base=path, adapter=None, run=None, iteration=None, scale=1.0)
+    return Origin(base=path)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ class Planned(Origin):
 
     @cached_property
     def id(self) -> str:
-        values = [getattr(self, field.name) for field in dataclasses.fields(Planned)]
+        names = [field.name for field in dataclasses.fields(Planned) if field.name != "weights" or self.weights]
+        values = [getattr(self, name) for name in names]  # without weights the id is that of former versions
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
     @property

@@ -6,7 +6,6 @@ Of many scores the lowest is low by luck too. Losses are sums by row, so that a 
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 Array = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -117,5 +116,7 @@ def reach_of_best(deviation: float, degrees: float, among: int, *, seed: int = 0
 
 def _lowest(rng: np.random.Generator, draws: int, of: int) -> Array:
     """The lowest of so many standard normal numbers, [draw]."""
+    from scipy.special import ndtri  # 0.15 s, and only sweeps are asked about their best
+
     found: Array = ndtri(-np.expm1(np.log(rng.random(draws)) / of))
     return found

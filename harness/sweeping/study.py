@@ -6,7 +6,7 @@ Knows nothing of training: it gets a function from one combination to what becom
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from harness.config.axes import Combination, Space
 from harness.config.schema import SweepConfig
-from harness.errors import HarnessError, reason
-from harness.sweeping.again import begin_again, check_again, counts_as, standing
+from harness.errors import reason
+from harness.sweeping.again import standing
 from harness.sweeping.attributes import (
     AGAIN,
     ASIDE,
-    ATTEMPT,
     BEAT,
     COMMAND,
     FOLDER,
@@ -34,15 +33,15 @@ from harness.sweeping.attributes import (
     TOTAL,
 )
 from harness.sweeping.claims import Claims, give_back
-from harness.sweeping.journal_file import DamagedStudyError
+from harness.sweeping.dealing import Dealer, handed_out
 from harness.sweeping.lease import beating
 from harness.sweeping.search import make_pruner, make_sampler
 from harness.sweeping.siblings import Siblings
 from harness.sweeping.states import STOPPED
 from harness.sweeping.storage import Studies
-from harness.sweeping.suggest import ask_for, ask_for_new, distributions, suggest
+from harness.sweeping.suggest import distributions
 from harness.sweeping.telling import tell_end, tell_failure
-from harness.sweeping.trial import Objective, Result, Trial, result_of, status_of
+from harness.sweeping.trial import Objective, Result, result_of, status_of
 
 
 @dataclass(frozen=True)
@@ -100,12 +99,12 @@ class Study:
         part_of: "Study | None" = None,
     ) -> None:
         self.name, self._study, self._studies, self._space = name, stored, studies, space
-        self._search, self._claims, self._beat_seconds = search, claims, beat_seconds
-        self._part_of, self._stop_asked = part_of, False
+        self._search, self._beat_seconds, self._part_of = search, beat_seconds, part_of
         self._ended: dict[int, Result] = {}  # which do not change any more
         # where all are tried: always in the same order, so that whoever goes on knows which is the next
         self._every = list(space.combinations()) if search.trials is None else None
         self.total = self._count()
+        self._dealer = Dealer(stored, space, claims, self._every, self.total)
 
     def alone(self) -> AbstractContextManager[None]:
         """Inside, no other process changes what is to be tried."""
@@ -204,7 +203,7 @@ class Study:
             if (why_not := may_begin()) is not None:
                 return why_not
             with self.alone():
-                taken = self._take()
+                taken = self._dealer.take()
             if taken is not None:
                 self._try(taken, objective)
                 on_end(self.results())
@@ -222,60 +221,17 @@ class Study:
             HarnessError: for one that is done, that somebody works on, or that there is not.
         """
         with self.alone():
-            taken = self._take_again(place)
+            taken = self._dealer.take_again(place)
         if taken is not None:
             self._try(taken, objective, to_its_end=True)
         on_end(self.results())
-
-    def _take_again(self, place: int) -> optuna.trial.Trial | None:
-        trials = standing(self._trials())
-        if not 1 <= place <= len(trials):
-            raise HarnessError(f"there are trials 1 to {len(trials)}, but got {place}")
-        trial = trials[place - 1]
-        left = trial.state is TrialState.RUNNING and self._claims.is_left(trial)
-        check_again(trial, place, left=left)
-        if left:
-            return self._take_up(trial)
-        again = begin_again(self._study, trial)
-        self._claims.claim(again)
-        return again
 
     def _trials(self) -> list[FrozenTrial]:
         """All there are, as they are now; not to be changed."""
         return self._study.get_trials(deepcopy=False)
 
-    def _take(self) -> optuna.trial.Trial | None:
-        """The next trial, now this process's: one that another left, or a new one."""
-        trials = self._trials()
-        for left in trials:
-            is_left = left.state is TrialState.RUNNING and self._claims.is_left(left)
-            if is_left and (trial := self._take_up(left)) is not None:
-                return trial
-        asked = self._ask(sum(t.state is not TrialState.WAITING and ASIDE not in t.user_attrs for t in trials))
-        if asked is not None:
-            self._claims.claim(asked)
-        return asked
-
-    def _take_up(self, left: FrozenTrial) -> optuna.trial.Trial | None:
-        """What another left, now this process's; None when it has had its last attempt."""
-        trial = optuna.trial.Trial(self._study, left._trial_id)
-        suggest(trial, self._space)  # what its process may not have come to
-        why_not = self._claims.claim(trial, left)
-        if why_not is None:
-            return trial
-        tell_failure(self._study, trial, why_not)
-        return None
-
-    def _ask(self, begun: int) -> optuna.trial.Trial | None:
-        """A new trial, where `begun` of them are less than there will be."""
-        if begun >= self.total:
-            return None
-        if self._every is None:
-            return ask_for_new(self._study, self._space)
-        return ask_for(self._study, self._space, self._every[begun])
-
     def _try(self, asked: optuna.trial.Trial, objective: Objective, *, to_its_end: bool = False) -> None:
-        trial = self._handed_out(asked, to_its_end=to_its_end or AGAIN in asked.user_attrs)
+        trial = handed_out(self._study, asked, lambda: self.stopped, to_its_end=to_its_end)
         beats: AbstractContextManager[None] = nullcontext()
         if self._studies.shared:
             beats = beating(lambda count: asked.set_user_attr(BEAT, count), self._beat_seconds)
@@ -289,29 +245,3 @@ class Study:
             tell_failure(self._study, asked, reason(error))
             return
         tell_end(self._study, asked, end)
-
-    def _handed_out(self, asked: optuna.trial.Trial, *, to_its_end: bool) -> Trial:
-        """`to_its_end`: the pruner is not asked."""
-        trials = self._trials()
-        number = counts_as(trials[asked.number])
-        known = set(trials[asked.number].intermediate_values)  # updates that an earlier attempt reported
-
-        def report(step: int, value: float) -> bool:
-            with suppress(optuna.exceptions.StorageInternalError, DamagedStudyError):  # a report is not worth a trial
-                if step not in known:
-                    asked.report(value, step)
-                self._stop_asked = self.stopped
-                stop = STOP in self._trials()[asked.number].user_attrs
-                return stop or (not to_its_end and asked.should_prune())
-            return False
-
-        return Trial(
-            number=number,
-            place=sum(ASIDE not in trial.user_attrs for trial in trials[: number + 1]),
-            params=dict(asked.params),
-            attempt=int(asked.user_attrs[ATTEMPT]),
-            begun_as=asked.user_attrs.get(RUN),
-            report=report,
-            stopped=lambda: self._stop_asked,
-            run=lambda run_id: asked.set_user_attr(RUN, run_id),
-        )

@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.files import append_json, read_lines, sync, write_whole
 from harness.tracking import run_folder
+from harness.tracking.run_state import RunState
 
 # kind, time in milliseconds since the epoch, and what the kind needs (see sender.py)
 Entry = dict[str, Any]
@@ -97,10 +98,10 @@ class Journal:
         return self.entries[0] if self.entries and self.entries[0]["kind"] == "begun" else None
 
     @property
-    def ended(self) -> str | None:
-        """The status that the run ended with, unless it goes on."""
+    def ended(self) -> RunState | None:
+        """How the run ended, unless it goes on; one that was pruned as MLflow says it, see run_state.state_of."""
         last = next((entry for entry in reversed(self.entries) if entry["kind"] in ("ended", "reopened")), None)
-        return last["status"] if last and last["kind"] == "ended" else None
+        return RunState(last["status"]) if last and last["kind"] == "ended" else None
 
     @property
     def reason(self) -> str | None:

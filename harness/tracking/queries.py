@@ -17,10 +17,11 @@ from mlflow.exceptions import MlflowException
 from harness.config.conditions import Condition, read_requirement
 from harness.config.objective import VALID_LOSS, WIN_RATE, Objective, objective
 from harness.errors import HarnessError
+from harness.tracking.run_kind import KIND, RunKind, kind_of
 from harness.tracking.run_state import RunState, state_of
 from harness.tracking.store import Store
 
-KIND, SWEEP = "kind", "sweep"  # tags: run, sweep, trial, repeat or judge; and the sweep that a trial is of
+SWEEP = "sweep"  # a tag: the sweep that a trial or a repeat is of
 METRIC = "sweep.metric"  # a sweep's parameter: what steers it
 REQUIRE = "sweep.require"  # another: what its trials must meet
 WIN_RATE_ERROR = "judge/win_rate_stderr"
@@ -42,8 +43,8 @@ class Finished:
     params: dict[str, str]
 
     @property
-    def kind(self) -> str:
-        return self.tags.get(KIND, "run")
+    def kind(self) -> RunKind:
+        return kind_of(self.tags)
 
     @property
     def sweep_id(self) -> str | None:
@@ -65,10 +66,9 @@ def newest(store: Store) -> Finished:
     Raises:
         HarnessError: when there is none.
     """
-    found = _newest(store, "tags.kind != 'trial' and tags.kind != 'repeat' and tags.kind != 'judge'")
-    if found is None:
-        raise HarnessError(f"{store.uri} has no run yet; start one with python -m harness.train")
-    return found
+    others = (RunKind.TRIAL, RunKind.REPEAT, RunKind.JUDGE)
+    where = " and ".join(f"tags.{KIND} != '{kind}'" for kind in others)
+    return _newest(store, where, "run yet; start one with python -m harness.train")
 
 
 def newest_sweep(store: Store) -> Finished:
@@ -77,16 +77,16 @@ def newest_sweep(store: Store) -> Finished:
     Raises:
         HarnessError: when there is none.
     """
-    found = _newest(store, "tags.kind = 'sweep'")
-    if found is None:
-        raise HarnessError(f"{store.uri} has no sweep yet; start one with python -m harness.train -m lora.rank=4,8")
-    return found
+    where = f"tags.{KIND} = '{RunKind.SWEEP}'"
+    return _newest(store, where, "sweep yet; start one with python -m harness.train -m lora.rank=4,8")
 
 
-def _newest(store: Store, where: str) -> Finished | None:
+def _newest(store: Store, where: str, missing: str) -> Finished:
     experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
     found = store.client.search_runs(experiments, where, max_results=1, order_by=["attributes.start_time DESC"])
-    return _finished(found[0]) if found else None
+    if not found:
+        raise HarnessError(f"{store.uri} has no {missing}")
+    return _finished(found[0])
 
 
 def get(store: Store, run_id: str) -> Finished:
@@ -103,7 +103,7 @@ def get(store: Store, run_id: str) -> Finished:
 
 def steered_by(store: Store, run: Finished) -> Objective:
     """What a sweep, or the sweep that a trial belongs to, is steered by; of other runs the validation loss."""
-    if run.kind != "sweep" and run.sweep_id is not None:
+    if run.kind is not RunKind.SWEEP and run.sweep_id is not None:
         try:
             run = get(store, run.sweep_id)
         except HarnessError:  # removed for good
@@ -114,13 +114,13 @@ def steered_by(store: Store, run: Finished) -> Objective:
 def trials(store: Store, sweep: Finished) -> list[Finished]:
     """A sweep's trials: the whole ones first, the best of its metric before others, those without one last."""
     by = steered_by(store, sweep)
-    return sorted(_of_sweep(store, sweep, "trial"), key=lambda run: _order(run, by))
+    return sorted(_of_sweep(store, sweep, RunKind.TRIAL), key=lambda run: _order(run, by))
 
 
 def repeats(store: Store, sweep: Finished) -> list[Finished]:
     """The finished runs of a sweep's best trials with other seeds."""
     by = steered_by(store, sweep)
-    found = _of_sweep(store, sweep, "repeat")
+    found = _of_sweep(store, sweep, RunKind.REPEAT)
     return [run for run in found if run.status is RunState.FINISHED and by.name in run.metrics]
 
 
@@ -131,17 +131,17 @@ def candidates(store: Store, experiment_id: str) -> list[Finished]:
     requires.
     """
     runs = list(_runs(store, experiment_id, ""))
-    required = {run.run_id: _required(run) for run in runs if run.kind == "sweep"}
+    required = {run.run_id: _required(run) for run in runs if run.kind is RunKind.SWEEP}
     return [run for run in runs if _may_be_chosen(run, required.get(run.sweep_id or "", []))]
 
 
 def sweep_candidates(store: Store, sweep: Finished) -> list[Finished]:
     """Of a sweep's trials those that may be chosen."""
-    return [run for run in _of_sweep(store, sweep, "trial") if _may_be_chosen(run, _required(sweep))]
+    return [run for run in _of_sweep(store, sweep, RunKind.TRIAL) if _may_be_chosen(run, _required(sweep))]
 
 
 def _may_be_chosen(run: Finished, required: Sequence[Condition]) -> bool:
-    if run.kind not in ("run", "trial") or run.status is RunState.PRUNED:
+    if run.kind not in (RunKind.RUN, RunKind.TRIAL) or run.status is RunState.PRUNED:
         return False
     measured = {name.replace("/", "."): value for name, value in run.metrics.items()}
     return all(set(each.names) <= measured.keys() and each.holds(measured) for each in required)
@@ -163,8 +163,8 @@ def _order(run: Finished, by: Objective) -> tuple[bool, float]:
     return run.status is not RunState.FINISHED, value
 
 
-def _of_sweep(store: Store, sweep: Finished, kind: str) -> list[Finished]:
-    return list(_runs(store, sweep.experiment_id, f"tags.sweep = '{sweep.run_id}' and tags.kind = '{kind}'"))
+def _of_sweep(store: Store, sweep: Finished, kind: RunKind) -> list[Finished]:
+    return list(_runs(store, sweep.experiment_id, f"tags.sweep = '{sweep.run_id}' and tags.{KIND} = '{kind}'"))
 
 
 def _runs(store: Store, experiment_id: str, where: str) -> Iterator[Finished]:
@@ -203,7 +203,7 @@ def scored_runs(store: Store, source: str, metric: str) -> list[Scored]:
     Raises:
         HarnessError: when there is neither.
     """
-    where = "attributes.status = 'FINISHED' and tags.kind != 'sweep'"
+    where = f"attributes.status = 'FINISHED' and tags.{KIND} != '{RunKind.SWEEP}'"
     experiment_id = store.find_experiment(source)
     if experiment_id is None:
         try:

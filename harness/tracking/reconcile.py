@@ -9,6 +9,7 @@ from harness.errors import BusyError, DeletedError, reason
 from harness.files import only_process
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal, now
+from harness.tracking.run_state import RunState
 from harness.tracking.sender import Sender
 from harness.tracking.store import Store, was_deleted
 
@@ -82,21 +83,21 @@ def close_orphans(store: Store) -> list[str]:
     orphans = [run.info.run_id for run in found if not (store.runs / run.info.run_id).exists()]
     for run_id in orphans:
         store.client.set_tag(run_id, "failure", "its process was gone, and its folder (harness.reconcile)")
-        store.client.set_terminated(run_id, "KILLED")
+        store.client.set_terminated(run_id, RunState.KILLED)
     return orphans
 
 
 def close_directly(
-    store: Store, run_id: str, status: str, why: str | None, metrics: Mapping[str, float], step: int
+    store: Store, run_id: str, state: RunState, why: str | None, metrics: Mapping[str, float], step: int
 ) -> None:
     """End a run whose folder is on another machine, if that has not done it."""
-    if store.client.get_run(run_id).info.status == status:
+    if store.client.get_run(run_id).info.status == state.status:
         return
     for name, value in metrics.items():
         store.client.log_metric(run_id, name, value, step=step)
     if why is not None:
         store.client.set_tag(run_id, "failure", why)
-    store.client.set_terminated(run_id, status)
+    store.client.set_terminated(run_id, state.status)
 
 
 def _belongs(uri: str, store: Store) -> bool:
@@ -139,7 +140,7 @@ def _settle(store: Store, journal: Journal) -> Settled:
     closed = journal.ended is None
     if closed:
         last = int(journal.entries[-1]["time"])
-        journal.write("ended", at=last, status="KILLED", reason="its process was gone (harness.reconcile)")
+        journal.write("ended", at=last, status=RunState.KILLED, reason="its process was gone (harness.reconcile)")
     before, left = journal.sent.count, None
     sender = Sender(store, journal)
     for attempt in range(_ATTEMPTS):

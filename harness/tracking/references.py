@@ -10,6 +10,7 @@ from harness.tracking import queries
 from harness.tracking.candidates import best_of_trials, run_checkpoints
 from harness.tracking.checkpoints import checkpoint_folder
 from harness.tracking.registry import resolve
+from harness.tracking.run_kind import RunKind
 from harness.tracking.store import Store
 
 _RUN, _SWEEP, _MODEL = "runs:/", "sweeps:/", "models:/"
@@ -74,7 +75,7 @@ class Selection:
 
     def _of_sweep(self, sweep_id: str, store: Store) -> list[AdapterFiles]:
         sweep = queries.newest_sweep(store) if sweep_id == "newest" else queries.get(store, sweep_id)
-        if sweep.kind != "sweep":
+        if sweep.kind is not RunKind.SWEEP:
             raise HarnessError(f"sweeps:/{sweep_id} is a single run; give it as runs:/{sweep_id}")
         best = best_of_trials(store, sweep, self.top)
         if not best:

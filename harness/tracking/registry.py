@@ -114,11 +114,20 @@ def alias_version(store: Store, name: str, alias: str) -> int | None:
 def promoted_steps(store: Store, run_id: str) -> set[int] | None:
     """The updates of a run's checkpoints that are model versions; None when the store does not say."""
     try:
-        versions = store.client.search_model_versions(f"run_id = '{identifier(run_id)}'")
-        models = [model_id for version in versions if (model_id := _model_id(version)) is not None]
+        models = promoted_models(store, run_id)
         return {int(store.client.get_logged_model(model_id).tags["step"]) for model_id in models}
     except MlflowException:
         return None
+
+
+def promoted_models(store: Store, run_id: str) -> set[str]:
+    """The ids of a run's checkpoints that are model versions.
+
+    Raises:
+        MlflowException: when the store does not say.
+    """
+    versions = store.client.search_model_versions(f"run_id = '{identifier(run_id)}'")
+    return {model_id for version in versions if (model_id := _model_id(version)) is not None}
 
 
 def resolve(store: Store, reference: str) -> Path:

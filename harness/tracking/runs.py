@@ -5,8 +5,6 @@ neither stops nor slows the run, and what it missed waits for harness.reconcile.
 """
 
 import getpass
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
@@ -14,18 +12,16 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from harness.errors import DeletedError, HarnessError, reason
+from harness.errors import HarnessError, reason
 from harness.files import make_folder, only_process, write_json
 from harness.tracking import run_folder
 from harness.tracking.journal import Entry, Journal, Sent, now
-from harness.tracking.sender import Sender, create_run
-from harness.tracking.store import Store, was_deleted
+from harness.tracking.mail import Mail
+from harness.tracking.run_state import RunState
+from harness.tracking.sender import create_run
+from harness.tracking.store import Store
 from harness.tracking.traces import Call
 
-_SEND_EVERY_SECONDS = 2.0
-_LOOK_EVERY_SECONDS = 10.0  # whether the run was deleted, where nothing is told that would show it
-_LONGEST_WAIT_SECONDS = 30.0  # between attempts on a store that does not answer
-_PATIENCE_SECONDS = 0.15  # at the end, with nothing sent, before asking whether the store answers
 _LONGEST_PARAMETER = 6000  # characters; MLflow cuts what is longer
 
 
@@ -37,7 +33,7 @@ class TrackedRun:
         self.folder = folder
         self._journal = Journal(folder)
         self._known = self._journal.known_steps()
-        self._mail = _Mail(store, self._journal)
+        self._mail = Mail(store, self._journal)
 
     @classmethod
     @contextmanager
@@ -58,7 +54,8 @@ class TrackedRun:
             HarnessError: when the store does not answer and there is no parent.
         """
         begun: Entry = {"kind": "begun", "time": now(), "experiment": experiment, "name": name, "parent": parent}
-        begun |= {"tags": dict(tags), "user": getpass.getuser(), "store": store.uri}
+        begun |= {"tags": {key: str(value) for key, value in tags.items()}}
+        begun |= {"user": getpass.getuser(), "store": store.uri}
         sent = _begun_in_mlflow(store, begun)
         if sent is None and parent is None:
             raise store.silent()
@@ -193,9 +190,9 @@ class TrackedRun:
     def drop_checkpoint(self, step: int, file: str) -> None:
         self._journal.write("dropped", step=step, file=file)
 
-    def finish(self, status: str, why: str | None = None) -> int:
-        """End with `status`: FINISHED, FAILED or KILLED. Returns how many entries still wait (see drain)."""
-        self._journal.write("ended", status=status, reason=why and why[:5000])
+    def finish(self, state: RunState, why: str | None = None) -> int:
+        """End so. Returns how many entries still wait (see drain)."""
+        self._journal.write("ended", status=state.status, reason=why and why[:5000])
         return self.drain()
 
     @property
@@ -216,84 +213,6 @@ class TrackedRun:
         """
         self._mail.drain()
         return self._journal.waiting
-
-
-class _Mail:
-    """The thread that sends one journal. Nothing that goes wrong there reaches who writes it."""
-
-    def __init__(self, store: Store, journal: Journal) -> None:
-        self._store, self._journal = store, journal
-        self._wake, self._moved = threading.Event(), threading.Event()
-        self._over = False
-        self._users = 2  # of the run's lock: the writer and the thread
-        self._users_guard = threading.Lock()
-        self._failures = 0
-        self._looked = time.monotonic()
-        self.trouble: str | None = None
-        self.deleted = False
-
-    @contextmanager
-    def sending(self, lock: ExitStack) -> Iterator[None]:
-        """Send inside. The lock is let go when no request is under way any more, which may be after."""
-
-        def work() -> None:
-            try:
-                self._work()
-            finally:
-                self._let_go(lock)
-
-        # a daemon: a request that hangs must not keep the process
-        thread = threading.Thread(target=work, name=f"tracking {self._journal.folder.name}", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._over = True
-            self._wake.set()
-            thread.join(timeout=_PATIENCE_SECONDS)
-            self._let_go(lock)
-
-    def _let_go(self, lock: ExitStack) -> None:
-        with self._users_guard:
-            self._users -= 1
-            if self._users == 0:
-                lock.close()
-
-    def drain(self) -> None:
-        """Wait until all is sent, an attempt fails, or the store is found not to answer."""
-        failures = self._failures
-        self._wake.set()
-        while self._journal.waiting and self._failures == failures:
-            if not self._moved.wait(_PATIENCE_SECONDS) and not self._store.answers():
-                return
-            self._moved.clear()
-
-    def _work(self) -> None:
-        sender, wait = Sender(self._store, self._journal), _SEND_EVERY_SECONDS
-        while not self._over:
-            asked = self._wake.wait(wait)
-            self._wake.clear()
-            try:
-                while self._journal.waiting:  # also what a request that hung left behind it
-                    sender.send_next()
-                    self._moved.set()
-                if not self._over and (asked or time.monotonic() - self._looked > _LOOK_EVERY_SECONDS):
-                    self._look(sender)
-                self.trouble, wait = None, _SEND_EVERY_SECONDS
-            except DeletedError:
-                self.deleted, self.trouble = True, None
-                self._moved.set()
-            except Exception as error:  # SQLAlchemy's, requests' and MLflow's errors share no base class
-                self.trouble, wait = reason(error), min(2 * wait, _LONGEST_WAIT_SECONDS)
-                self._failures += 1
-                self._moved.set()
-
-    def _look(self, sender: Sender) -> None:
-        sender.look()
-        begun = self._journal.begun
-        parent = None if begun is None else begun["parent"]
-        self.deleted = parent is not None and was_deleted(self._store, parent)
-        self._looked = time.monotonic()
 
 
 def _begun_in_mlflow(store: Store, begun: Entry) -> Sent | None:

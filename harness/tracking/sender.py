@@ -15,7 +15,8 @@ from harness.errors import DeletedError
 from harness.files import replace_link
 from harness.tracking.checkpoints import drop_checkpoint, find_checkpoint, log_checkpoint
 from harness.tracking.journal import Entry, Journal, Sent
-from harness.tracking.run_state import STATE
+from harness.tracking.registry import promoted_models
+from harness.tracking.run_state import STATE, RunState
 from harness.tracking.store import Store, is_known, was_deleted
 from harness.tracking.traces import log_traces
 
@@ -177,7 +178,8 @@ class Sender:
 
     def _dropped(self, entry: Entry) -> None:
         model_id = find_checkpoint(self._store, self._run_id, self._experiment_id, entry["step"])
-        if model_id is not None:
+        # a person may have given it a name since; this is the last moment to ask
+        if model_id is not None and model_id not in promoted_models(self._store, self._run_id):
             drop_checkpoint(self._store, model_id)
         # logging it may have put the stored bytes in place of a file that was gone by then
         (self._journal.folder / entry["file"]).unlink(missing_ok=True)
@@ -190,7 +192,7 @@ class Sender:
         told = self._store.client.get_run(self._run_id).data.tags
         for tag in {"failure", STATE} & told.keys():
             self._store.client.delete_tag(self._run_id, tag)
-        self._store.client.update_run(self._run_id, status="RUNNING")
+        self._store.client.update_run(self._run_id, status=RunState.RUNNING)
 
     def _ended(self, entry: Entry) -> None:
         if entry["reason"]:

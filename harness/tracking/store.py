@@ -4,20 +4,9 @@ Every path is absolute: MLflow takes a relative one from whatever the working di
 """
 
 import logging
-import os
-import shutil
-import sqlite3
-from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
-
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # stdout is for results
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-# by default a server that is gone blocks a call for four minutes; what must not be lost waits in a journal
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
 
 import mlflow
 import requests
@@ -27,8 +16,8 @@ from mlflow.exceptions import MlflowException
 
 from harness.config.paths import MLRUNS
 from harness.config.schema import TrackingConfig
-from harness.errors import HarnessError, WriteError
-from harness.files import make_folder, one_at_a_time, write_whole
+from harness.errors import HarnessError
+from harness.tracking.database import can_write, database_of, make_database
 
 _CONNECT_SECONDS = 5.0
 # what MLflow's page takes the experiment for
@@ -78,13 +67,15 @@ class Store:
     def answers(self, seconds: float = 0.4) -> bool:
         """Whether it takes part within that time: a server replies, a SQLite database can be written."""
         if self.uri.startswith("sqlite:"):
-            return _can_write(_database(self.uri), seconds)
+            return can_write(database_of(self.uri), seconds)
         return not self.uri.startswith("http") or _replies(self.uri, seconds)
 
     def silent(self) -> HarnessError:
         """What to say when it does not answer."""
         if self.home is not None:
-            return HarnessError(f"{_database(self.uri)} cannot be written; end the program that holds it, or make room")
+            return HarnessError(
+                f"{database_of(self.uri)} cannot be written; end the program that holds it, or make room"
+            )
         return HarnessError(
             f"the tracking server {self.uri} does not answer; start it, or keep the run here with tracking.uri=null"
         )
@@ -120,7 +111,7 @@ def open_store(config: TrackingConfig) -> Store:
     local = None
     try:
         if uri.startswith("sqlite:"):
-            database = _database(uri)
+            database = database_of(uri)
             if not database.is_absolute():
                 raise HarnessError(f"tracking.uri={uri} must hold an absolute path, as sqlite:////folder/mlflow.db")
             local = database.parent
@@ -176,73 +167,12 @@ def is_known(store: Store, run_id: str) -> bool:
     return True
 
 
-def _database(uri: str) -> Path:
-    return Path(uri.removeprefix("sqlite:///"))
-
-
 def _replies(uri: str, seconds: float) -> bool:
     """Any reply counts but those by which a proxy says that the server behind it is away."""
     try:
         return requests.get(f"{uri.rstrip('/')}/health", timeout=seconds).status_code not in (502, 503, 504)
     except requests.RequestException:
         return False
-
-
-def _can_write(database: Path, seconds: float) -> bool:
-    try:
-        connection = sqlite3.connect(f"file:{quote(str(database))}?mode=rw", timeout=seconds, uri=True)
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("ROLLBACK")
-        finally:
-            connection.close()
-    except sqlite3.Error:
-        return False
-    return True
-
-
-def make_database(database: Path, cache: Path = MLRUNS / "cache") -> None:
-    """Make MLflow's SQLite database, if it is not there yet, from an empty one in `cache`: MLflow takes seconds for it.
-
-    Four processes that start on a missing one at once break its migration: one makes it, the rest wait.
-    """
-    if database.exists():
-        return
-    make_folder(database.parent)
-    with one_at_a_time(database.with_name(f".{database.name}.lock")):
-        if not database.exists():
-            _create(database, cache)
-
-
-def _create(database: Path, cache: Path) -> None:
-    empty = cache / f"empty-mlflow-{mlflow.__version__}.db"
-    building = database.with_name(f".new-{database.name}")
-    try:
-        shutil.copyfile(empty, building)
-        _place_artifacts(building, database.parent)
-    except (OSError, sqlite3.DatabaseError):  # not there yet, or damaged
-        _migrate(building)
-        with suppress(WriteError):
-            write_whole(empty, lambda temporary: shutil.copyfile(building, temporary))
-        _place_artifacts(building, database.parent)
-    building.replace(database)
-    for leftover in database.parent.glob(f".new-{database.name}-*"):
-        leftover.unlink()
-
-
-def _migrate(building: Path) -> None:
-    building.unlink(missing_ok=True)
-    MlflowClient(tracking_uri=f"sqlite:///{building}").search_experiments(max_results=1)
-    with closing(sqlite3.connect(building)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.execute("PRAGMA journal_mode=WAL")  # persists; halves the cost of a write
-
-
-def _place_artifacts(building: Path, home: Path) -> None:
-    """Those of MLflow's own first experiment lie beside the database too, and not in today's working directory."""
-    with closing(sqlite3.connect(building)) as connection, connection:
-        place = (home / "artifacts" / "Default").as_uri()
-        connection.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0", [place])
 
 
 def _refuse_deleted(experiment: Experiment) -> None:

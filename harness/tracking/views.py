@@ -7,6 +7,7 @@ from urllib.parse import quote
 from harness.config.objective import VALID_LOSS, Objective
 from harness.errors import HarnessError
 from harness.tracking.queries import newest, steered_by
+from harness.tracking.run_kind import KIND, RunKind
 from harness.tracking.run_state import STATE
 from harness.tracking.store import Store
 
@@ -63,7 +64,7 @@ def page_links(store: Store) -> list[tuple[str, str]]:
         chosen = newest(store)
     except HarnessError:
         return [("experiments", f"/#/experiments?{_TRAINING}"), registry]
-    sweep_id = chosen.run_id if chosen.kind == "sweep" else None
+    sweep_id = chosen.run_id if chosen.kind is RunKind.SWEEP else None
     return [
         ("trials of newest sweep" if sweep_id else "runs", view_link(chosen.experiment_id, sweep_id)),
         ("their samples", samples_link(chosen.experiment_id, sweep_id, steered_by(store, chosen))),
@@ -73,4 +74,6 @@ def page_links(store: Store) -> list[tuple[str, str]]:
 
 def _shown(sweep_id: str | None) -> str:
     """The page's filter for a sweep's trials, or for the runs outside sweeps."""
-    return f'tags.sweep = "{sweep_id}" and tags.kind = "trial"' if sweep_id else 'tags.kind = "run"'
+    if sweep_id is None:
+        return f'tags.{KIND} = "{RunKind.RUN}"'
+    return f'tags.sweep = "{sweep_id}" and tags.{KIND} = "{RunKind.TRIAL}"'

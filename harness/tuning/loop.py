@@ -5,12 +5,11 @@ Knows nothing of files, MLflow or Optuna.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import mlx.core as mx
 import mlx.nn as nn
-import mlx.optimizers as optim
 
 from harness.config.checks import total_updates
 from harness.config.schema import TrainConfig
@@ -21,32 +20,14 @@ from harness.tuning.cut import Tail
 from harness.tuning.engine import WHOLE_MODEL, Engine
 from harness.tuning.evaluate import Evaluator, RowLosses, Score
 from harness.tuning.loss import loss_sum
+from harness.tuning.meter import Meter, Window
 from harness.tuning.optimizer import make_optimizer
 from harness.tuning.process import checkpointed_blocks, dequantized_blocks, wired_memory
 from harness.tuning.state import Course, LoopState, capture, restore
-from harness.tuning.step import Update, check_finite, make_step, micro_batches, one_update
+from harness.tuning.step import check_finite, make_step, micro_batches, one_update
 
 # Raised whenever a change makes the same settings end in other weights: it is part of a run's identity.
 ENGINE = 3
-
-
-@dataclass(frozen=True)
-class Window:
-    """Training since the last report. `loss`: nats a learned token; `targets`: learned tokens in `seconds`.
-
-    `grad_norm`: of the last update, before it was clipped.
-    """
-
-    step: int
-    loss: float
-    grad_norm: float
-    learning_rate: float
-    targets: int
-    seconds: float
-
-    @property
-    def tokens_per_second(self) -> float:
-        return self.targets / self.seconds
 
 
 class Watcher(Protocol):
@@ -79,6 +60,19 @@ class Outcome:
     train_seconds: float
     peak_gb: float
     pruned: bool = False
+
+    @classmethod
+    def of(cls, course: Course, *, peak_gb: float, pruned: bool = False) -> "Outcome":
+        """What the course has come to."""
+        return cls(
+            start=course.start,
+            last=course.last,
+            best=course.best,
+            updates=course.step,
+            train_seconds=course.train_seconds,
+            peak_gb=peak_gb,
+            pruned=pruned,
+        )
 
 
 def train(
@@ -159,7 +153,7 @@ class _Run:
             restore(resume, self._model, self._optimizer)
             self._course = resume.course
         self._step = self._course.step
-        self._meter = _Meter(self._optimizer, self._course)
+        self._meter = Meter(self._optimizer, self._course)
         self._apply = make_step(self._tail, self._optimizer, max_grad_norm=self._settings.max_grad_norm)
         batcher = self._engine.batcher(self._train.name)
         self._micro_batches = micro_batches(self._train, self._settings, self._step, batcher)
@@ -174,16 +168,7 @@ class _Run:
 
     @property
     def outcome(self) -> Outcome:
-        course, peak_gb = self._course, mx.get_peak_memory() / 1e9
-        return Outcome(
-            start=course.start,
-            last=course.last,
-            best=course.best,
-            updates=course.step,
-            train_seconds=course.train_seconds,
-            peak_gb=peak_gb,
-            pruned=self._pruned,
-        )
+        return Outcome.of(self._course, peak_gb=mx.get_peak_memory() / 1e9, pruned=self._pruned)
 
     def update(self) -> None:
         """Change the weights once, and tell what that was like."""
@@ -226,51 +211,3 @@ class _Run:
 
     def _captured(self) -> LoopState:
         return capture(self._model, self._optimizer, self._course)
-
-
-class _Meter:
-    """Sums over the updates since the last report, and the seconds of them all."""
-
-    def __init__(self, optimizer: optim.Optimizer, course: Course) -> None:
-        self._optimizer = optimizer
-        self._loss, self._targets, self._seconds = course.window_loss, course.window_targets, course.window_seconds
-        self._all_seconds = course.train_seconds
-
-    def add(self, update: Update, seconds: float) -> None:
-        self._loss += update.loss
-        self._targets += update.targets
-        self._seconds += seconds
-        self._all_seconds += seconds
-
-    @property
-    def unread(self) -> bool:
-        """Whether there were updates since the last report."""
-        return self._targets > 0
-
-    def read(self, step: int, grad_norm: float) -> Window:
-        window = Window(
-            step=step,
-            loss=self._loss / self._targets,
-            grad_norm=grad_norm,
-            learning_rate=float(self._optimizer.learning_rate.item()),
-            targets=self._targets,
-            seconds=self._seconds,
-        )
-        self._loss, self._targets, self._seconds = 0.0, 0, 0.0
-        return window
-
-    def scored(self, course: Course, score: Score, *, best: bool) -> Course:
-        """The course with one more validation."""
-        last = replace(course, last=score, best=score if best else course.best, stale=0 if best else course.stale + 1)
-        return self.at(score.step, last)
-
-    def at(self, step: int, course: Course) -> Course:
-        """The course with the updates since."""
-        return replace(
-            course,
-            step=step,
-            train_seconds=self._all_seconds,
-            window_loss=self._loss,
-            window_targets=self._targets,
-            window_seconds=self._seconds,
-        )

@@ -1,6 +1,8 @@
 """Where the parts of generation meet: adapters, their base, a plan of texts, and the file that they go to."""
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from harness.files import only_process
 from harness.models.adapter import switching
 from harness.models.adapter_files import AdapterFiles
 from harness.models.base import Base, open_base
+from harness.models.digests import digests
 from harness.models.weights_file import read_metadata
 from harness.sampling.prompts import Prompt, variants
 from harness.sampling.samples import (
@@ -21,7 +24,6 @@ from harness.sampling.samples import (
     Planned,
     Sample,
     append_sample,
-    bare_base,
     marked,
     read_samples,
     write_in_order,
@@ -38,6 +40,12 @@ class Part:
     adapter: AdapterFiles | None
     scale: float
     planned: list[tuple[Planned, Prompt]]
+
+    def as_in(self, known: set[Origin]) -> "Part":
+        """Where a former version, which did not know the weights, began on it, it stays one adapter's texts."""
+        former = [(dataclasses.replace(planned, weights=None), prompt) for planned, prompt in self.planned]
+        began = bool(former) and former[0][0].origin in known
+        return dataclasses.replace(self, planned=former) if began else self
 
     def without(self, done: set[str]) -> "Part":
         return dataclasses.replace(self, planned=[each for each in self.planned if each[0].id not in done])
@@ -115,6 +123,8 @@ def write_into(out: Path, grid: Grid, command: GenerateCommand, display: Display
         after.callback(lock.unlink)
         there = read_samples(out) if out.exists() else []
         _check_settings(out, there, command)
+        grid = dataclasses.replace(grid, parts=[part.as_in({entry.origin for entry in there}) for part in grid.parts])
+        _tell_of_other_weights(out, there, grid, display)
         done = {entry.id: entry for entry in there}
         left = dataclasses.replace(grid, parts=[part.without(set(done)) for part in grid.parts])
         if there:
@@ -143,6 +153,17 @@ def _check_settings(out: Path, there: Sequence[Sample], command: GenerateCommand
                 )
 
 
+def _tell_of_other_weights(out: Path, there: Sequence[Sample], grid: Grid, display: Display) -> None:
+    """Say which texts are by an adapter, or a base, that was another when they were written."""
+    for origin in {each.origin: None for each in grid.planned}:
+        place = dataclasses.replace(origin, run=None, weights=None)  # another run may have trained there since
+        alike = (each for each in there if dataclasses.replace(each.origin, run=None, weights=None) == place)
+        count = sum(each.weights != origin.weights for each in alike)
+        if count:
+            name = origin.adapter or origin.base
+            display.say(f"{out} has {count} texts by other weights of {name}, which stay; its own are written beside")
+
+
 def _themes(command: GenerateCommand) -> list[str]:
     if command.theme is not None and command.themes is not None:
         raise HarnessError(f"give theme or themes, not both, but got {command.theme} and {command.themes}")
@@ -155,14 +176,21 @@ def _themes(command: GenerateCommand) -> list[str]:
 
 def _origin(base: Base, adapter: AdapterFiles | None, scale: float) -> Origin:
     if adapter is None:
-        return bare_base(base.path)
+        return Origin(base=base.path, weights=base.revision[:16])
     return Origin(
         base=base.path,
         adapter=adapter.source,
         run=read_metadata(adapter.weights).get("run"),
         iteration=adapter.iteration,
         scale=scale,
+        weights=_digest(base, adapter),
     )
+
+
+def _digest(base: Base, adapter: AdapterFiles) -> str:
+    """16 hex digits that change with anything that the two compute."""
+    parts = [base.revision, adapter.spec.to_json(), digests([adapter.weights])[adapter.weights]]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def _base(command: GenerateCommand, adapters: Sequence[AdapterFiles]) -> Base:

@@ -13,9 +13,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from harness.config.axes import read_space
 from harness.config.load import from_hydra
 from harness.config.overrides import as_typed, check_names
+from harness.config.read_axes import read_space
 from harness.config.schema import Config
 from harness.console.command import plainly
 from harness.console.worker_environment import COMMAND

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from harness.config.axes import Axis, Range, Rules, Space, as_combination, read_space, with_rules
+from harness.config.axes import Axis, Range, Rules, Space, as_combination, with_rules
 from harness.config.conditions import read_condition
+from harness.config.read_axes import read_space
 from harness.errors import HarnessError
 from tests.conftest import compose_config
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from harness.config.axes import check_search, ends, read_space
+from harness.config.axes import check_search, ends
 from harness.config.checks import check_values
 from harness.config.paths import CONF, ROOT
+from harness.config.read_axes import read_space
 from harness.config.schema import GenerateCommand
 from tests.conftest import compose_config
 

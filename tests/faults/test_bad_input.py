@@ -131,7 +131,9 @@ def test_a_template_that_the_model_lacks(place: Place) -> None:
 
 
 def test_a_base_that_is_not_there(place: Place) -> None:
-    assert "model.path=./nowhere must be builtin:tiny, a folder or a hub name" in place.train("model.path=./nowhere")
+    assert "model.path=./nowhere must be builtin:small, builtin:tiny, a folder or a hub name" in place.train(
+        "model.path=./nowhere"
+    )
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "config.json", "tokenizer.json"])

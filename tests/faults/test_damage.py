@@ -20,6 +20,7 @@ from harness.tracking.candidates import of_run
 from harness.tracking.checkpoints import checkpoint_folder
 from harness.tracking.journal import Journal
 from harness.tracking.reconcile import reconcile
+from harness.tracking.run_state import RunState
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store
 
@@ -75,7 +76,7 @@ def test_a_run_with_a_damaged_line_is_gone_on_with(store: Store, left: TrackedRu
     with TrackedRun.resume(store, left.folder) as run:
         assert len(run.damage) == 1
         run.metrics(8, {"train/loss": 8.0})
-        assert run.finish("FINISHED") == 0
+        assert run.finish(RunState.FINISHED) == 0
     assert _points(store, left.run_id) == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
@@ -97,7 +98,7 @@ def test_a_journal_that_was_cut_is_named_and_what_comes_after_is_sent(store: Sto
     assert line.endswith(f"is cut: MLflow has {6 - whole} entries that it has not")
     with TrackedRun.resume(store, left.folder) as run:
         run.metrics(8, {"train/loss": 8.0})
-        assert run.finish("FINISHED") == 0
+        assert run.finish(RunState.FINISHED) == 0
     assert _points(store, left.run_id) == [1, 2, 3, 4, 5, 8]
 
 
@@ -125,7 +126,7 @@ def test_a_checkpoint_whose_weights_changed_is_refused_by_its_name(store: Store,
             params={},
             tags={},
         )
-        assert run.finish("FINISHED") == 0, run.trouble
+        assert run.finish(RunState.FINISHED) == 0, run.trouble
     (point,) = of_run(store, queries.get(store, run.run_id)).best
     stored = checkpoint_folder(store, point.model_id) / "adapters.safetensors"
     content = bytearray(stored.read_bytes())
@@ -162,7 +163,7 @@ def test_a_damaged_file_of_another_run_costs_only_that_run(
         for event in ("started", "scored", "ended"):
             with (run.folder / run_folder.LOG).open("a") as log:
                 log.write(json.dumps({"event": event, "step": 6, "loss": 1.0}) + "\n")
-        assert run.finish("FINISHED") == 0
+        assert run.finish(RunState.FINISHED) == 0
     spoil(run.folder / file)
     for _ in range(2):
         found = find_source(config, inputs, store, sweep="s", anywhere=True, warn=session.warn_once)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.config.axes import read_space
+from harness.config.read_axes import read_space
 from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
 from harness.multirun.repair import repair_sweep

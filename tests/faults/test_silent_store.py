@@ -16,9 +16,9 @@ from typing import Any
 import mlflow
 import pytest
 
-from harness.config.axes import read_space
 from harness.config.objective import VALID_LOSS
 from harness.config.paths import MLRUNS
+from harness.config.read_axes import read_space
 from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
@@ -31,6 +31,7 @@ from harness.tracking import run_folder
 from harness.tracking.candidates import run_checkpoints
 from harness.tracking.queries import get
 from harness.tracking.reconcile import close_orphans, reconcile
+from harness.tracking.run_state import RunState
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, open_store
 from tests.conftest import QUICK, compose_config
@@ -283,7 +284,7 @@ def test_a_journal_whose_last_line_is_half_written_is_read(store: Store) -> None
     with TrackedRun.resume(store, run.folder) as again:
         again.metrics(1, {"train/loss": 2.0})
         again.metrics(2, {"train/loss": 1.0})
-        assert again.finish("FINISHED") == 0
+        assert again.finish(RunState.FINISHED) == 0
     history = store.client.get_metric_history(run.run_id, "train/loss")
     assert [(point.step, point.value) for point in history] == [(1, 2.0), (2, 1.0)]
 

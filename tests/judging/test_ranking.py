@@ -16,7 +16,7 @@ from harness.judging.blocks import Candidate, Designer
 from harness.judging.contest import Contest, hold, planned_calls
 from harness.judging.plackett_luce import Ranked
 from harness.judging.ranking import rank
-from harness.judging.verdicts import Verdict
+from harness.judging.verdicts import Verdict, VerdictKind
 from harness.llm.spending import Limits, Spending
 from tests.judge_server import Habits
 from tests.judging.served import work
@@ -223,7 +223,9 @@ def test_too_few_readable_verdicts_are_no_score(tmp_path: Path) -> None:
 
 
 def _verdict(judge: str, ids: list[str], order: list[int]) -> Verdict:
-    return Verdict(judge=judge, kind="ranking", theme="t", ids=ids, adapters=ids, lengths=[1] * len(ids), order=order)
+    return Verdict(
+        judge=judge, kind=VerdictKind.RANKING, theme="t", ids=ids, adapters=ids, lengths=[1] * len(ids), order=order
+    )
 
 
 def test_two_judges_that_agree_have_an_alpha_of_one_and_chance_one_near_nought() -> None:

@@ -21,9 +21,9 @@ from tests.models.changed import times_3
 @pytest.mark.parametrize(
     ("path", "complaint"),
     [
-        ("./nowhere", "must be builtin:tiny, a folder or a hub name"),
-        ("builtin:huge", "must be builtin:tiny, a folder or a hub name"),
-        ("gpt2", "must be builtin:tiny, a folder or a hub name"),
+        ("./nowhere", "must be builtin:small, builtin:tiny, a folder or a hub name"),
+        ("builtin:huge", "must be builtin:small, builtin:tiny, a folder or a hub name"),
+        ("gpt2", "must be builtin:small, builtin:tiny, a folder or a hub name"),
     ],
 )
 def test_a_path_that_means_nothing_is_refused(path: str, complaint: str) -> None:

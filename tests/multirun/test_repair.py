@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from harness.config.axes import read_space
+from harness.config.read_axes import read_space
 from harness.config.schema import Config
 from harness.console.progress import Display
 from harness.multirun.sweep import SweepResult, run_sweep

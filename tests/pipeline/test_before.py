@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.config.axes import read_space
+from harness.config.read_axes import read_space
 from harness.config.schema import Config, GenerateCommand, TrackingConfig
 from harness.console.progress import Display
 from harness.multirun.sweep import run_sweep

@@ -44,7 +44,10 @@ def test_the_check_says_what_a_run_would_need_and_take_and_tracks_nothing(tmp_pa
 @pytest.mark.parametrize(
     ("override", "complaint"),
     [
-        ("model.path=./nowhere", "error: model.path=./nowhere must be builtin:tiny, a folder or a hub name"),
+        (
+            "model.path=./nowhere",
+            "error: model.path=./nowhere must be builtin:small, builtin:tiny, a folder or a hub name",
+        ),
         ("tracking.uri=http://127.0.0.1:9", "error: the tracking server http://127.0.0.1:9 does not answer"),
         ("data.path=nowhere", "error: data.path=nowhere must be a folder"),
     ],

@@ -1,6 +1,8 @@
 """Checkpoints × themes × variants into one file, that the same command goes on with."""
 
+import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from harness.models.base import Base
 from harness.run.context import RunPlace
 from harness.run.pipeline import FinishedRun, train_run
 from harness.run.session import Session
-from harness.sampling.samples import Sample, read_samples
+from harness.sampling.samples import Sample, read_samples, write_in_order
 from harness.tracking.store import Store
 from harness.writing.comparison import as_page, in_terminal
 from harness.writing.grid import lay_out, write_all, write_into
@@ -117,6 +119,28 @@ def test_a_file_grows_by_other_adapters_but_not_by_other_settings(runs: Runs, wo
     assert both[: len(first)] == first and len(both) == 2 * len(first)
     with pytest.raises(HarnessError, match=r"holds texts with generate.temperature=0.8, but this command has 0.5"):
         _into(out, runs.command("model=tiny", f"themes={words}", "generate.temperature=0.5"))
+
+
+def test_texts_of_an_adapter_that_was_trained_again_in_its_place_are_not_taken_for_its_own(
+    runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adapter, out = tmp_path / "adapter", tmp_path / "s.jsonl"
+    command = runs.command(f"adapters={adapter}", "theme=河", "generate.temperature=0")
+    shutil.copytree(runs.low.folder / "adapters", adapter)
+    before = _into(out, command)
+    shutil.copytree(runs.high.folder / "adapters", adapter, dirs_exist_ok=True)
+    both = _into(out, command)
+    assert len(both) == 2 * len(before) and both[: len(before)] == before
+    assert len({entry.weights for entry in both}) == 2 and len({entry.id for entry in both}) == len(both)
+    assert f"{len(before)} texts by other weights of {adapter}" in capsys.readouterr().err
+    assert _into(out, command) == both, "nothing is left to write"
+
+
+def test_a_file_of_a_version_that_did_not_know_the_weights_is_gone_on_with(runs: Runs, tmp_path: Path) -> None:
+    out, command = tmp_path / "s.jsonl", runs.command(f"adapters={runs.low.folder}/adapters", "theme=河")
+    former = [dataclasses.replace(entry, weights=None) for entry in _into(out, command)]
+    write_in_order(out, former)
+    assert _into(out, command) == former
 
 
 def test_the_texts_are_those_of_each_adapter_alone(runs: Runs) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from harness.config.axes import read_space
 from harness.config.overrides import prepare
+from harness.config.read_axes import read_space
 from harness.config.schema import Config, JudgeCommand, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
@@ -33,7 +33,7 @@ from harness.tracking.store import Store
 from tests.conftest import QUICK, compose_config
 from tests.graded import POEMS, damaged, shuffled
 from tests.judge_server import Habits, judge_server
-from tests.rules_judge import rules_judge
+from tests.rules_judge import rules_judge, worth
 from tests.updates import at_update
 
 THEMES = ["河", "灯", "雨", "山", "雪", "海"]  # the poems have them all
@@ -210,7 +210,9 @@ def test_how_replies_were_read_is_in_the_rubrics_record(
 
 
 def test_a_local_judge_that_is_not_there_is_said_by_its_name(samples: Path, store: Store) -> None:
-    with pytest.raises(HarnessError, match=r"judge.model=./none must be builtin:tiny, a folder or a hub name"):
+    with pytest.raises(
+        HarnessError, match=r"judge.model=./none must be builtin:small, builtin:tiny, a folder or a hub name"
+    ):
         _judge(store, samples, "judge=poetry", "judge.model=./none", "judge.serve=true")
 
 
@@ -266,8 +268,8 @@ def test_controls_are_made_of_the_anchors_and_paid_for_by_the_first_run(store: S
 def test_a_second_judges_disagreement_is_said_with_the_score(
     store: Store, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The second only guesses."""
-    with judge_server(Habits()) as other:
+    """The second likes what the first does not."""
+    with judge_server(rules_judge(worth=lambda theme, text: -worth(theme, text))) as other:
         more = ["judge.second_model=n", f"judge.second_base_url={other}", "judge.second_key_env=null"]
         judged = _train(store, *JUDGE, f"judge.base_url={url}", *more)
     assert judged.totals["judge/agreement"] < 0.667
@@ -304,7 +306,10 @@ def test_a_judge_that_dies_while_a_run_trains_leaves_it_unscored(store: Store, u
         (["judge.base_url=http://127.0.0.1:9/v1", "judge.retries=0"], "the judge m at http://127.0.0.1:9/v1 cannot be"),
         (["judge.key_env=NO_SUCH_KEY"], "api.openai.com needs a key in the environment variable NO_SUCH_KEY"),
         (["judge.anchors=none.jsonl"], "judge.anchors=none.jsonl is not there"),
-        (["judge.serve=true", "judge.model=./none"], "judge.model=./none must be builtin:tiny, a folder"),
+        (
+            ["judge.serve=true", "judge.model=./none"],
+            "judge.model=./none must be builtin:small, builtin:tiny, a folder",
+        ),
     ],
 )
 def test_a_judge_that_cannot_judge_is_said_before_training(overrides: list[str], complaint: str, store: Store) -> None:

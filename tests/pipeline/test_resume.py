@@ -25,6 +25,7 @@ from harness.run.session import Session
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
 from harness.tracking.reconcile import reconcile
+from harness.tracking.run_state import RunState
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, open_store
 from harness.tuning.state import load_state
@@ -305,7 +306,7 @@ def test_a_trial_whose_state_is_cut_is_begun_anew_and_that_is_said(
         state = session.store.runs / begun[0] / run_folder.STATE
         state.write_bytes(state.read_bytes()[:-100])
         done = train_run(config, session, place)
-        sweep.finish("FINISHED")
+        sweep.finish(RunState.FINISHED)
     assert done.run_id != state.parent.name and done.outcome.updates == 6
     said = capsys.readouterr().err
     assert f"warning: run {state.parent.name} is not gone on with: its {run_folder.STATE} is not a readable" in said

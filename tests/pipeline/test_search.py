@@ -14,7 +14,7 @@ from typing import Any
 import mlx.core as mx
 import pytest
 
-from harness.config.axes import read_space
+from harness.config.read_axes import read_space
 from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
 from harness.console.worker_environment import WORKER
@@ -314,6 +314,42 @@ def test_a_sweep_that_is_deleted_in_mlflow_stops_and_is_settled_before_another_b
     assert sweep(*words, index=1).sweep_id == other.sweep_id, "one that comes later finds it behind the deleted one"
     with pytest.raises(DeletedError, match=f"sweep {seen[0]} was deleted in MLflow"):
         sweep(*words, only=OneTrial(seen[0], 1))
+
+
+def _known_to_be_deleted(store: Store, run_id: str) -> None:
+    """Wait until the run's own thread has heard of it."""
+    until = time.monotonic() + 20
+    while not Journal(store.runs / run_id).sent.deleted and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def test_a_trial_that_is_deleted_in_mlflow_counts_as_failed_and_the_others_go_on(
+    sweep: Sweep, store: Store, capsys: Said
+) -> None:
+    deleted: list[str] = []
+
+    def delete(name: str, step: int) -> None:
+        if (name, step) == ("rank=4", 3) and deleted:  # the report of update 2 is sent, and refused
+            _known_to_be_deleted(store, deleted[0])
+        if (name, step) == ("rank=4", 2) and not deleted:
+            begun = find_study(open_studies(None, store.studies), None)
+            (at_work,) = [each for each in trials(store, get(store, begun.parent)) if each.name == name]
+            deleted.append(at_work.run_id)
+            store.client.delete_run(at_work.run_id)
+
+    words = ["lora.rank=2,4,6", "name=one-deleted"]
+    swept = sweep(*words, display=Acting(delete))
+    failed = [each for each in swept.results if each.failure is not None]
+    assert [each.run_id for each in failed] == deleted and len(swept.results) == 3
+    assert f"run {deleted[0]} was deleted in MLflow" in str(failed[0].failure)
+    parent = get(store, swept.sweep_id)
+    assert parent.status == "FINISHED" and parent.metrics["sweep/failed_trials"] == 1
+    assert len(trials(store, parent)) == 2
+    capsys.readouterr()
+    assert sweep(*words).sweep_id == swept.sweep_id and "is done: 3 trials" in capsys.readouterr().err
+    again = sweep(*words, only=OneTrial(swept.sweep_id, 2))
+    (result,) = [each for each in again.results if each.trial.place == 2]
+    assert result.status is TrialStatus.DONE and result.run_id not in deleted, "tried again, it is another run"
 
 
 def test_a_search_learns_from_earlier_runs_on_the_same_data(sweep: Sweep, store: Store, capsys: Said) -> None:

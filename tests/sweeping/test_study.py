@@ -17,8 +17,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from harness.config.axes import Axis, Range, Rules, Space, check_search, read_space
+from harness.config.axes import Axis, Range, Rules, Space, check_search
 from harness.config.conditions import read_condition
+from harness.config.read_axes import read_space
 from harness.console.worker_environment import CONTROLLER, DEATHS
 from harness.errors import HarnessError
 from harness.sweeping.lease import Silences, is_gone, own_lease

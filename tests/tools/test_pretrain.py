@@ -11,13 +11,14 @@ import mlx.core as mx
 import pytest
 from mlx_lm import load
 
+from harness.models.byte_level import CHAT_TEMPLATE
 from tools.pretrain.evaluate import evaluate, prose
 from tools.pretrain.grammar import Grammar, grammar
 from tools.pretrain.inflection import ing, past, plural, third, with_article
 from tools.pretrain.lexicon import Language
 from tools.pretrain.ngrams import NGrams
 from tools.pretrain.rows import Row, held_out, row, training
-from tools.pretrain.tokenizer import CHAT_TEMPLATE, build, encoded, prompt
+from tools.pretrain.tokenizer import build, encoded, prompt
 from tools.pretrain.train import Settings, Trainer, batches, run
 
 SMALL = Settings(updates=12, batch_size=4, warmup=2, width=32, blocks=2, heads=2, hidden=64, learning_rate=1e-2)

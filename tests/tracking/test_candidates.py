@@ -41,7 +41,7 @@ def test_a_sweeps_checkpoints_are_those_of_its_trials_but_no_repeats_pruned_or_d
     for loss, run in ((2.0, trial), (0.1, pruned), (0.2, deleted), (0.3, repeat)):
         log_checkpoint(run, 2, loss, sweep=sweep.run_id)
     pruned.tags({STATE: RunState.PRUNED.tag})
-    pruned.finish(RunState.PRUNED.status, "others were better")
+    pruned.finish(RunState.PRUNED, "others were better")
     store.client.delete_run(deleted.run_id)
     found = of_sweep(store, queries.get(store, sweep.run_id)).best
     assert [point.run_id for point in found] == [trial.run_id]

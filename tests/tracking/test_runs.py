@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from harness.tracking.run_state import RunState
 from harness.tracking.store import Store
 from tests.runs import Begin, end_run
 
@@ -11,7 +12,7 @@ def test_parameters_metrics_and_reason_arrive(store: Store, begin: Begin) -> Non
     run.params({"lora.rank": 8, "train.learning_rate": 1e-5, "lora.keys": ["q", "v"], "data.labels": None})
     for step in range(1, 4):
         run.metrics(step, {"train/loss": 1 / step})
-    run.finish("FAILED", "the reason")
+    run.finish(RunState.FAILED, "the reason")
     found = store.client.get_run(run.run_id)
     assert found.data.params == {
         "lora.rank": "8",

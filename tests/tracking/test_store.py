@@ -10,14 +10,15 @@ import pytest
 
 from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
-from harness.tracking.store import make_database, open_store
+from harness.tracking.database import make_database
+from harness.tracking.store import open_store
 
 
 def test_processes_that_start_at_once_on_a_missing_database_all_succeed(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
     code = (
         "from pathlib import Path; from harness.config.schema import TrackingConfig;"
-        "from harness.tracking.store import make_database, open_store;"
+        "from harness.tracking.database import make_database; from harness.tracking.store import open_store;"
         f"make_database(Path({str(tmp_path / 'new' / 'mlflow.db')!r}), Path({str(tmp_path / 'cache')!r}));"
         f"open_store(TrackingConfig(uri={uri!r})).experiment_id('same')"
     )

@@ -25,8 +25,9 @@ from harness.tuning.cut import Tail
 from harness.tuning.engine import WHOLE_MODEL, Engine
 from harness.tuning.estimate import estimated_seconds
 from harness.tuning.evaluate import Evaluator, RowLosses, Score
-from harness.tuning.loop import Outcome, Window, train
+from harness.tuning.loop import Outcome, train
 from harness.tuning.loss import loss_sum
+from harness.tuning.meter import Window
 from harness.tuning.state import LoopState, load_state, save_state
 from tests.conftest import QUICK, compose_config
 

@@ -20,8 +20,9 @@ import numpy as np
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from harness.files import write_json, write_whole
+from harness.models.byte_level import save
 from tools.pretrain.rows import digest, held_out, training
-from tools.pretrain.tokenizer import build, encoded, save
+from tools.pretrain.tokenizer import build, encoded
 
 _POOL = 16  # batches whose rows are sorted together by length
 _STEP = 16  # lengths are padded to its multiple, so that few shapes are compiled
