@@ -12,6 +12,7 @@ from harness.data.dataset import TextEncoder
 from harness.data.sources.find import Source
 from harness.data.sources.found import Rejected, Tools
 from harness.errors import HarnessError
+from harness.files import make_folder
 from harness.preparing.check import Checker
 from harness.preparing.collect import Collected, collect
 from harness.preparing.figures import figures_of, warnings_of
@@ -87,7 +88,9 @@ def _collected(job: Job, spool: Spool, folder: Path) -> Collected:
         collected = collect(given, checker, job.common, spool, list_of)
     total = collected.bad + len(collected.entries)
     if total and collected.bad > job.common.max_bad * total:
-        beside = job.out.with_name(f"{job.out.name}.{REJECTED}")
+        out = job.out.absolute()
+        beside = out.with_name(f"{out.name}.{REJECTED}")
+        make_folder(beside.parent)
         (folder / REJECTED).replace(beside)
         raise HarnessError(_too_bad(collected, job.common, total, beside))
     return collected
@@ -128,9 +131,9 @@ def _split(collected: Collected, common: SourceConfig) -> dict[str, list[Entry]]
 def _beside(out: Path) -> Iterator[Path]:
     """A folder on the same disk as the output, gone afterwards."""
     out = out.absolute()
+    there = next(parent for parent in out.parents if parent.is_dir())
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=there))
     except OSError as error:
         raise HarnessError(f"{out} cannot be written: {error.strerror}; choose another data.path") from error
     try:
