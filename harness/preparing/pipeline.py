@@ -1,5 +1,6 @@
 """The recipe: a source's rows are checked, the like are grouped, split, and written whole with what is told of them."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from harness.preparing.report import PAGE, Report
 from harness.preparing.splits import SPLITS, Member, Shares, split
 from harness.preparing.spool import Entry, Spool
 
-REJECTED = "rejected.jsonl"
+REJECTED, ORIGINS = "rejected.jsonl", "origins.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,7 @@ def prepare_folder(job: Job) -> Prepared:
             splits = _split(collected, job.common)
             for name, entries in splits.items():
                 spool.write(entries, folder / f"{name}.jsonl")
+        _write_origins(splits, folder / ORIGINS)
         report = _report(job, collected, splits)
         report.write(folder)
         write_manifest(folder, job.command, Path(job.common.path).expanduser(), job.revision)
@@ -94,6 +96,15 @@ def _collected(job: Job, spool: Spool, folder: Path) -> Collected:
         (folder / REJECTED).replace(beside)
         raise HarnessError(_too_bad(collected, job.common, total, beside))
     return collected
+
+
+def _write_origins(splits: dict[str, list[Entry]], path: Path) -> None:
+    """Where each row comes from, for when training names a line."""
+    with path.open("w", encoding="utf-8", errors="replace") as file:
+        for name, entries in splits.items():
+            for number, entry in enumerate(entries, start=1):
+                line = {"split": name, "line": number, "origin": entry.origin}
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def _report(job: Job, collected: Collected, splits: dict[str, list[Entry]]) -> Report:
