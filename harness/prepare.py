@@ -1,4 +1,4 @@
-"""python -m harness.prepare: raw poems to the lines that training reads."""
+"""python -m harness.prepare: raw material to the lines that training reads."""
 
 from pathlib import Path
 
@@ -11,22 +11,21 @@ def main() -> None:
 
 
 def _prepare(command: PrepareCommand) -> None:
-    from harness.data.sources.poems import prepare_poems
+    from harness.console.progress import Display
+    from harness.preparing.job import job_of
+    from harness.preparing.pipeline import prepare_folder
+    from harness.preparing.show import show_folder
+    from harness.preparing.tracked import track
 
-    source = command.source
-    path = Path(source.path).expanduser()
-    out = path.parent if source.out is None else Path(source.out).expanduser()
-    prepared = prepare_poems(
-        path,
-        out,
-        system=command.data.system,
-        line_format=source.format,
-        valid=source.valid,
-        test=source.test,
-        seed=source.seed,
-    )
-    counts = ", ".join(f"{name}.jsonl {rows}" for name, rows in prepared.rows.items())
-    print(f"{prepared.raw} poems, {prepared.duplicates} duplicates left out; wrote to {out}: {counts}")
+    display = Display()
+    if "kind" not in command.source:
+        show_folder(command, display, Path(command.data.path).expanduser())
+        return
+    prepared = prepare_folder(job_of(command, display))
+    print("\n".join(prepared.summary))
+    track(prepared, command)
+    if command.show:
+        show_folder(command, display, prepared.out)
 
 
 if __name__ == "__main__":

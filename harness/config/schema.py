@@ -202,14 +202,22 @@ class SweepConfig:
 
 @dataclass(frozen=True, config=_strict)
 class SourceConfig:
-    """Raw poems in a JSON list, and the folder for the lines made of them; null for the folder of `path`."""
+    """What every source has. What a kind has besides is in its module's Settings.
 
+    `path`: a file or a folder; `out`: another name of data.path. `valid`, `test`: shares of the groups. `max_bad`: the
+    share of bad rows that stops the command. `similarity`: from which on (1: the same) two rows are near duplicates.
+    """
+
+    kind: Text
     path: Text
     out: Text | None
-    format: Literal["text", "messages"]
     valid: Share
     test: Share
     seed: Seed
+    max_bad: Annotated[float, Field(ge=0, le=1)]
+    too_long: Literal["cut", "split", "drop"]
+    near_duplicates: Literal["group", "drop", "off"]
+    similarity: Annotated[float, Field(gt=0, le=1)]
 
 
 @dataclass(frozen=True, config=_strict)
@@ -271,7 +279,34 @@ class JudgeCommand:
     tracking: TrackingConfig
 
 
+@dataclass(frozen=True, config=ConfigDict(strict=True, extra="ignore", defer_build=True))
+class TrainedOn:
+    """What of a run's training concerns its lines; what else the group's presets hold is left aside."""
+
+    batch_size: Count
+    grad_accumulation_steps: Count
+    max_seq_length: Annotated[int, Field(ge=2)]
+    mask_prompt: bool
+
+
+@dataclass(frozen=True, config=ConfigDict(strict=True, extra="ignore", defer_build=True))
+class RankConfig:
+    rank: Annotated[int, Field(ge=1, le=4096)]
+
+
 @dataclass(frozen=True, config=_strict)
 class PrepareCommand:
-    source: SourceConfig
-    data: SystemConfig
+    """`source`: SourceConfig, and the Settings of its kind. `data.path`: the output. `model`: whose tokens are counted.
+
+    `replace`: an output that is there and differs gives way. `show`: so many rows as the model will see them; where
+    source=none, of the folder data.path.
+    """
+
+    source: dict[Text, Any]
+    replace: bool
+    show: Annotated[int, Field(ge=0)]
+    model: ModelConfig
+    lora: RankConfig
+    data: DataConfig
+    train: TrainedOn
+    tracking: TrackingConfig

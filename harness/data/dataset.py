@@ -1,6 +1,7 @@
 """A split as the training loop wants it: rows of token ids and masks, and a digest of all of them."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.lines import Line, read_lines
-from harness.data.turns import Marked, mark_messages, mark_text
+from harness.data.shapes import Message
+from harness.data.turns import Marked, Render, mark_messages, mark_text
 from harness.errors import HarnessError
 
 # Fixed, not train.seed: runs with different seeds must be scored on the same rows.
@@ -32,7 +34,9 @@ class TextEncoder(Protocol):
     @property
     def end_id(self) -> int: ...
     def encode(self, text: str, *, special: bool) -> EncodedText: ...
-    def render(self, messages: Sequence[dict[str, str]], *, add_generation_prompt: bool) -> str: ...
+    def render(
+        self, messages: Sequence[Message], *, add_generation_prompt: bool, tools: Sequence[Any] | None = None
+    ) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -143,23 +147,48 @@ def _mark(line: Line, encoder: TextEncoder) -> Marked:
     if line.text is not None:
         return mark_text(line.text)
     assert line.messages is not None
+    messages = line.messages
 
-    def render(messages: Sequence[dict[str, str]], add_generation_prompt: bool) -> str:
-        return encoder.render(messages, add_generation_prompt=add_generation_prompt)
+    def render(messages: Sequence[Message], add_generation_prompt: bool) -> str:
+        return encoder.render(messages, add_generation_prompt=add_generation_prompt, tools=line.tools)
 
-    return mark_messages(line.messages, render)
+    if line.tools or any("tool_calls" in message or message["role"] == "tool" for message in messages):
+        _check_tools(line, render)
+    return mark_messages(messages, render)
+
+
+def _check_tools(line: Line, render: Render) -> None:
+    """That the template writes tools, calls and replies: many pass over what they do not know."""
+    assert line.messages is not None, "tools are spoken of in messages"
+    whole = render(line.messages, False)
+    for index, message in enumerate(line.messages):
+        without = [*line.messages[:index], *line.messages[index + 1 :]]
+        if message["role"] == "tool" and render(without, False) == whole:
+            raise HarnessError("the chat template drops the reply of a tool; choose a model whose template knows tools")
+        if "tool_calls" in message:
+            uncalled = {key: value for key, value in message.items() if key != "tool_calls"}
+            if render([*line.messages[:index], uncalled, *line.messages[index + 1 :]], False) == whole:
+                raise HarnessError("the chat template drops tool_calls; choose a model whose template knows tools")
+    if line.tools and (given := json.dumps(line.tools[0], ensure_ascii=False)) and _name_of(line.tools[0]) not in whole:
+        raise HarnessError(f"the chat template drops tools ({given:.60}); choose a model whose template knows tools")
+
+
+def _name_of(tool: Any) -> str:
+    """What a tool is called: a template that writes it writes that."""
+    function = tool.get("function", tool) if isinstance(tool, dict) else {}
+    return str(function.get("name", "")) if isinstance(function, dict) else ""
 
 
 def _learned(token_spans: Sequence[tuple[int, int]], turns: Sequence[tuple[int, int]]) -> list[bool]:
-    """A token is learned when it covers any character of a turn."""
-    learned = []
-    turn = 0
-    for start, end in token_spans:
-        while turn < len(turns) and turns[turn][1] <= start:
-            turn += 1
-        inside = turn < len(turns) and end > start and end > turns[turn][0]
-        learned.append(inside)
-    return learned
+    """A token is learned when it covers any character of a turn. Both are in order, and turns do not overlap."""
+    if not token_spans or not turns:
+        return [False] * len(token_spans)
+    tokens, parts = np.array(token_spans, np.int64), np.array(turns, np.int64)
+    starts, ends = tokens[:, 0], tokens[:, 1]
+    turn = np.searchsorted(parts[:, 1], starts, side="right")  # the first that ends after the token begins
+    begins = np.append(parts[:, 0], np.iinfo(np.int64).max)[turn]
+    inside: list[bool] = ((ends > starts) & (ends > begins)).tolist()
+    return inside
 
 
 def describe(splits: Sequence[Split]) -> dict[str, Any]:

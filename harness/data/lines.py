@@ -1,30 +1,30 @@
 """JSONL files, read line by line, each line with the place that an error can name.
 
-Three forms of line: {"messages": [{"role", "content"}, …]}, {"prompt", "completion"}, {"text"}.
-Knows nothing of tokens.
+The shapes of a line are in shapes.py. Knows nothing of tokens.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.data.shapes import Message, ShapeError, shaped
 from harness.errors import HarnessError
-
-ROLES = ("system", "user", "assistant", "tool")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line: either `messages` to go through a chat template, or `text` to be taken as it is."""
+    """One line: either `messages` to go through a chat template, with the `tools` they may call, or `text` to be taken
+    as it is."""
 
     path: Path
     number: int
-    messages: list[dict[str, str]] | None
+    messages: list[Message] | None
     text: str | None
     label: str | None
+    tools: list[Any] | None = None
 
     @property
     def place(self) -> str:
@@ -62,6 +62,22 @@ def read_lines(path: Path, labels: Sequence[str] | None = None) -> list[Line]:
     return kept
 
 
+def first_lines(path: Path, labels: Sequence[str] | None = None) -> Iterator[Line]:
+    """The lines one after the other, without reading what follows.
+
+    Raises:
+        HarnessError: naming file and line, for what cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            for number, text in enumerate(file, start=1):
+                line = _read_line(path, number, text) if text.strip() else None
+                if line is not None and (labels is None or line.label in labels):
+                    yield line
+    except (OSError, UnicodeDecodeError) as error:
+        raise HarnessError(f"{path} cannot be read: {error}; see that it is a UTF-8 file of lines") from error
+
+
 def check_first_lines(folder: Path, names: Sequence[str] = ("train", "valid")) -> None:
     """Look at the first line of each file, before anything heavy is loaded for the rest.
 
@@ -83,29 +99,18 @@ def _read_line(path: Path, number: int, text: str) -> Line:
         raise HarnessError(
             f"{place} must be one JSON object, but {error.msg} at column {error.colno}; mend the line"
         ) from error
+    except (ValueError, RecursionError) as error:
+        raise HarnessError(f"{place} cannot be read as JSON: {error}; mend the line") from error
     if not isinstance(record, dict):
         raise HarnessError(f"{place} must be one JSON object, but it is a {type(record).__name__}; mend the line")
+    try:
+        return line_of(record, path, number)
+    except ShapeError as error:
+        raise HarnessError(f"{place}: {error.rule}") from error
+
+
+def line_of(record: Mapping[str, Any], path: Path, number: int) -> Line:
+    """Raises: ShapeError for a record in no shape that is known."""
     label = record.get("label")
-    label = None if label is None else str(label)
-    if "messages" in record:
-        return Line(path, number, _messages(record["messages"], place), None, label)
-    if "prompt" in record and "completion" in record:
-        turns = [("user", record["prompt"]), ("assistant", record["completion"])]
-        return Line(path, number, _messages([{"role": r, "content": c} for r, c in turns], place), None, label)
-    if isinstance(record.get("text"), str):
-        return Line(path, number, None, record["text"], label)
-    keys = ", ".join(record) or "no keys"
-    raise HarnessError(f"{place} must have messages, or prompt and completion, or text, but it has {keys}")
-
-
-def _messages(value: Any, place: str) -> list[dict[str, str]]:
-    if not isinstance(value, list) or not value:
-        raise HarnessError(f"{place}: messages must be a list of at least one message, but it is {value!r:.60}")
-    for message in value:
-        if not isinstance(message, dict) or not isinstance(message.get("content"), str):
-            raise HarnessError(f"{place}: a message must have role and content as texts, but got {message!r:.60}")
-        if message.get("role") not in ROLES:
-            raise HarnessError(f"{place}: role must be one of {', '.join(ROLES)}, but got {message.get('role')!r}")
-    if not any(message["role"] == "assistant" for message in value):
-        raise HarnessError(f"{place}: there must be an assistant message to learn, but there is none")
-    return [{"role": message["role"], "content": message["content"]} for message in value]
+    found = shaped(record)
+    return Line(path, number, found.messages, found.text, None if label is None else str(label), found.tools)

@@ -8,11 +8,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from harness.data.shapes import Message
 from harness.errors import HarnessError
 
 Span = tuple[int, int]
 # (messages, add_generation_prompt) -> text
-Render = Callable[[Sequence[dict[str, str]], bool], str]
+Render = Callable[[Sequence[Message], bool], str]
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _format(text: str) -> TurnFormat | None:
     return next((each for each in _FORMATS if each.assistant.search(text)), None)
 
 
-def mark_messages(messages: Sequence[dict[str, str]], render: Render) -> Marked:
+def mark_messages(messages: Sequence[Message], render: Render) -> Marked:
     """Messages through a chat template, with every assistant turn located.
 
     A turn reaches from the end of its generation prompt to the end of its closing marker. Templates

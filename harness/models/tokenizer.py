@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.errors import HarnessError
 
-Message = dict[str, str]
+Message = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,10 @@ class Tokenizer:
         result = self._fast(text, add_special_tokens=special, return_offsets_mapping=True)
         return Encoded(list(result["input_ids"]), [tuple(span) for span in result["offset_mapping"]])
 
-    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
-        """The text that the model's chat template makes of `messages`.
+    def render(
+        self, messages: Sequence[Message], *, add_generation_prompt: bool, tools: Sequence[Any] | None = None
+    ) -> str:
+        """The text that the model's chat template makes of `messages`, and of the `tools` they may call.
 
         Raises:
             HarnessError: when the model has no template, or its template refuses the messages.
@@ -77,10 +79,11 @@ class Tokenizer:
                 f"{self._base} has no chat template, which lines with messages or prompt need; "
                 'use {"text": …} lines or an instruction-tuned model'
             )
+        settings = self._settings | ({"tools": list(tools)} if tools else {})
         try:
             return str(
                 self.mlx_lm.apply_chat_template(
-                    list(messages), tokenize=False, add_generation_prompt=add_generation_prompt, **self._settings
+                    list(messages), tokenize=False, add_generation_prompt=add_generation_prompt, **settings
                 )
             )
         except Exception as error:  # jinja2 raises what a template's author wrote

@@ -1,5 +1,6 @@
 """The command line is checked and quoted before Hydra sees it."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,14 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(word: str, hint: str) -
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("command", [GenerateCommand, CompareCommand, PrepareCommand])
-@pytest.mark.parametrize("name", ["data.path", "data.labels", "train.iters"])
-def test_what_would_have_no_effect_is_refused(name: str, command: type) -> None:
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        *itertools.product([GenerateCommand, CompareCommand], ["data.path", "data.labels", "train.iters"]),
+        (PrepareCommand, "train.iters"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(command: type, name: str) -> None:
     with pytest.raises(HarnessError, match=f"{name} has no effect on this command"):
         prepare([f"{name}=x"], command)
     assert prepare(["data=plain", "data.system=x"], command)

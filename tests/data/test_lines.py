@@ -32,7 +32,7 @@ def test_the_three_forms_are_read(write_lines: WriteLines) -> None:
     [
         ("{", "must be one JSON object"),
         ("[1]", "it is a list"),
-        ('{"txt": "a"}', "must have messages, or prompt and completion, or text, but it has txt"),
+        ('{"txt": "a"}', "or text, or conversations, or instruction and output, but it has txt"),
         ('{"messages": []}', "must be a list of at least one message"),
         ('{"messages": [{"role": "me", "content": "a"}]}', "role must be one of system, user, assistant, tool"),
         ('{"messages": [{"role": "user", "content": 5}]}', "must have role and content as texts"),

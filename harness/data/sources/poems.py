@@ -1,101 +1,55 @@
-"""Raw poems in a JSON list to training lines: cleaned, deduplicated, split.
+"""Raw poems to training lines: JSON lists of objects or of pairs, JSON lines, and folders of text files.
 
 Knows the chat markers only as text: what a model makes of them is its tokenizer's business.
 """
 
 import json
-import re
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as checked_dataclass
 
+from harness.data.cleaning import clean, read_any
+from harness.data.kinds import Kind
+from harness.data.sources.found import Found, Rejected, Tools
 from harness.errors import HarnessError
-from harness.files import write_text
 
-SPLITS = ("train", "valid", "test")
+_TEXTS = (".txt", ".md", ".text")
+_JSON = (".json", ".jsonl")
+
+
+@checked_dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
+class Settings:
+    """`…_fields`: names that an object may have; the first that is there is taken."""
+
+    format: Literal["text", "messages"]
+    system: str | None
+    theme_fields: list[str]
+    body_fields: list[str]
+    author_fields: list[str]
+    title_of_files: Literal["file", "first_line"]
 
 
 @dataclass(frozen=True)
-class Poem:
-    theme: str
-    body: str
+class Raw:
+    """One poem as it stands somewhere, with the place."""
+
+    record: Any
+    origin: str
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """How many raw poems there were, how many were the same as another, and how many each split got."""
-
-    raw: int
-    duplicates: int
-    rows: dict[str, int]
+def rows(path: Path, settings: Settings, tools: Tools) -> Iterator[Found | Rejected]:
+    """Raises: HarnessError when there is nothing to read, or a file is no JSON."""
+    for raw in _raw(path, settings):
+        yield raw if isinstance(raw, Rejected) else _row(raw, settings)
 
 
-def prepare_poems(
-    source: Path, out: Path, *, system: str | None, line_format: str, valid: float, test: float, seed: int
-) -> Prepared:
-    """Write train.jsonl, valid.jsonl and test.jsonl into `out`.
-
-    Raises:
-        HarnessError: when the source cannot be read or is too small to be split, or when other files are there.
-    """
-    raw = read_poems(source)
-    unique: dict[tuple[str, str], Poem] = {}
-    for poem in raw:
-        unique.setdefault((poem.theme, _without_space(poem.body)), poem)
-    poems = list(unique.values())
-    splits = split(poems, valid=valid, test=test, seed=seed)
-    texts = {out / f"{name}.jsonl": _lines(chosen, system, line_format) for name, chosen in splits.items()}
-    for path, text in texts.items():
-        if path.exists() and path.read_text("utf-8", errors="replace") != text:
-            raise HarnessError(f"{path} is there already and would change; choose another source.out, or move it away")
-    for path, text in texts.items():
-        write_text(path, text)
-    return Prepared(len(raw), len(raw) - len(poems), {name: len(chosen) for name, chosen in splits.items()})
-
-
-def _lines(poems: Sequence[Poem], system: str | None, line_format: str) -> str:
-    return "".join(json.dumps(to_line(poem, system, line_format), ensure_ascii=False) + "\n" for poem in poems)
-
-
-def read_poems(path: Path) -> list[Poem]:
-    """A JSON list of objects with title or theme, and body."""
-    try:
-        records = json.loads(path.read_text("utf-8-sig"))
-    except FileNotFoundError as error:
-        raise HarnessError(f"source.path={path} is not there; give a JSON file of poems") from error
-    except UnicodeDecodeError as error:
-        raise HarnessError(f"{path} must be UTF-8, but byte {error.start} is not; save the file as UTF-8") from error
-    except json.JSONDecodeError as error:
-        raise HarnessError(f"{path}:{error.lineno} is not JSON: {error.msg}; mend the line") from error
-    if not isinstance(records, list):
-        raise HarnessError(f"{path} must hold a JSON list of poems, but it holds a {type(records).__name__}")
-    return [_to_poem(record, f"{path}, poem {number}") for number, record in enumerate(records, start=1)]
-
-
-def split(poems: Sequence[Poem], *, valid: float, test: float, seed: int) -> dict[str, list[Poem]]:
-    """Seeded shares of the poems; each split keeps the order of the source."""
-    counts = [round(share * len(poems)) for share in (valid, test)]
-    if len(poems) - sum(counts) < 1 or (valid > 0 and counts[0] < 1):
-        raise HarnessError(
-            f"{len(poems)} poems cannot be split with source.valid={valid:g} and source.test={test:g}; "
-            "train and valid need at least one each"
-        )
-    order = np.random.default_rng(seed).permutation(len(poems))
-    held_out = {int(index): "valid" for index in order[: counts[0]]}
-    held_out |= {int(index): "test" for index in order[counts[0] : sum(counts)]}
-    chosen: dict[str, list[Poem]] = {name: [] for name in SPLITS}
-    for index, poem in enumerate(poems):
-        chosen[held_out.get(index, "train")].append(poem)
-    return chosen
-
-
-def to_line(poem: Poem, system: str | None, line_format: str) -> dict[str, Any]:
+def to_line(theme: str, body: str, system: str | None, line_format: str) -> dict[str, Any]:
     """The user's turn is the theme alone."""
-    messages = [{"role": "user", "content": poem.theme}, {"role": "assistant", "content": poem.body}]
+    messages = [{"role": "user", "content": theme}, {"role": "assistant", "content": body}]
     if system:
         messages.insert(0, {"role": "system", "content": system})
     if line_format == "messages":
@@ -103,21 +57,95 @@ def to_line(poem: Poem, system: str | None, line_format: str) -> dict[str, Any]:
     return {"text": "\n".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>" for m in messages)}
 
 
-def _to_poem(record: Any, place: str) -> Poem:
-    if not isinstance(record, dict):
-        raise HarnessError(f"{place} must be an object with title or theme, and body, but it is {record!r:.40}")
-    theme, body = record.get("title") or record.get("theme"), record.get("body")
-    if not isinstance(theme, str) or not isinstance(body, str) or not theme.strip() or not body.strip():
-        raise HarnessError(f"{place} must have title or theme, and body, as texts; it has {', '.join(record)}")
-    return Poem(_clean(theme), _clean(body))
+def _raw(path: Path, settings: Settings) -> Iterator[Raw | Rejected]:
+    if not path.exists():
+        raise HarnessError(f"source.path={path} is not there; give a JSON file of poems, or a folder of text files")
+    if not path.is_dir():
+        yield from _of_file(path, settings)
+        return
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in (*_TEXTS, *_JSON) and file.is_file())
+    if not files:
+        raise HarnessError(
+            f"source.path={path} must hold files that end in {', '.join((*_TEXTS, *_JSON))}; it has none"
+        )
+    for file in files:
+        yield from _of_file(file, settings)
 
 
-def _clean(text: str) -> str:
-    """One way to write the same text: NFC, plain line ends, no trailing space, at most one blank line."""
-    text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "")
-    text = "\n".join(line.rstrip() for line in text.split("\n"))
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+def _of_file(file: Path, settings: Settings) -> Iterator[Raw | Rejected]:
+    text = read_any(file)
+    if file.suffix.lower() in _TEXTS:
+        yield Raw(_of_text(file, text, settings), str(file))
+    elif file.suffix.lower() == ".jsonl":
+        lines = enumerate(text.split("\n"), start=1)
+        yield from (_of_line(line, f"{file}:{number}") for number, line in lines if line.strip())
+    else:
+        yield from _listed(_json(text, file), file)
 
 
-def _without_space(text: str) -> str:
-    return re.sub(r"\s", "", text)
+def _of_line(line: str, origin: str) -> Raw | Rejected:
+    try:
+        return Raw(json.loads(line), origin)
+    except (ValueError, RecursionError) as error:
+        return Rejected.of(line, origin=origin, kind=Kind.UNREADABLE, reason=f"it is no JSON: {error}")
+
+
+def _of_text(file: Path, text: str, settings: Settings) -> dict[str, str]:
+    theme, body = file.stem, text
+    if settings.title_of_files == "first_line":
+        theme, _, body = text.strip().partition("\n")
+    return {settings.theme_fields[0]: theme, settings.body_fields[0]: body}
+
+
+def _json(text: str, file: Path) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise HarnessError(f"{file}:{error.lineno} is not JSON: {error.msg}; mend the line") from error
+    except (ValueError, RecursionError) as error:
+        raise HarnessError(f"{file} cannot be read as JSON: {error}; mend the file") from error
+
+
+def _listed(value: Any, file: Path) -> Iterator[Raw]:
+    if not isinstance(value, list):
+        raise HarnessError(f"{file} must hold a JSON list of poems, but it holds a {type(value).__name__}")
+    for number, each in enumerate(value, start=1):
+        if isinstance(each, list) and each and all(isinstance(pair, list) for pair in each):
+            for inner, pair in enumerate(each, start=1):
+                yield Raw(pair, f"{file}, poem {number}.{inner}")
+        else:
+            yield Raw(each, f"{file}, poem {number}")
+
+
+def _row(raw: Raw, settings: Settings) -> Found | Rejected:
+    def rejected(kind: Kind, reason: str) -> Rejected:
+        return Rejected.of(raw.record, origin=raw.origin, kind=kind, reason=reason)
+
+    if isinstance(raw.record, list):
+        if len(raw.record) != 2:
+            return rejected(Kind.SHAPE, f"a pair must be [title, body], but it has {len(raw.record)} parts")
+        theme, body, author, label = *raw.record, None, None
+    elif isinstance(raw.record, dict):
+        theme, body = _first(raw.record, settings.theme_fields), _first(raw.record, settings.body_fields)
+        author, label = _first(raw.record, settings.author_fields), raw.record.get("label")
+        if theme is None or body is None:
+            wanted = " or ".join(settings.theme_fields if theme is None else settings.body_fields)
+            return rejected(Kind.SHAPE, f"it must have {wanted}; it has {', '.join(raw.record) or 'nothing'}")
+    else:
+        return rejected(Kind.SHAPE, f"a poem must be an object or a pair, but it is a {type(raw.record).__name__}")
+    if isinstance(body, list) and all(isinstance(line, str) for line in body):
+        body = "\n".join(body)
+    for name, value in (("theme", theme), ("body", body)):
+        if not isinstance(value, str):
+            return rejected(Kind.TYPE, f"the {name} must be a text, but it is a {type(value).__name__}")
+        if not clean(value):
+            return rejected(Kind.EMPTY, f"the {name} is empty")
+    line = to_line(clean(theme), clean(body), settings.system, settings.format)
+    group = None if author is None else f"author {author}"
+    return Found(line=line, origin=raw.origin, group=group, label=None if label is None else str(label))
+
+
+def _first(record: dict[str, Any], names: Sequence[str]) -> Any:
+    """The first that is not empty, else the first that is there."""
+    there = [record[name] for name in names if record.get(name) is not None]
+    return next((value for value in there if value != ""), there[0] if there else None)

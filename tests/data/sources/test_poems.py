@@ -1,95 +1,114 @@
-"""Raw poems become lines: cleaned, deduplicated, split; and the shipped files are made that way."""
+"""Raw poems in the shapes that people have become lines; what is none is named."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness.config.paths import ROOT
 from harness.config.schema import PrepareCommand
-from harness.data.sources.poems import SPLITS, Poem, prepare_poems, read_poems, split, to_line
+from harness.data.kinds import Kind
+from harness.data.sources.find import find_source
+from harness.data.sources.found import Found, Rejected, Tools
+from harness.data.sources.poems import to_line
 from harness.errors import HarnessError
 from harness.models.base import Base
 from tests.conftest import compose_config
 
-SYSTEM = compose_config().data.system
+Read = Callable[..., list[Found | Rejected]]
 
 
-def test_the_shipped_poems_are_as_many_and_as_long_as_promised() -> None:
-    poems = read_poems(ROOT / "data" / "poems.json")
-    lengths = [len([line for line in poem.body.split("\n") if line.strip()]) for poem in poems]
-    assert len(poems) >= 300
-    assert min(lengths) >= 4 and max(lengths) <= 20
-    assert len({poem.body for poem in poems}) == len(poems)
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """The rows of a file or folder, with some settings changed."""
+
+    def rows(path: Path, **settings: Any) -> list[Found | Rejected]:
+        values: dict[str, Any] = {"format": "messages", "system": None, "title_of_files": "file", "author_fields": []}
+        values |= {"theme_fields": ["title", "theme"], "body_fields": ["body", "content"]} | settings
+        tools = Tools(count_tokens=None, say=lambda line: None, cache=tmp_path)
+        return list(find_source("poems", values).rows(path, tools))
+
+    return rows
 
 
-@pytest.mark.parametrize("group", ["poems", "poems_en"])
-def test_the_shipped_lines_are_what_prepare_makes(group: str, tmp_path: Path) -> None:
-    command = compose_config(f"data={group}", command=PrepareCommand, config_name="prepare")
-    lines = Path(compose_config(f"data={group}").data.path)
-    source = ROOT / "data" / f"{group.replace('_', '-')}.json"
-    prepare_poems(source, tmp_path, system=command.data.system, line_format="text", valid=0.1, test=0.1, seed=0)
-    for name in SPLITS:
-        assert (tmp_path / f"{name}.jsonl").read_bytes() == (lines / f"{name}.jsonl").read_bytes()
+def turns(rows: Sequence[Found | Rejected]) -> list[tuple[str, str]]:
+    messages = [row.line["messages"] for row in rows if isinstance(row, Found)]
+    return [(user["content"], answer["content"]) for user, answer in messages]
+
+
+def kinds(rows: Sequence[Found | Rejected]) -> list[tuple[Kind, str]]:
+    return [(row.kind, row.origin) for row in rows if isinstance(row, Rejected)]
 
 
 def test_text_lines_are_the_bytes_of_the_chat_template(base: Base) -> None:
-    poem = Poem("河", "它走了\n\n又回来")
-    messages = to_line(poem, SYSTEM, "messages")["messages"]
+    system = compose_config(command=PrepareCommand, config_name="prepare").source["system"]
+    assert system.startswith("用户会给出一个主题")
+    messages = to_line("河", "它走了\n\n又回来", system, "messages")["messages"]
     rendered = base.tokenizer.render(messages, add_generation_prompt=False)
-    assert to_line(poem, SYSTEM, "text")["text"] == rendered.rstrip("\n")
-
-
-def test_poems_are_cleaned_and_the_same_poem_is_kept_once(tmp_path: Path) -> None:
-    raw = [
-        {"title": " 河 ", "body": "一\r\n二  \n\n\n\n三\n"},
-        {"theme": "河", "body": "一\n二\n三"},
-        {"theme": "山", "body": "一\n二\n三"},
-        {"title": "海", "body": "四"},
-    ]
-    (tmp_path / "raw.json").write_text(json.dumps(raw), encoding="utf-8")
-    prepared = prepare_poems(
-        tmp_path / "raw.json", tmp_path, system=None, line_format="messages", valid=0.34, test=0, seed=1
-    )
-    assert (prepared.raw, prepared.duplicates, prepared.rows) == (4, 1, {"train": 2, "valid": 1, "test": 0})
-    lines = [
-        json.loads(line) for name in SPLITS for line in (tmp_path / f"{name}.jsonl").read_text("utf-8").splitlines()
-    ]
-    assert {"role": "assistant", "content": "一\n二\n\n三"} in [line["messages"][1] for line in lines]
+    assert to_line("河", "它走了\n\n又回来", system, "text")["text"] == rendered.rstrip("\n")
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    "content",
     [
-        ("{", "is not JSON"),
-        ("{}", "must hold a JSON list of poems, but it holds a dict"),
-        ('[{"title": "a", "body": "b"}, {"title": "c"}]', "poem 2 must have title or theme, and body"),
-        ('[{"title": "a", "body": "b"}]', "1 poems cannot be split"),
+        [{"title": "河", "body": "一"}, {"theme": "山", "content": ["二", "三"], "title": ""}],
+        [["河", "一"], ["山", "二\n三"]],
+        [[["河", "一"]], [["山", "二\n三"]]],
     ],
 )
-def test_a_bad_source_is_refused_and_nothing_is_written(content: str, complaint: str, tmp_path: Path) -> None:
+def test_the_shapes_of_json_are_read(content: Any, read: Read, tmp_path: Path) -> None:
+    (tmp_path / "raw.json").write_text(json.dumps(content), encoding="utf-8")
+    assert turns(read(tmp_path / "raw.json")) == [("河", "一"), ("山", "二\n三")]
+    lines = "\n".join(json.dumps(each) for each in content)
+    if isinstance(content[0], dict):
+        (tmp_path / "raw.jsonl").write_text(lines, encoding="utf-8")
+        assert turns(read(tmp_path / "raw.jsonl")) == [("河", "一"), ("山", "二\n三")]
+
+
+def test_a_folder_of_text_files_has_its_themes_in_names_or_first_lines(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "河.txt").write_text("河水\n\n一夜", encoding="gb18030")
+    (tmp_path / "山.md").write_text("石\n二", encoding="utf-16")
+    (tmp_path / "notes.pdf").write_bytes(b"%PDF")
+    assert turns(read(tmp_path)) == [("山", "石\n二"), ("河", "河水\n\n一夜")]
+    assert turns(read(tmp_path, title_of_files="first_line")) == [("石", "二"), ("河水", "一夜")]
+
+
+def test_fields_may_have_any_name_and_authors_make_groups(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "raw.json").write_text('[{"名": "河", "文": "一", "by": "李"}]', encoding="utf-8")
+    (row,) = read(tmp_path / "raw.json", theme_fields=["名"], body_fields=["文"], author_fields=["by"])
+    assert isinstance(row, Found) and row.group == "author 李"
+
+
+@pytest.mark.parametrize(
+    ("raw", "cleaned"),
+    [
+        ("一\r\n二  \n\n\n\n三\n", "一\n二\n\n三"),
+        ("一<br/>二<p>三</p>&amp;", "一\n二三&"),
+        ("，Ａ“ﬁ”\u3000！", "，Ａ“ﬁ”\u3000！"),
+        ("cafe\u0301 \ufeff", "café"),
+        ("rÃ¨gle â€œsimpleâ€\x9d", "règle “simple”"),
+        ("a < b", "a < b"),
+    ],
+)
+def test_poems_are_cleaned_and_their_width_and_quotes_stay(raw: str, cleaned: str, read: Read, tmp_path: Path) -> None:
+    (tmp_path / "raw.json").write_text(json.dumps([{"title": " 河 ", "body": raw}]), encoding="utf-8")
+    assert turns(read(tmp_path / "raw.json")) == [("河", cleaned)]
+
+
+def test_what_is_no_poem_is_named_with_its_place(read: Read, tmp_path: Path) -> None:
+    raw = [{"title": "a"}, {"title": "a", "body": 5}, {"title": "a", "body": " "}, 7, ["a", "b", "c"]]
+    file = tmp_path / "raw.json"
+    file.write_text(json.dumps(raw), encoding="utf-8")
+    expected = [Kind.SHAPE, Kind.TYPE, Kind.EMPTY, Kind.SHAPE, Kind.SHAPE]
+    assert kinds(read(file)) == [(kind, f"{file}, poem {number}") for number, kind in enumerate(expected, start=1)]
+    lines = tmp_path / "raw.jsonl"
+    lines.write_text('{"title": "a", "body": "b"}\n{\n', encoding="utf-8")
+    assert kinds(read(lines)) == [(Kind.UNREADABLE, f"{lines}:2")]
+
+
+@pytest.mark.parametrize(("content", "complaint"), [("{", "raw.json:1 is not JSON"), ("{}", "but it holds a dict")])
+def test_a_file_that_is_no_list_is_refused(content: str, complaint: str, read: Read, tmp_path: Path) -> None:
     (tmp_path / "raw.json").write_text(content, encoding="utf-8")
-    with pytest.raises(HarnessError) as caught:
-        prepare_poems(tmp_path / "raw.json", tmp_path, system=None, line_format="text", valid=0.1, test=0.1, seed=0)
-    assert complaint in str(caught.value)
-    assert list(tmp_path.glob("*.jsonl")) == []
-
-
-def test_files_that_are_there_are_not_overwritten(tmp_path: Path) -> None:
-    def prepare(seed: int) -> None:
-        source = ROOT / "data" / "poems.json"
-        prepare_poems(source, tmp_path, system=None, line_format="text", valid=0.1, test=0.1, seed=seed)
-
-    prepare(0)
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    prepare(0)  # the same again is no harm
-    with pytest.raises(HarnessError, match="is there already and would change"):
-        prepare(1)
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
-
-
-def test_the_split_depends_on_the_seed_alone() -> None:
-    poems = [Poem(str(number), "x") for number in range(50)]
-    first, again, other = (split(poems, valid=0.2, test=0.1, seed=seed) for seed in (1, 1, 2))
-    assert first == again != other
-    assert sorted((poem for chosen in first.values() for poem in chosen), key=lambda poem: int(poem.theme)) == poems
+    with pytest.raises(HarnessError, match=complaint):
+        read(tmp_path / "raw.json")

@@ -1,0 +1,27 @@
+"""Why a piece of a source, or a line, is no row: the one list of reasons, for reports and for counting."""
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """Why a piece of a source is no row. Those that are `bad` are faults: too many of them stop the command."""
+
+    UNREADABLE = "unreadable"  # no JSON, or another encoding
+    SHAPE = "unknown shape"
+    TYPE = "wrong type"
+    ROLE = "unknown role"
+    ORDER = "order of turns"
+    EMPTY = "empty text"
+    CONTROL = "control characters"
+    TEMPLATE = "refused by the template"
+    REFUSED = "refused by the model"  # an LLM that was to write it
+    NOTHING = "nothing to learn"
+    TOO_LONG = "too long"  # and source.too_long=drop
+    DUPLICATE = "duplicate"
+    NEAR_DUPLICATE = "near duplicate"  # and source.near_duplicates=drop
+    LABEL = "label not wanted"
+    UNWANTED = "not wanted"  # what the source's own settings leave out
+
+    @property
+    def bad(self) -> bool:
+        return self not in (Kind.TOO_LONG, Kind.DUPLICATE, Kind.NEAR_DUPLICATE, Kind.LABEL, Kind.UNWANTED)

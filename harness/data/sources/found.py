@@ -1,0 +1,60 @@
+"""What a source gives, a row or a reason why there is none, and what it gets from above to make them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.data.kinds import Kind
+
+_SHOWN = 120  # characters of what was rejected
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A row.
+
+    `line`: what is written: {"messages": […]}, {"prompt", "completion"} or {"text"}, with "tools" where there are any.
+    `origin`: where it stands, as "file:number" or words. `group`: rows of one poem, passage, work or author share it
+    and stay on one side of a split; none: the row alone. `lineage`: what made it, written into the line.
+    """
+
+    line: Mapping[str, Any]
+    origin: str
+    group: str | None = None
+    label: str | None = None
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """A piece that is no row. `reason`: one line; `start`: how it begins."""
+
+    origin: str
+    kind: Kind
+    reason: str
+    start: str
+
+    @classmethod
+    def of(cls, piece: object, *, origin: str, kind: Kind, reason: str) -> "Rejected":
+        text = piece if isinstance(piece, str) else repr(piece)
+        return cls(origin=origin, kind=kind, reason=" ".join(reason.split()), start=text[:_SHOWN])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """What a source may need from above.
+
+    `count_tokens`: of a text, by the base's tokenizer; None where no base is named. `say`: a line for the user.
+    `cache`: a folder for what took time or calls to make.
+    """
+
+    count_tokens: Callable[[str], int] | None
+    say: Callable[[str], None]
+    cache: Path
+
+
+class Rows(Protocol):
+    """Raises: HarnessError where there is nothing to read at all. A bad piece is a Rejected, never an exception."""
+
+    def __call__(self, path: Path, settings: Any, tools: Tools) -> Iterator[Found | Rejected]: ...
