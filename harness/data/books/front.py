@@ -1,0 +1,55 @@
+"""Where a book's text begins: title page, copyright and credits come before its first chapter.
+
+Without a heading that says that a chapter begins, only what speaks of rights, printers and credits is front matter.
+"""
+
+import re
+from collections.abc import Sequence
+
+from harness.data.books.blocks import Block, is_contents
+from harness.data.books.headings import Level, level, names_section
+from harness.data.books.pieces import count_han, count_words
+
+_RIGHTS = re.compile(
+    r"copyright\b|©|all rights reserved|\bISBN\b|printed (?:in|by) |published by|first (?:published|edition)|"
+    r"produced by .{0,60}(?:team|proofread)|(?:e-?text|this file was) (?:prepared|produced)|transcribed from|"
+    r"版权所有|版權所有|出版社|图书在版编目|定价|印刷",
+    re.IGNORECASE,
+)
+_SHARE, _LEAST = 0.1, 150  # of the lines, or so many of them: how far front matter may go
+_PROSE_WORDS, _PROSE_HAN = 25, 40
+_NEAR = 3  # headings one after another, such as a part's and its first chapter's
+
+
+class Fronts:
+    def __init__(self, blocks: Sequence[Block], sections: Sequence[str], lines: int) -> None:
+        self._blocks = blocks
+        first = blocks[0].number if blocks else 0
+        self._limit = first + min(max(_SHARE * lines, _LEAST), lines / 2)
+        self._end = self._first_chapter(sections)
+
+    def holds(self, at: int) -> bool:
+        """Whether a block stands before the first chapter."""
+        return at < self._end
+
+    def is_copyright(self, at: int) -> bool:
+        block = self._blocks[at]
+        return block.number <= self._limit and len(block.lines) <= 30 and _RIGHTS.search(block.text) is not None
+
+    def _first_chapter(self, sections: Sequence[str]) -> int:
+        """The first block that opens a chapter, or a section by its name, and is followed by prose; else 0."""
+        for at, block in enumerate(self._blocks):
+            if block.number > self._limit:
+                return 0
+            how = level(block.texts)
+            opens = how is Level.STRONG or (how is Level.WEAK and names_section(block.text, sections))
+            if opens and self._prose_follows(at):
+                return at
+        return 0
+
+    def _prose_follows(self, at: int) -> bool:
+        for block in self._blocks[at + 1 : at + 2 + _NEAR]:
+            if level(block.texts) is Level.NONE:
+                words = count_words(block.text) >= _PROSE_WORDS or count_han(block.text) >= _PROSE_HAN
+                return words and not is_contents(block)
+        return False

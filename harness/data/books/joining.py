@@ -1,0 +1,51 @@
+"""Wrapped lines → one line: words that a line's end parted are joined, and Chinese needs no space.
+
+Knows the words of the book, to tell a parted word from a compound.
+"""
+
+import re
+from collections.abc import Sequence
+
+from harness.data.books.pieces import is_wide
+
+_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_PARTED = re.compile(r"([^\W\d_]+)-$")
+_BEGINS = re.compile(r"([^\W\d_]+(?:-[^\W\d_]+)*)")
+_EMPHASIS = re.compile(r"(?<![\w_])_(?=\S)([^_\n]{1,300}?)(?<=\S)_(?![\w_])")
+
+
+class Joiner:
+    """`text`: the whole book, whose words decide about hyphens at the ends of lines."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._words: set[str] | None = None
+
+    def join(self, texts: Sequence[str]) -> str:
+        joined = ""
+        for text in texts:
+            joined = self._with(joined, text.strip())
+        return joined
+
+    def _with(self, before: str, after: str) -> str:
+        if not before or not after:
+            return before or after
+        if before.endswith("\u00ad"):
+            return before[:-1] + after
+        if before.endswith(("--", "—")) or (is_wide(before[-1]) and is_wide(after[0])):
+            return before + after
+        parted, begins = _PARTED.search(before), _BEGINS.match(after)
+        if parted is None or begins is None or not begins[1][0].islower():
+            return f"{before} {after}"
+        return before + after if self._is_compound(parted[1], begins[1]) else before[:-1] + after
+
+    def _is_compound(self, first: str, second: str) -> bool:
+        if self._words is None:
+            self._words = {match[0].lower() for match in _WORD.finditer(self._text)}
+        whole, compound = (first + second).lower(), f"{first}-{second}".lower()
+        return compound in self._words and whole not in self._words
+
+
+def without_emphasis(text: str) -> str:
+    """Without the underscores that typists put around italics."""
+    return _EMPHASIS.sub(r"\1", text) if "_" in text else text
