@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.data.books.headings import is_strong
+from harness.data.books.notes import note_of
 from harness.data.books.pieces import Numbered, Why, columns, ends_sentence, indent, is_wide
 
 _WRAPPED = 120  # columns: the widest that people wrap at
@@ -19,6 +20,7 @@ _CONTENT = re.compile(r".*(?:\.\s?\.\s?\.|…|·{3}|\s{3,}|,\s|\s|\t)\s*(?:\d{1,
 _ALONE = re.compile(r"[\s\u3000【〔]*(?:第|卷|楔|序幕|尾|引|终|終)|#")  # is a heading also in the middle of a block
 _ORNAMENT = re.compile(r"[\s*·•—–_=~#+\-.◇◆○●☆★※＊§]+")
 _FITS = 4  # columns by which the next word must have had room, for a line to be one that somebody ended
+_EVEN = 0.75  # of the widest line are the lines of an indented quotation
 _ENDED = 0.6  # of a verse's lines are
 
 
@@ -60,26 +62,33 @@ def style_of(lines: Sequence[Numbered]) -> Style:
     return Style(width if width <= _WRAPPED else None, spaced)
 
 
-def blocks_of(lines: Sequence[Numbered], furniture: dict[int, Why]) -> Iterator[Block]:
-    """Parted at blank lines, and before and after a line that says that a chapter begins."""
+def blocks_of(lines: Sequence[Numbered], furniture: dict[int, Why], style: Style) -> Iterator[Block]:
+    """Parted at blank lines, around a line that says that a chapter begins, and where a page ends below a footnote; in
+    a book without blank lines and wrapping, each line is one."""
     held: list[Numbered] = []
-    after: set[Why] = set()
+    passed: set[Why] = set()  # since the last line of text
+    after: frozenset[Why] = frozenset()
+    each = style.width is None and not style.spaced
     for line in lines:
         if line.number in furniture:
-            if not held:
-                after.add(furniture[line.number])
+            passed.add(furniture[line.number])
+            if held and note_of(held[0].text):
+                yield Block(held, after)
+                held = []
             continue
         heading = is_strong(line.text) and (not held or _ALONE.match(line.text) is not None)
         if held and (heading or not line.text.strip()):
-            yield Block(held, frozenset(after))
-            held, after = [], set()
+            yield Block(held, after)
+            held = []
         if line.text.strip():
+            after = after if held else frozenset(passed)
+            passed.clear()
             held.append(line)
-        if heading:
-            yield Block(held, frozenset(after))
-            held, after = [], set()
+        if held and (heading or each):
+            yield Block(held, after)
+            held = []
     if held:
-        yield Block(held, frozenset(after))
+        yield Block(held, after)
 
 
 def is_ornament(block: Block) -> bool:
@@ -101,8 +110,8 @@ def is_verse(block: Block, style: Style) -> bool:
     widths = [columns(text) for text in texts]
     if style.width is None:
         return max(widths) < _WRAPPED / 2
-    indented = min(indent(text) for text in texts) > 0 and len(texts) > 3
-    width = max(widths) if indented else max(style.width, max(widths))
+    quoted = min(indent(text) for text in texts) > 0 and min(widths[:-1]) >= _EVEN * max(widths)
+    width = max(widths) if quoted else max(style.width, max(widths))
     room = [width - own - 1 - _first_word(after) for own, after in zip(widths, texts[1:], strict=False)]
     return sum(each >= _FITS for each in room) >= _ENDED * len(room)
 

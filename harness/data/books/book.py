@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 from harness.data.books.blocks import (
     Block,
-    Style,
     blocks_of,
     is_contents,
     is_ornament,
@@ -43,10 +42,10 @@ def read_book(text: str, sections: Sequence[str]) -> Iterator[Piece]:
 class _Reading:
     def __init__(self, text: str, lines: list[Numbered], sections: Sequence[str]) -> None:
         self._furniture = find_furniture(lines)
-        self._left_lines = {line.number: line for line in lines if line.number in self._furniture}
-        self._style: Style = style_of(lines)
-        self._blocks = list(blocks_of(lines, self._furniture))
+        self._passed = [line for line in reversed(lines) if line.number in self._furniture]  # the last one first
+        self._style = style_of(lines)
         self._sections = [name.casefold() for name in sections]
+        self._blocks = list(blocks_of(lines, self._furniture, self._style))
         self._fronts = Fronts(self._blocks, self._sections, len(lines))
         self._joiner = Joiner(text)
         self._signs: set[str] = set()  # of the notes
@@ -55,9 +54,9 @@ class _Reading:
         self._since: set[Why] = set()  # what came after those
 
     def pieces(self) -> Iterator[Piece]:
-        yield from self._furniture_pieces()
         in_section = in_remark = False
         for at, block in enumerate(self._blocks):
+            yield from self._furniture_before(block.number)
             why, in_remark = self._why(at, block, in_remark)
             self._since |= block.after
             if why in (Why.HEADING, Why.SECTION) or (why is None and in_section):
@@ -67,6 +66,7 @@ class _Reading:
             elif why is Why.HEADING:
                 in_section = False
                 yield Heading(number=block.number, text=block.text.strip())
+                continue
             if why is None and not in_section:
                 yield from self._prose(block)
                 continue
@@ -75,10 +75,12 @@ class _Reading:
             self._since.add(why or Why.SECTION)
             yield Left(number=block.number, text=block.text, why=why or Why.SECTION)
         yield from self._flush()
+        yield from self._furniture_before(None)
 
-    def _furniture_pieces(self) -> Iterator[Left]:
-        for number, why in sorted(self._furniture.items()):
-            yield Left(number=number, text=self._left_lines[number].text.strip(), why=why)
+    def _furniture_before(self, number: int | None) -> Iterator[Left]:
+        while self._passed and (number is None or self._passed[-1].number < number):
+            line = self._passed.pop()
+            yield Left(number=line.number, text=line.text.strip(), why=self._furniture[line.number])
 
     def _why(self, at: int, block: Block, in_remark: bool) -> tuple[Why | None, bool]:
         """Why a block is no prose, if it is none, and whether it leaves a bracket open."""

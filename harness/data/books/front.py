@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from harness.data.books.blocks import Block, is_contents
-from harness.data.books.headings import Level, level, names_section
+from harness.data.books.headings import Level, kind, level, names_section
 from harness.data.books.pieces import count_han, count_words
 
 _RIGHTS = re.compile(
@@ -43,13 +43,19 @@ class Fronts:
                 return 0
             how = level(block.texts)
             opens = how is Level.STRONG or (how is Level.WEAK and names_section(block.text, sections))
-            if opens and self._prose_follows(at):
+            if opens and self._prose_follows(at, sections):
                 return at
         return 0
 
-    def _prose_follows(self, at: int) -> bool:
+    def _prose_follows(self, at: int, sections: Sequence[str]) -> bool:
+        """After this heading, and perhaps a title or the heading of a smaller part."""
+        kinds = {kind(self._blocks[at].text)}
         for block in self._blocks[at + 1 : at + 2 + _NEAR]:
-            if level(block.texts) is Level.NONE:
+            how = level(block.texts)
+            if how is Level.NONE:
                 words = count_words(block.text) >= _PROSE_WORDS or count_han(block.text) >= _PROSE_HAN
                 return words and not is_contents(block)
+            if names_section(block.text, sections) or (how is Level.STRONG and kind(block.text) in kinds):
+                return False
+            kinds.add(kind(block.text))
         return False

@@ -22,8 +22,10 @@ _NUMBER_AT_END = re.compile(
     r"^\s*\d{1,4}\s+(?=[^a-z]{4,}$)|(?<=[A-Z.\u4e00-\u9fff])\s+\d{1,4}\s*$"
 )
 _CHAPTER_WORD = re.compile(r"\W*(?:chapter|book|part|volume|act|scene|canto|letter|第)", re.IGNORECASE)
+_PROSE = re.compile(r"[,;!?，。；、！？]$|^[a-z]")
 _HEAD_COLUMNS = 64
-_REPEATED = 3
+_REPEATED_NUMBERED = 2
+_REPEATED = 3  # beside a page number
 _REPEATED_ALONE = 5  # without a number beside it
 _STEP = 3  # pages, at most, from one number to the next
 
@@ -65,11 +67,13 @@ def _heads(there: Sequence[Numbered], pages: dict[int, Why]) -> dict[int, Why]:
     heads: dict[int, Why] = {}
     for at, line in enumerate(there):
         key = keys.get(line.number)
-        if key is None or often[key] < _REPEATED or _CHAPTER_WORD.match(key):
+        if key is None or often[key] < _REPEATED_NUMBERED or _CHAPTER_WORD.match(key):
             continue
         neighbours = {there[other].number for other in (at - 1, at + 1) if 0 <= other < len(there)}
-        has_number = bool(_NUMBER_AT_END.search(line.text))
-        if has_number or neighbours & pages.keys() or (often[key] >= _REPEATED_ALONE and _is_capital(line.text)):
+        title = _is_title(line.text)
+        beside = often[key] >= _REPEATED and title and bool(neighbours & pages.keys())
+        alone = often[key] >= _REPEATED_ALONE and _is_capital(line.text)
+        if beside or alone or (title and _NUMBER_AT_END.search(line.text)):
             heads[line.number] = Why.HEAD
     return heads
 
@@ -84,3 +88,9 @@ def _key(text: str) -> str | None:
 
 def _is_capital(text: str) -> bool:
     return text == text.upper() and text != text.lower()
+
+
+def _is_title(text: str) -> bool:
+    """Whether it may be a title: no sentence's end, and no small letter at the beginning of a long word."""
+    bare = _NUMBER_AT_END.sub("", text).strip()
+    return not _PROSE.search(bare) and not any(word[0].islower() for word in bare.split() if len(word) > 4)

@@ -21,6 +21,7 @@ _HAN_CHAPTER = re.compile(
     r"[\s\u3000【〔]*(?:第\s*[零〇一二三四五六七八九十百千两兩\d０-９]{1,7}\s*[章回节節卷部篇折集幕]|卷[一二三四五六七八九十百]{1,4}(?!\w)|"
     r"(?:楔子|序幕|尾声|尾聲|引子|终章|終章)(?!\w)).{0,40}"
 )
+_HAN_UNIT = re.compile(r"(?<=[零〇一二三四五六七八九十百千两兩\d０-９])\s*[章回节節卷部篇折集幕]")
 _HAN_ENDS = ("。", "，", "；", "、", "：")
 _MARKED = re.compile(r"#{1,6}\s+\S")
 _UNDERLINE = re.compile(r"\s*(?:={3,}|-{3,}|~{3,})\s*")
@@ -60,6 +61,14 @@ def is_strong(line: str) -> bool:
     if _HAN_CHAPTER.fullmatch(line):
         return not line.rstrip().endswith(_HAN_ENDS)
     return bool(_CHAPTER.match(line) or _MARKED.match(line))
+
+
+def kind(text: str) -> str:
+    """What it calls its part, such as chapter or 章: two of one kind after each other are a list of contents."""
+    if han := _HAN_UNIT.search(text):
+        return han[0]
+    first = text.split(maxsplit=1)[0].strip("*_#.:—").casefold() if text.strip() else ""
+    return "" if _ROMAN.fullmatch(first.upper()) or first.isdigit() else first
 
 
 def names_section(text: str, names: Sequence[str]) -> bool:
