@@ -15,7 +15,10 @@ from harness.data.books.pieces import Numbered, Why, columns, ends_sentence, ind
 
 _WRAPPED = 120  # columns: the widest that people wrap at
 _SPACED = 0.04  # of the lines are blank where blank lines part paragraphs
-_BULLET = re.compile(r"\s*(?:[-*•+·]|\d{1,3}[.)]|\([a-z\d]{1,3}\))\s+\S")
+_BULLET = re.compile(r"\s*[-*•+·]\s+\S")
+_ITEM = re.compile(r"\s*(?:\d{1,3}[.)]|\(?[a-z\d]{1,3}\))\s+\S")
+_LISTED = re.compile(r"(?:[,;:.]|\b(?:and|or))$")  # what a line ends in before an item of a list
+_BULLETS = 0.7  # of the lines of a list begin with one
 _CONTENT = re.compile(r".*(?:\.\s?\.\s?\.|…|·{3}|\s{3,}|,\s|\s|\t)\s*(?:\d{1,4}|[ivxlc]{1,7})\W*")
 _ALONE = re.compile(r"[\s\u3000【〔]*(?:第|卷|楔|序幕|尾|引|终|終)|#")  # is a heading also in the middle of a block
 _ORNAMENT = re.compile(r"[\s*·•—–_=~#+\-.◇◆○●☆★※＊§]+")
@@ -107,6 +110,8 @@ def is_verse(block: Block, style: Style) -> bool:
     texts = [text.rstrip() for text in block.texts]
     if len(texts) < 3 or (style.width is None and not style.spaced):
         return False
+    if sum(_BULLET.match(text) is not None for text in texts) >= _BULLETS * len(texts):
+        return True
     widths = [columns(text) for text in texts]
     if style.width is None:
         return max(widths) < _WRAPPED / 2
@@ -134,7 +139,7 @@ def paragraphs_of(block: Block, style: Style) -> Iterator[list[Numbered]]:
 
 def _begins(held: Sequence[Numbered], line: Numbered, style: Style) -> bool:
     before = held[-1].text
-    if style.width is None or _BULLET.match(line.text):
+    if style.width is None or _is_item(line.text, before):
         return True
     if not ends_sentence(before.rstrip()):
         return False
@@ -143,6 +148,10 @@ def _begins(held: Sequence[Numbered], line: Numbered, style: Style) -> bool:
     if not style.spaced and indent(line.text) and len(held) > 1 and indent(before) < indent(line.text):
         return True
     return not style.spaced and (_is_first(line.text, held) or columns(before.rstrip()) < 0.8 * style.width)
+
+
+def _is_item(text: str, before: str) -> bool:
+    return bool(_BULLET.match(text) or (_ITEM.match(text) and _LISTED.search(before.rstrip())))
 
 
 def _is_first(text: str, held: Sequence[Numbered]) -> bool:

@@ -11,7 +11,7 @@ from harness.data.books.headings import Level, kind, level, names_section
 from harness.data.books.pieces import count_han, count_words
 
 _RIGHTS = re.compile(
-    r"copyright\b|©|all rights reserved|\bISBN\b|printed (?:in|by) |published by|first (?:published|edition)|"
+    r"copyright\s+(?:\(c\)|©|by|\d{4})|©\s*\d{4}|all rights reserved|\bISBN\b|printed (?:in|by) |published by|first (?:published|edition)|"
     r"produced by .{0,60}(?:team|proofread)|(?:e-?text|this file was) (?:prepared|produced)|transcribed from|"
     r"版权所有|版權所有|出版社|图书在版编目|定价|印刷",
     re.IGNORECASE,
@@ -27,14 +27,16 @@ class Fronts:
         first = blocks[0].number if blocks else 0
         self._limit = first + min(max(_SHARE * lines, _LEAST), lines / 2)
         self._end = self._first_chapter(sections)
+        prose = (at for at, block in enumerate(blocks) if _is_long(block) and not _RIGHTS.search(block.text))
+        self._rights = next(prose, len(blocks))
 
     def holds(self, at: int) -> bool:
         """Whether a block stands before the first chapter."""
         return at < self._end
 
     def is_copyright(self, at: int) -> bool:
-        block = self._blocks[at]
-        return block.number <= self._limit and len(block.lines) <= 30 and _RIGHTS.search(block.text) is not None
+        """Whether a block that comes before all prose speaks of rights."""
+        return at < self._rights and _RIGHTS.search(self._blocks[at].text) is not None
 
     def _first_chapter(self, sections: Sequence[str]) -> int:
         """The first block that opens a chapter, or a section by its name, and is followed by prose; else 0."""
@@ -53,9 +55,12 @@ class Fronts:
         for block in self._blocks[at + 1 : at + 2 + _NEAR]:
             how = level(block.texts)
             if how is Level.NONE:
-                words = count_words(block.text) >= _PROSE_WORDS or count_han(block.text) >= _PROSE_HAN
-                return words and not is_contents(block)
+                return _is_long(block) and not is_contents(block)
             if names_section(block.text, sections) or (how is Level.STRONG and kind(block.text) in kinds):
                 return False
             kinds.add(kind(block.text))
         return False
+
+
+def _is_long(block: Block) -> bool:
+    return count_words(block.text) >= _PROSE_WORDS or count_han(block.text) >= _PROSE_HAN

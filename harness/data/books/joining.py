@@ -22,22 +22,21 @@ class Joiner:
         self._words: set[str] | None = None
 
     def join(self, texts: Sequence[str]) -> str:
-        joined = ""
-        for text in texts:
-            joined = self._with(joined, text.strip())
-        return joined
+        stripped = [text for each in texts if (text := each.strip())]
+        ends = [self._end(before, after) for before, after in zip(stripped, stripped[1:], strict=False)]
+        return "".join([*ends, *stripped[-1:]])
 
-    def _with(self, before: str, after: str) -> str:
-        if not before or not after:
-            return before or after
+    def _end(self, before: str, after: str) -> str:
+        """The line, ready for the next one."""
         if before.endswith("\u00ad"):
-            return before[:-1] + after
+            return before[:-1]
         if before.endswith(("--", "—")) or (is_wide(before[-1]) and is_wide(after[0])):
-            return before + after
-        parted, begins = _PARTED.search(before), _BEGINS.match(after)
+            return before
+        parted = _PARTED.search(before) if before.endswith("-") else None
+        begins = _BEGINS.match(after)
         if parted is None or begins is None or not begins[1][0].islower():
-            return f"{before} {after}"
-        return before + after if self._is_compound(parted[1], begins[1]) else before[:-1] + after
+            return f"{before} "
+        return before if self._is_compound(parted[1], begins[1]) else before[:-1]
 
     def _is_compound(self, first: str, second: str) -> bool:
         if self._words is None:
