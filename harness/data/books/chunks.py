@@ -68,17 +68,32 @@ def _chunk(paragraphs: Sequence[Counted]) -> Chunk:
 
 
 def parted(paragraph: Counted, most: int, count: CountTokens) -> list[Chunk]:
-    """At sentence ends, into about equal parts of at most `most` tokens. A sentence of more than that is a part."""
-    sentences = [(text, count(text)) for text in sentences_of(paragraph.text)]
-    total = sum(tokens for _, tokens in sentences)
-    aim = total / max(1, -(-total // most))
-    parts: list[tuple[str, int]] = []
-    for text, tokens in sentences:
-        if parts and parts[-1][1] + tokens <= most and parts[-1][1] + tokens / 2 <= aim:
-            parts[-1] = (parts[-1][0] + text, parts[-1][1] + tokens)
+    """At sentence ends, into about equal parts of at most `most` tokens. A sentence of more than that is a part.
+
+    Sentences are counted by their share of the characters first, and one by one only where that makes a part too long.
+    """
+    sentences = sentences_of(paragraph.text)
+    share = paragraph.tokens / len(paragraph.text)
+    parts = _parts(paragraph, sentences, [len(text) * share for text in sentences], most, count)
+    if any(part.tokens > most for part in parts):
+        parts = _parts(paragraph, sentences, [count(text) for text in sentences], most, count)
+    return parts
+
+
+def _parts(
+    paragraph: Counted, sentences: Sequence[str], sizes: Sequence[float], most: int, count: CountTokens
+) -> list[Chunk]:
+    aim = sum(sizes) / max(1, -(-sum(sizes) // most))
+    parts: list[str] = []
+    filled = 0.0
+    for text, size in zip(sentences, sizes, strict=True):
+        if parts and filled + size <= most and filled + size / 2 <= aim:
+            parts[-1] += text
+            filled += size
         else:
-            parts.append((text, tokens))
-    return [Chunk(number=paragraph.number, text=text.strip(), tokens=tokens) for text, tokens in parts]
+            parts.append(text)
+            filled = size
+    return [Chunk(number=paragraph.number, text=text.strip(), tokens=count(text.strip())) for text in parts]
 
 
 def sentences_of(text: str) -> list[str]:

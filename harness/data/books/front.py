@@ -11,11 +11,13 @@ from harness.data.books.headings import Level, kind, level, names_section
 from harness.data.books.pieces import count_han, count_words
 
 _RIGHTS = re.compile(
-    r"copyright\s+(?:\(c\)|©|by|\d{4})|©\s*\d{4}|all rights reserved|\bISBN\b|printed (?:in|by) |published by|first (?:published|edition)|"
+    r"copyright\s+(?:\(c\)|©|by|\d{4})|©\s*\d{4}|all rights reserved|\bISBN\b|"
+    r"printed (?:in|by) |published by|first (?:published|edition)|"
     r"produced by .{0,60}(?:team|proofread)|(?:e-?text|this file was) (?:prepared|produced)|transcribed from|"
     r"版权所有|版權所有|出版社|图书在版编目|定价|印刷",
     re.IGNORECASE,
 )
+_OPENS = ("preface", "foreword", "introduction", "prologue", "序", "序言", "自序", "前言", "引言", "导言")  # if wanted
 _SHARE, _LEAST = 0.1, 150  # of the lines, or so many of them: how far front matter may go
 _PROSE_WORDS, _PROSE_HAN = 25, 40
 _NEAR = 3  # headings one after another, such as a part's and its first chapter's
@@ -44,7 +46,7 @@ class Fronts:
             if block.number > self._limit:
                 return 0
             how = level(block.texts)
-            opens = how is Level.STRONG or (how is Level.WEAK and names_section(block.text, sections))
+            opens = how is Level.STRONG or (how is Level.WEAK and names_section(block.text, [*sections, *_OPENS]))
             if opens and self._prose_follows(at, sections):
                 return at
         return 0

@@ -5,6 +5,7 @@ Knows the words of the book, to tell a parted word from a compound.
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from harness.data.books.pieces import is_wide
 
@@ -23,7 +24,7 @@ class Joiner:
 
     def join(self, texts: Sequence[str]) -> str:
         stripped = [text for each in texts if (text := each.strip())]
-        ends = [self._end(before, after) for before, after in zip(stripped, stripped[1:], strict=False)]
+        ends = [self._end(before, after) for before, after in pairwise(stripped)]
         return "".join([*ends, *stripped[-1:]])
 
     def _end(self, before: str, after: str) -> str:

@@ -5,6 +5,7 @@ Knows files and settings; how a book is read and chunked is in data/books/.
 
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from harness.config.schema import Count, Seed, Text
 from harness.data.books.book import read_book
 from harness.data.books.chunks import Chunk, Counted, CountTokens, even_sample, packed, parted, passages
-from harness.data.books.pieces import Heading, Paragraph, count_han, count_words
+from harness.data.books.pieces import Heading, Paragraph, Why, count_han, count_words
 from harness.data.cleaning import read_any
 from harness.data.kinds import Kind
 from harness.data.sources.found import Found, Rejected, Tools
@@ -131,10 +132,14 @@ class _Chunker:
     def __init__(self, settings: Settings, tools: Tools, store: _Store) -> None:
         self._settings, self._tools, self._store = settings, tools, store
         self._count: CountTokens = tools.count_tokens or estimated_tokens
+        self._left: Counter[str] = Counter()
         self._parted = self._parts = 0
 
     def tell(self) -> None:
-        """What was parted, and whether tokens were only estimated."""
+        """What was left out and parted, and whether tokens were only estimated."""
+        if self._left:
+            counts = ", ".join(f"{count} × {why}" for why, count in self._left.most_common())
+            self._tools.say(f"no prose for a chunk, to be checked in rejected.jsonl: {counts}")
         if self._tools.count_tokens is None:
             self._tools.say("tokens are estimated, since model.path=null names no tokenizer")
         if self._parted:
@@ -155,7 +160,7 @@ class _Chunker:
         for piece in read_book(text, self._settings.sections):
             if isinstance(piece, Paragraph):
                 if reason := self._too_short(piece.text):
-                    yield _left(file, piece.number, piece.text, reason)
+                    yield self._out(file, piece.number, piece.text, "short paragraph", reason)
                 else:
                     chapter.append(self._counted(piece))
                 continue
@@ -163,7 +168,8 @@ class _Chunker:
                 yield from self._keep(chapter, file, f"{name} {number}")
                 chapter.clear()
                 number += 1
-            yield _left(file, piece.number, piece.text, "heading" if isinstance(piece, Heading) else piece.why)
+            why = Why.HEADING if isinstance(piece, Heading) else piece.why
+            yield self._out(file, piece.number, piece.text, why, why)
         yield from self._keep(chapter, file, f"{name} {number}")
 
     def _counted(self, piece: Paragraph) -> Counted:
@@ -181,12 +187,11 @@ class _Chunker:
         least, most = self._settings.min_tokens, self._settings.max_tokens
         for passage, chunk in passages(list(self._chunks(chapter)), self._settings.passage_tokens):
             if not least <= chunk.tokens <= most:
-                rule = (
-                    f"fewer than source.min_tokens={least}"
-                    if chunk.tokens < least
-                    else f"more than source.max_tokens={most} in one sentence"
-                )
-                yield _left(file, chunk.number, chunk.text, f"{chunk.tokens} tokens, {rule}")
+                rule = f"fewer than source.min_tokens={least}"
+                if chunk.tokens > most:
+                    rule = f"more than source.max_tokens={most} without a sentence's end"
+                reason = f"{chunk.tokens} tokens, {rule}"
+                yield self._out(file, chunk.number, chunk.text, "chunk out of range", reason)
                 continue
             group = {"passage": f"{name}.{passage}", "chapter": name, "work": name.rpartition(" ")[0]}
             self._store.add(chunk, origin=f"{file}:{chunk.number}", group=group[self._settings.group])
@@ -206,6 +211,6 @@ class _Chunker:
             yield from parts
         yield from packed(run, self._settings.min_tokens, most)
 
-
-def _left(file: Path, number: int, text: str, reason: str) -> Rejected:
-    return Rejected.of(text, origin=f"{file}:{number}", kind=Kind.UNWANTED, reason=reason)
+    def _out(self, file: Path, number: int, text: str, why: str, reason: str) -> Rejected:
+        self._left[why] += 1
+        return Rejected.of(text, origin=f"{file}:{number}", kind=Kind.UNWANTED, reason=reason)
