@@ -32,27 +32,44 @@ _TEMPLATE_LINES = 40
 
 
 @dataclass(frozen=True)
-class Body:
-    """The lines [first, end) are the text, counted from 0."""
+class Stretch:
+    """The lines [first, end), counted from 0: of a text, or of what is around it."""
 
     first: int
     end: int
-    left: list[Left]
+    is_text: bool
 
 
-def find_body(lines: Sequence[str]) -> Body:
-    first = _after_header(lines)
-    end = next((at for at in range(first, len(lines)) if _END.match(lines[at])), len(lines))
-    end = min(end, _notices(lines, first, end))
-    left = [_left(lines, start, stop) for start, stop in ((0, first), (end, len(lines)))]
-    return Body(first, end, [each for each in left if each.text])
+def stretches_of(lines: Sequence[str]) -> list[Stretch]:
+    """What is text and what is not; a file may hold several books of Project Gutenberg, one after another."""
+    starts = [at for at, line in enumerate(lines) if _START.match(line)]
+    ends = [at for at, line in enumerate(lines) if _END.match(line)]
+    stretches: list[Stretch] = []
+    done, at = 0, 0
+    while True:
+        stop = next((end for end in ends if end >= at), len(lines))
+        within = [start for start in starts if at <= start < stop]
+        first = within[-1] + 1 if within else _after_exporter(lines) if at == 0 else at
+        end = min(stop, _notices(lines, first, stop))
+        stretches += [Stretch(done, first, is_text=False), Stretch(first, end, is_text=True)]
+        done = end
+        following = next((start for start in starts if start > stop), None)
+        if following is None:
+            stretches.append(Stretch(done, len(lines), is_text=False))
+            return [each for each in stretches if each.first < each.end]
+        at = following
 
 
-def _after_header(lines: Sequence[str]) -> int:
-    """After Gutenberg's marker or the exporter's line; else after a wiki template at the top."""
-    marks = [at for at, line in enumerate(lines) if _START.match(line)]
-    if marks:
-        return marks[-1] + 1 if len(marks) < 3 else marks[0] + 1
+def around(lines: Sequence[str], stretch: Stretch) -> Left | None:
+    """What is left out of a stretch that is no text, without the blank lines around it."""
+    there = [at for at in range(stretch.first, stretch.end) if lines[at].strip()]
+    if not there:
+        return None
+    return Left(number=there[0] + 1, text="\n".join(lines[there[0] : there[-1] + 1]), why=Why.LICENCE)
+
+
+def _after_exporter(lines: Sequence[str]) -> int:
+    """After the exporter's line, or a wiki template at the top."""
     for at in range(int(len(lines) * _FIRST_PART)):
         if _EXPORTED.match(lines[at]):
             return at + 1
@@ -75,9 +92,3 @@ def _notices(lines: Sequence[str], first: int, end: int) -> int:
     """Where the last notices begin."""
     part = max(_LEAST_LAST, int((end - first) * _LAST_PART))
     return next((at for at in range(max(first, end - part), end) if _NOTICE.match(lines[at])), end)
-
-
-def _left(lines: Sequence[str], start: int, stop: int) -> Left:
-    there = [at for at in range(start, stop) if lines[at].strip()]
-    text = "\n".join(lines[there[0] : there[-1] + 1]) if there else ""
-    return Left(number=there[0] + 1 if there else 0, text=text, why=Why.LICENCE)

@@ -14,7 +14,7 @@ from harness.data.books.blocks import (
     paragraphs_of,
     style_of,
 )
-from harness.data.books.boilerplate import find_body
+from harness.data.books.boilerplate import around, stretches_of
 from harness.data.books.front import Fronts
 from harness.data.books.furniture import find_furniture
 from harness.data.books.headings import Level, level, names_section
@@ -31,12 +31,12 @@ _PARTING = frozenset({Why.PAGE, Why.HEAD, Why.NOTE})  # what may stand in the mi
 def read_book(text: str, sections: Sequence[str]) -> Iterator[Piece]:
     """`sections`: headings, in lower case, of parts that are left out, such as preface or 目录."""
     lines = [line.rstrip("\r").replace("\f", "").replace("\ufeff", "") for line in text.split("\n")]
-    body = find_body(lines)
-    before = [each for each in body.left if each.number <= body.first]
-    yield from before
-    numbered = [Numbered(at + 1, lines[at]) for at in range(body.first, body.end)]
-    yield from _Reading(text, numbered, sections).pieces()
-    yield from (each for each in body.left if each not in before)
+    for stretch in stretches_of(lines):
+        if stretch.is_text:
+            numbered = [Numbered(at + 1, lines[at]) for at in range(stretch.first, stretch.end)]
+            yield from _Reading(text, numbered, sections).pieces()
+        elif left := around(lines, stretch):
+            yield left
 
 
 class _Reading:

@@ -7,8 +7,9 @@ it comes again and again beside them. Knows lines, not what they say.
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
-from harness.data.books.pieces import Numbered, Why
+from harness.data.books.pieces import Numbered, Why, ends_sentence
 
 _DECORATED = re.compile(
     r"\s*(?:[-–—~·|]+\s*(\d{1,4})\s*[-–—~·|]+|[\[{(<]\s*(?:p(?:age|g)?\.?\s*)?(\d{1,4})\s*[\]})>]|"
@@ -27,6 +28,7 @@ _HEAD_COLUMNS = 64
 _REPEATED_NUMBERED = 2
 _REPEATED = 3  # beside a page number
 _REPEATED_ALONE = 5  # without a number beside it
+_BROKEN = 0.4  # of those without a number stand in the middle of a sentence
 _STEP = 3  # pages, at most, from one number to the next
 
 
@@ -64,6 +66,7 @@ def _pages(there: Sequence[Numbered], alone: set[int]) -> dict[int, Why]:
 def _heads(there: Sequence[Numbered], pages: dict[int, Why]) -> dict[int, Why]:
     keys = {line.number: key for line in there if line.number not in pages and (key := _key(line.text))}
     often = Counter(keys.values())
+    broken = Counter(keys.get(line.number) for before, line in pairwise(there) if not ends_sentence(before.text))
     heads: dict[int, Why] = {}
     for at, line in enumerate(there):
         key = keys.get(line.number)
@@ -72,7 +75,7 @@ def _heads(there: Sequence[Numbered], pages: dict[int, Why]) -> dict[int, Why]:
         neighbours = {there[other].number for other in (at - 1, at + 1) if 0 <= other < len(there)}
         title = _is_title(line.text)
         beside = often[key] >= _REPEATED and title and bool(neighbours & pages.keys())
-        alone = often[key] >= _REPEATED_ALONE and _is_capital(line.text)
+        alone = often[key] >= _REPEATED_ALONE and _is_capital(line.text) and broken[key] >= _BROKEN * often[key]
         if beside or alone or (title and _NUMBER_AT_END.search(line.text)):
             heads[line.number] = Why.HEAD
     return heads

@@ -46,7 +46,15 @@ def note_of(first: str) -> Note | None:
 
 def has_mark(text: str, sign: str) -> bool:
     """Whether the sign stands behind a word."""
-    return any(match[0] == sign for match in _SIGNS.finditer(text))
+    return any(match[0] == sign and not _is_emphasis(match) for match in _SIGNS.finditer(text))
+
+
+def _is_emphasis(match: re.Match[str]) -> bool:
+    """Whether the star ends what another began, as in *this*."""
+    if "*" not in match[0]:
+        return False
+    before = match.string[max(0, match.start() - 60) : match.start()]
+    return re.search(r"(?<![^\s(\"“'])\*[^\s*][^*]*$", before) is not None
 
 
 def opens_remark(text: str) -> bool:
@@ -64,9 +72,12 @@ def without_marks(text: str, signs: set[str]) -> tuple[str, list[str]]:
 
     def take(match: re.Match[str]) -> str:
         sign = match[0].strip()
-        if match.re is _SIGNS and sign not in signs:
+        bare = sign.strip("[]") if match.re is _BRACKETED else sign
+        if bare not in signs and (match.re is _SIGNS or bare.isalpha()):
             return match[0]
-        found.append(text[max(0, match.start() - 30) : match.end()].lstrip())
+        if match.re is _SIGNS and _is_emphasis(match):
+            return match[0]
+        found.append(match.string[max(0, match.start() - 30) : match.end()].lstrip())
         return ""
 
     if "[" in text or "{" in text or not text.isascii():

@@ -164,7 +164,7 @@ class _Chunker:
                 else:
                     chapter.append(self._counted(piece))
                 continue
-            if isinstance(piece, Heading):
+            if isinstance(piece, Heading) or piece.why is Why.LICENCE:
                 yield from self._keep(chapter, file, f"{name} {number}")
                 chapter.clear()
                 number += 1

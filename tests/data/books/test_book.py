@@ -107,6 +107,27 @@ def test_wikisources_notices_and_the_exporters_line_are_no_text(books: dict[str,
     assert last.startswith("This work is in the public domain") and "built by volunteers" in last
 
 
+def test_several_books_in_one_file_are_all_read() -> None:
+    one = read_any(_BOOKS / "gutenberg.txt")
+    book = Book(one + one + one)
+    assert len(book.long) == 24 and len(book.places(Why.LICENCE)) == 4
+    assert book.headings.count("CHAPTER I") == 3
+
+
+def test_stars_around_a_word_and_letters_in_brackets_are_no_marks_of_notes() -> None:
+    text = "The *first* word of it, and an [X] in a box, and a mark* here.\n\n* A note on that."
+    book = Book(text)
+    assert book.paragraphs == ["The *first* word of it, and an [X] in a box, and a mark here."]
+    assert len(book.places(Why.NOTE)) == len(book.places(Why.MARK)) == 1
+
+
+def test_titles_that_come_again_between_sentences_are_headings_and_not_running_heads() -> None:
+    text = "\n\n".join(f"NOTES\n\nIt was written down in the year {year}, and not before." for year in range(6))
+    assert Book(text, []).headings == ["NOTES"] * 6
+    torn = "\n\n".join(f"THE FERRY\n\nwritten down in the year {year}, and not before it was" for year in range(6))
+    assert len(Book(torn).places(Why.HEAD)) == 6 and len(Book(torn).paragraphs) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "paragraphs"),
     [

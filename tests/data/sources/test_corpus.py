@@ -81,7 +81,7 @@ def test_a_book_is_chunks_of_whole_paragraphs_and_a_list_of_the_rest(read: Read,
     rows = read(file)
     assert [text.count("\n\n") + 1 for text in texts(rows)] == [4, 2, 2]
     assert [row.origin for row in rows if isinstance(row, Found)] == [f"{file}:{number}" for number in (58, 115, 137)]
-    assert groups(rows) == ["gutenberg.txt 3.1", "gutenberg.txt 5.1", "gutenberg.txt 7.1"]
+    assert groups(rows) == ["gutenberg.txt 4.1", "gutenberg.txt 6.1", "gutenberg.txt 8.1"]
     assert {"heading", "footnote", "verse, list or table", "3 words, fewer than source.min_words=60"} < set(
         reasons(rows)
     )
