@@ -3,6 +3,8 @@
 Knows the parts of a book; what each looks like is told by its neighbours here.
 """
 
+import math
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 from harness.data.books.blocks import (
@@ -48,7 +50,7 @@ class _Reading:
         self._blocks = list(blocks_of(lines, self._furniture, self._style))
         self._fronts = Fronts(self._blocks, self._sections, len(lines))
         self._joiner = Joiner(text)
-        self._signs: set[str] = set()  # of the notes
+        self._signs: dict[str, list[int]] = {}  # of the notes, and the lines where those stand
         self._notes = {at for at, block in enumerate(self._blocks) if self._is_note(at, block)}
         self._open: list[Numbered] = []  # lines of a paragraph whose end may come after a page's
         self._since: set[Why] = set()  # what came after those
@@ -107,18 +109,28 @@ class _Reading:
         note = note_of(block.texts[0])
         if note is None or not (note.sure or self._is_marked(at, note.sign)):
             return False
-        if note.sign:
-            self._signs.add(note.sign)
+        if note.sign and not note.sign.isdigit():  # numbers in brackets are marks without a note as well
+            self._signs.setdefault(note.sign, []).append(block.number)
         return True
 
     def _is_marked(self, at: int, sign: str) -> bool:
         number = self._blocks[at].number
+        if self._blocks[at].text.rstrip().endswith(sign):
+            return False  # **a line like this**
         for before in range(at - 1, -1, -1):
             if self._blocks[before].number < number - _PAGE_LINES:
                 return False
             if has_mark(self._blocks[before].text, sign):
                 return True
         return False
+
+    def _signs_below(self, number: int) -> set[str]:
+        """Of notes that a mark at this line may point to: a star's is on the same page."""
+        return {
+            sign
+            for sign, places in self._signs.items()
+            if sign[0] not in "*†‡§" or _next(places, number) <= number + _PAGE_LINES
+        }
 
     def _prose(self, block: Block) -> Iterator[Piece]:
         for number, lines in enumerate(paragraphs_of(block, self._style)):
@@ -135,7 +147,13 @@ class _Reading:
         if not self._open:
             return
         number = self._open[0].number
-        text, marks = without_marks(self._joiner.join([line.text for line in self._open]), self._signs)
+        text, marks = without_marks(self._joiner.join([line.text for line in self._open]), self._signs_below(number))
         self._open.clear()
         yield Paragraph(number=number, text=" ".join(clean(without_emphasis(text)).split("\n")))
         yield from (Left(number=number, text=mark, why=Why.MARK) for mark in marks)
+
+
+def _next(places: Sequence[int], number: int) -> float:
+    """The first of these, in order, beyond a number; infinity if there is none."""
+    at = bisect_right(places, number)
+    return places[at] if at < len(places) else math.inf

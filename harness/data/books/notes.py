@@ -20,7 +20,7 @@ _EDITOR = re.compile(
     re.IGNORECASE,
 )
 _BRACKETED = re.compile(
-    rf"\s?\[(?:\d{{1,3}}|[A-Za-z]|[*†‡]{{1,3}}|\^\d{{1,3}}|note \d+|注\d*)\](?!\w|\()|"
+    rf"\s?\[(?:[1-9]\d{{0,2}}|[A-Za-z]|[*†‡]{{1,3}}|\^\d{{1,3}}|note \d+|注\d*)\](?!\w|\()|"
     rf"\s?\[(?:pg|page|p)\.?\s*\d{{1,4}}\]|\{{(?:pg|page|p)?\.?\s*\d{{1,4}}\}}|〔[\d{_HAN_NUMBER}]{{1,3}}〕|［[\d{_HAN_NUMBER}]{{1,3}}］",
     re.IGNORECASE,
 )
@@ -54,7 +54,7 @@ def _is_emphasis(match: re.Match[str]) -> bool:
     if "*" not in match[0]:
         return False
     before = match.string[max(0, match.start() - 60) : match.start()]
-    return re.search(r"(?<![^\s(\"“'])\*[^\s*][^*]*$", before) is not None
+    return re.search(r"(?<![^\s(\"“'])\*+[^*]*$", before) is not None
 
 
 def opens_remark(text: str) -> bool:

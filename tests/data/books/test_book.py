@@ -115,9 +115,14 @@ def test_several_books_in_one_file_are_all_read() -> None:
 
 
 def test_stars_around_a_word_and_letters_in_brackets_are_no_marks_of_notes() -> None:
-    text = "The *first* word of it, and an [X] in a box, and a mark* here.\n\n* A note on that."
-    book = Book(text)
-    assert book.paragraphs == ["The *first* word of it, and an [X] in a box, and a mark here."]
+    text = "The *first* word of argv[0], and an [X] in a box, and a mark* here.\n\n* A note on that."
+    far = "\n" * 100 + "And a char* that no note is about."
+    book = Book(text + far)
+    assert book.paragraphs == ["The *first* word of argv[0], and an [X] in a box, and a mark here.", far.strip()]
+    assert Book("A mark* here.\n\n** What is all in stars **").paragraphs == [
+        "A mark* here.",
+        "** What is all in stars **",
+    ]
     assert len(book.places(Why.NOTE)) == len(book.places(Why.MARK)) == 1
 
 
