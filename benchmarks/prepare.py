@@ -1,8 +1,9 @@
-"""python -m benchmarks.prepare: how long 100 MB of conversations or a book of 20 MB takes to prepare, and the memory.
+"""python -m benchmarks.prepare: how long 100 MB of conversations take to prepare, and in how much memory; with corpus as
+the first word, a book of 20 MB.
 
-The aim: a minute and 1 GB on two cores for each. The rows are made up of a seed, each another, of 200 to 4,000
-characters; so is the book, with chapters, pages, running heads, footnotes and verse. Each in a process of its own, so
-that the peaks are told apart: python -m benchmarks.prepare corpus, the other words as overrides.
+The aim: a minute and 1 GB on two cores for each. The book has words of the shipped English poems in chapters and pages,
+with running heads, footnotes and verse. The rows are lines of the shipped poems in a seeded order, each row another, of
+100 to 3,000 characters; builtin:tiny counts their tokens, about one a character.
 """
 
 import json
@@ -17,35 +18,38 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-_BYTES = {"chat": 100_000_000, "corpus": 20_000_000}
-_WORDS = 20_000
+from harness.config.paths import ROOT
+
+_BYTES, _BOOK_BYTES = 100_000_000, 20_000_000
 _AIM_SECONDS, _AIM_GB = 60, 1.0
 
 
 def main() -> None:
-    """The kind of source is the first word: chat, if none is given."""
-    kind, overrides = (sys.argv[1], sys.argv[2:]) if sys.argv[1:2] == ["corpus"] else ("chat", sys.argv[1:])
+    is_book = sys.argv[1:2] == ["corpus"]
+    kind, name, overrides = ("corpus", "book.txt", sys.argv[2:]) if is_book else ("chat", "chats.jsonl", sys.argv[1:])
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / ("book.txt" if kind == "corpus" else "chats.jsonl")
-        count = (_write_book if kind == "corpus" else _write)(source)
-        command = [sys.executable, "-m", "harness.prepare", f"source={kind}", f"source.path={source}"]
+        source = Path(folder) / name
+        count = _write_book(source) if is_book else _write(source)
+        command = [sys.executable, "-m", "harness.prepare", f"source={kind}", f"source.path={source}", "model=tiny"]
+        megabytes = source.stat().st_size / 1e6
         begun = time.monotonic()
         subprocess.run([*command, f"data.path={folder}/out", *overrides], check=True, env=os.environ)
         seconds = time.monotonic() - begun
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
-    size = f"{count} {'paragraphs' if kind == 'corpus' else 'rows'}, {_BYTES[kind] / 1e6:.0f} MB"
-    busy = used.ru_utime + used.ru_stime
-    print(f"{size}: {seconds:.0f} s (aim {_AIM_SECONDS}), {busy:.0f} s of a core, {peak:.2f} GB (aim {_AIM_GB:g})")
+    read = f"{count} {'paragraphs' if is_book else 'rows'}, {megabytes:.0f} MB"
+    print(f"{read}: {seconds:.0f} s (aim {_AIM_SECONDS}), {peak:.2f} GB (aim {_AIM_GB:g})")
+    print(f"{used.ru_utime + used.ru_stime:.0f} s of processor time on {os.cpu_count()} cores")
 
 
 def _write_book(source: Path) -> int:
     """A plain book, wrapped at 70 columns; returns how many paragraphs."""
     chance = random.Random(0)
-    words = _vocabulary(chance)
+    poems = json.loads((ROOT / "data" / "poems-en.json").read_text("utf-8"))
+    words = sorted({word.strip(".,;:!?").lower() for poem in poems for word in poem["body"].split()} - {""})
     written = count = page = 0
     with source.open("w", encoding="utf-8") as file:
-        while written < _BYTES["corpus"]:
+        while written < _BOOK_BYTES:
             if count % 30 == 0:
                 written += file.write(
                     f"CHAPTER {count // 30 + 1}\n\n{' '.join(chance.choices(words, k=3)).upper()}\n\n"
@@ -65,27 +69,24 @@ def _write_book(source: Path) -> int:
 def _write(source: Path) -> int:
     """Rows in turn as messages, ShareGPT and Alpaca; returns how many."""
     written = count = 0
-    with source.open("w", encoding="utf-8") as file:
+    with source.open("wb") as file:
         for row in _rows(random.Random(0)):
-            written += file.write(json.dumps(row) + "\n")
+            written += file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
             count += 1
-            if written >= _BYTES["chat"]:
+            if written >= _BYTES:
                 return count
     raise AssertionError("there is no end of rows")
 
 
-def _vocabulary(chance: random.Random) -> list[str]:
-    return ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(2, 9))) for _ in range(_WORDS)]
-
-
 def _rows(chance: random.Random) -> Iterator[dict[str, object]]:
-    words = _vocabulary(chance)
+    poems = json.loads((ROOT / "data" / "poems.json").read_text("utf-8"))
+    words = [line for poem in poems for line in poem["body"].split("\n") if line]
 
     def said(least: int, most: int) -> str:
-        return " ".join(chance.choices(words, k=chance.randint(least, most)))
+        return "，".join(chance.choices(words, k=chance.randint(least, most)))
 
     while True:
-        question, answer, more, end = said(5, 40), said(20, 300), said(5, 40), said(20, 300)
+        question, answer, more, end = said(2, 8), said(10, 150), said(2, 8), said(10, 150)
         yield {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
         turns = [("human", question[::-1]), ("gpt", answer[::-1]), ("human", more), ("gpt", end)]
         yield {"conversations": [{"from": who, "value": text} for who, text in turns]}
