@@ -1,5 +1,5 @@
-"""python -m benchmarks.prepare: how long 100 MB of conversations take to prepare, and in how much memory; with corpus as
-the first word, a book of 20 MB.
+"""python -m benchmarks.prepare: how long 100 MB of conversations take to prepare, and in how much memory;
+with corpus as the first word, a book of 20 MB.
 
 The aim: a minute and 1 GB on two cores for each. The book has words of the shipped English poems in chapters and pages,
 with running heads, footnotes and verse. The rows are lines of the shipped poems in a seeded order, each row another, of

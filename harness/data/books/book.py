@@ -4,6 +4,7 @@ Knows the parts of a book; what each looks like is told by its neighbours here.
 """
 
 import math
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
@@ -109,7 +110,7 @@ class _Reading:
         note = note_of(block.texts[0])
         if note is None or not (note.sure or self._is_marked(at, note.sign)):
             return False
-        if note.sign and not note.sign.isdigit():  # numbers in brackets are marks without a note as well
+        if note.sign and not re.fullmatch(r"[0-9]+", note.sign):  # a number in brackets needs no note
             self._signs.setdefault(note.sign, []).append(block.number)
         return True
 
