@@ -93,7 +93,9 @@ def _parts(
         else:
             parts.append(text)
             filled = size
-    return [Chunk(number=paragraph.number, text=text.strip(), tokens=count(text.strip())) for text in parts]
+    return [
+        Chunk(number=paragraph.number, text=text.strip(), tokens=count(text.strip() + "\n\n")) for text in parts
+    ]  # the blank line stands for what ends a row
 
 
 def sentences_of(text: str) -> list[str]:
