@@ -14,7 +14,7 @@ from harness.config.schema import PrepareCommand, SourceConfig
 from harness.console.progress import Display
 from harness.data.sources.find import find_source
 from harness.data.sources.found import Tools
-from harness.errors import SettingError
+from harness.errors import HarnessError, SettingError
 from harness.preparing.pipeline import Job
 
 if TYPE_CHECKING:  # mlx_lm takes a second to import
@@ -57,9 +57,14 @@ def _common(values: Mapping[str, Any]) -> SourceConfig:
 
 def _out(command: PrepareCommand, common: SourceConfig) -> Path:
     """data.path, or source.out; raw files of one's own are written beside themselves when neither is given."""
-    path, out = Path(common.path).expanduser(), Path(command.data.path).expanduser()
+    out = Path(command.data.path).expanduser()
     if common.out is not None:
         return Path(common.out).expanduser()
+    if common.path is None:
+        if out.is_relative_to(_SHIPPED):
+            raise HarnessError(f"source={common.kind} reads no file to write beside; give data.path=, a folder")
+        return out
+    path = Path(common.path).expanduser()
     if out.is_relative_to(_SHIPPED) and not path.absolute().is_relative_to(_SHIPPED):
         return path if path.is_dir() else path.parent
     return out

@@ -24,7 +24,10 @@ class Source:
     module: ModuleType
     settings: Any
 
-    def rows(self, path: Path, tools: Tools) -> Iterator[Found | Rejected]:
+    def rows(self, path: Path | None, tools: Tools) -> Iterator[Found | Rejected]:
+        """Raises: SettingError where there is no path, unless the module says that it is PATH_OPTIONAL."""
+        if path is None and not getattr(self.module, "PATH_OPTIONAL", False):
+            raise SettingError("source.path", "source.path must be a file or a folder, but got null")
         yield from self.module.rows(path, self.settings, tools)
 
 
