@@ -14,7 +14,7 @@ from typing import Literal
 
 What = Literal["module", "class", "function", "method"]
 
-_SIGNATURE = re.compile(r"\A[\w.]+\([^\n]*(?:\n[^\n]+)*?\)\n--\n\s*")  # how compiled objects write theirs
+_SIGNATURE = re.compile(r"\A[\w.]+\([^\n]*(?:\n[^\n]*)*?\)\n--\n\s*")  # how compiled objects write theirs
 _BLOCKS = (ast.If, ast.Try, ast.With)
 
 
@@ -33,14 +33,22 @@ class Docstring:
 
 
 @dataclass(frozen=True)
+class Imported:
+    """`from module import name`, where the name stays. `module`: with its leading dots; `name`: may be *."""
+
+    module: str
+    name: str
+
+
+@dataclass(frozen=True)
 class FileDocs:
-    """`imported`: (module as written, name or *) of each `from … import`; `listed`: __all__, None without one.
+    """`listed`: what stands in __all__, None without one.
 
     `problem`: why the file could not be read.
     """
 
     docstrings: list[Docstring] = field(default_factory=list)
-    imported: list[tuple[str, str]] = field(default_factory=list)
+    imported: list[Imported] = field(default_factory=list)
     listed: list[str] | None = None
     problem: str | None = None
 
@@ -106,12 +114,13 @@ def _added(call: ast.Call) -> Iterator[Docstring]:
         yield Docstring(whole, what, _SIGNATURE.sub("", inspect.cleandoc(str(text))), call.lineno, str(module))
 
 
-def _imported(statements: Sequence[ast.stmt]) -> list[tuple[str, str]]:
+def _imported(statements: Sequence[ast.stmt]) -> list[Imported]:
     return [
-        ("." * node.level + (node.module or ""), alias.asname or alias.name)
+        Imported("." * node.level + (node.module or ""), alias.name)
         for node in statements
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
+        if alias.asname in (None, alias.name)
     ]
 
 

@@ -51,7 +51,8 @@ def find_packages(name: str, skip: Sequence[str], beside: Path | None = None) ->
         SettingError: for one that is not there, or has nothing to read.
     """
     if name == STDLIB:
-        found = [_package(each, skip, None) for each in sorted(sys.stdlib_module_names)]
+        public = sorted(each for each in sys.stdlib_module_names if not each.startswith("_"))
+        found = [_package(each, skip, None) for each in public]
         return [package for package in found if package is not None and package.files]
     names = [name] if _spec(name.partition(".")[0], beside) is not None else _modules_of(name)
     if not names:

@@ -109,7 +109,7 @@ def _leave_ctrl_c_to_the_parent() -> None:
 def _of_package(
     label: str, package: Package, read: Sequence[FileDocs], settings: Settings
 ) -> Iterator[Found | Rejected]:
-    exports = Exports.of(package.name, dict(zip(package.files, read, strict=True)))
+    exports = Exports(package.name, dict(zip(package.files, read, strict=True)))
     entries = list(_entries(package, read, exports))
     public = {(entry.module, entry.docstring.name) for entry in entries if entry.public}
     places = Counter(name for _, name in public)
