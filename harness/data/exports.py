@@ -1,4 +1,4 @@
-"""From which public module users import an object that a private one defines, told from what is written alone.
+"""From which module users import an object that another one defines, told from what is written alone.
 
 Knows names, imports and __all__ of a package's files; nothing of texts.
 """
@@ -41,12 +41,11 @@ class Exports:
                         self._homes.setdefault((definer, passed), name)
 
     def public_home(self, module: str, name: str) -> str | None:
-        """Where users find the object (name "": the module itself) of `module`; None when it is private."""
+        """The shortest place where users find the object (name "": the module itself) of `module`; None: private."""
         if _private(name):
             return None
-        if not self._is_private(module):
-            return module
-        return self._homes.get((module, name.partition(".")[0])) if name else None
+        own = None if self._is_private(module) else module
+        return self._homes.get((module, name.partition(".")[0]), own) if name else own
 
     def _is_private(self, module: str) -> bool:
         return _private(module.removeprefix(self._root))

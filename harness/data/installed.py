@@ -56,7 +56,7 @@ def find_packages(name: str, skip: Sequence[str], beside: Path | None = None) ->
         return [package for package in found if package is not None and package.files]
     names = [name] if _spec(name.partition(".")[0], beside) is not None else _modules_of(name)
     if not names:
-        hint = did_you_mean(name, _known(beside))
+        hint = did_you_mean(name, _known(beside)) or did_you_mean(name, [STDLIB, *sorted(sys.stdlib_module_names)])
         raise SettingError("source.packages", f"source.packages={name} is not installed{hint or '; install it'}")
     packages = [package for each in names if (package := _package(each, skip, beside)) is not None]
     if not any(package.files for package in packages):
@@ -132,7 +132,7 @@ def _known(beside: Path | None) -> list[str]:
     by_module = importlib.metadata.packages_distributions()
     own = [path.stem for path in beside.iterdir()] if beside else []
     distributions = {name for names in by_module.values() for name in names}
-    return sorted({*own, *by_module, *distributions, *sys.stdlib_module_names, STDLIB})
+    return sorted({*own, *by_module, *distributions})
 
 
 def _nothing_of(name: str, beside: Path | None) -> str:

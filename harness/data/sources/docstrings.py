@@ -26,7 +26,7 @@ from harness.data.sources.found import Found, Rejected, Tools
 from harness.errors import HarnessError, SettingError
 
 PATH_OPTIONAL = True
-_PROCESSES_PAY = 256  # files; as many as are read in the half second that starting processes takes
+_PROCESSES_PAY = 512  # files for each; parsing them takes about the second that starting a process does
 _AT_ONCE = 16  # files handed to a process
 
 
