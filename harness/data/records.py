@@ -22,7 +22,7 @@ def records(file: Path) -> Iterator[tuple[Any, str] | Rejected]:
     """Each with its place, "file:12" or "file, row 12"; a line that is no JSON is a Rejected.
 
     Raises:
-        HarnessError: when a list cannot be read.
+        HarnessError: when a list cannot be read, or a file in UTF-16.
     """
     yield from _list(file) if _holds_list(file) else _lines(file)
 
@@ -44,9 +44,12 @@ def _lines(file: Path) -> Iterator[tuple[Any, str] | Rejected]:
     encoding = encoding_of(file)
     # not universal line ends: JSON strings may hold others
     with file.open(encoding=encoding, errors="surrogateescape", newline="\n") as opened:
-        for number, line in enumerate(opened, start=1):
-            if line.strip():
-                yield _record(line, f"{file}:{number}", encoding)
+        try:
+            for number, line in enumerate(opened, start=1):
+                if line.strip():
+                    yield _record(line, f"{file}:{number}", encoding)
+        except UnicodeError as error:  # UTF-16 knows no half characters
+            raise HarnessError(f"{file} begins as {encoding}, but {error}; save it as UTF-8") from error
 
 
 def _record(line: str, origin: str, encoding: str) -> tuple[Any, str] | Rejected:

@@ -34,7 +34,7 @@ def rows(path: Path, settings: Settings, tools: Tools) -> Iterator[Found | Rejec
             raise SettingError(f"source.roles.{name}", rule)
     for file in _files(path):
         for record in records(file):
-            yield record if isinstance(record, Rejected) else _row(*record, settings)
+            yield record if isinstance(record, Rejected) else _shallow(*record, settings)
 
 
 def _files(path: Path) -> list[Path]:
@@ -44,6 +44,14 @@ def _files(path: Path) -> list[Path]:
     if not files:
         raise HarnessError(f"source.path={path} must hold files that end in {', '.join(SUFFIXES)}, but it has none")
     return files
+
+
+def _shallow(record: Any, origin: str, settings: Settings) -> Found | Rejected:
+    try:
+        return _row(record, origin, settings)
+    except RecursionError:
+        reason = "it is nested too deeply"
+        return Rejected.of(f"a {type(record).__name__}", origin=origin, kind=Kind.SHAPE, reason=reason)
 
 
 def _row(record: Any, origin: str, settings: Settings) -> Found | Rejected:
