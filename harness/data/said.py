@@ -6,11 +6,11 @@ Knows lines and the formats of turns; nothing of tokens.
 import hashlib
 import re
 
+from harness.data.authored import unclosed
 from harness.data.lines import Line
 from harness.data.turns import mark_text, user_turns
 
 _SPACE = re.compile(r"\s+")
-_CLOSING = re.compile(r"\s*(?:<\|im_end\|>|<\|eot_id\|>|<end_of_turn>|</s>)\Z")  # which belongs to what is learned
 
 
 def said(line: Line) -> str:
@@ -19,7 +19,7 @@ def said(line: Line) -> str:
         return "\n".join(str(each["content"]) for each in line.messages if each["role"] != "system")
     text = line.text or ""
     spans = mark_text(text).spans
-    return "\n".join([*user_turns(text), *(_CLOSING.sub("", text[start:end]) for start, end in spans)])
+    return "\n".join([*user_turns(text), *(unclosed(text[start:end]) for start, end in spans)])
 
 
 def digest(line: Line) -> bytes:
