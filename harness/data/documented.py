@@ -105,13 +105,18 @@ def _added(call: ast.Call) -> Iterator[Docstring]:
         return
     try:
         module, name, docs = (ast.literal_eval(argument) for argument in call.args)
-    except ValueError:  # made when the code runs
+    except (ValueError, TypeError, RecursionError):  # made when the code runs
         return
     for each in docs if isinstance(docs, list) else [docs]:
-        attribute, text = each if isinstance(each, tuple) else ("", each)
-        whole = f"{name}.{attribute}" if attribute else str(name)
-        what: Literal["function", "method"] = "method" if attribute else "function"
-        yield Docstring(whole, what, _SIGNATURE.sub("", inspect.cleandoc(str(text))), call.lineno, str(module))
+        match each:
+            case str(text) | (str(text),):
+                whole = str(name)
+            case (str(attribute), str(text)):
+                whole = f"{name}.{attribute}"
+            case _:
+                continue
+        what: What = "method" if "." in whole else "function"
+        yield Docstring(whole, what, _SIGNATURE.sub("", inspect.cleandoc(text)), call.lineno, str(module))
 
 
 def _imported(statements: Sequence[ast.stmt]) -> list[Imported]:

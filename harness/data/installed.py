@@ -76,11 +76,13 @@ def _package(name: str, skip: Sequence[str], beside: Path | None) -> Package | N
 
 def _spec(top: str, beside: Path | None) -> ModuleSpec | None:
     """Only paths are searched: finding a subpackage would run the package above it."""
+    if not top.isidentifier():
+        return None
     for path in ([str(beside)] if beside else [], None):
         if path != [] and (spec := PathFinder.find_spec(top, path)) is not None:
             return spec
     try:
-        return importlib.util.find_spec(top) if top else None  # editable packages have finders of their own
+        return importlib.util.find_spec(top)  # editable packages have finders of their own
     except ValueError:
         return None
 
@@ -92,8 +94,9 @@ def _files(top: str, spec: ModuleSpec) -> Iterator[ModuleFile]:
             if path.suffix in _SUFFIXES:
                 inner = path.relative_to(folder)
                 parts = inner.with_suffix("").parts
-                module = ".".join([top, *(parts[:-1] if parts[-1] == "__init__" else parts)])
-                yield ModuleFile(module, path, f"{top}/{inner.as_posix()}")
+                if all(map(str.isidentifier, parts)):  # else none can import it
+                    module = ".".join([top, *(parts[:-1] if parts[-1] == "__init__" else parts)])
+                    yield ModuleFile(module, path, f"{top}/{inner.as_posix()}")
     if not spec.submodule_search_locations and spec.has_location and spec.origin is not None:
         first = Path(spec.origin)
         for path in (first.with_name(f"{top}{suffix}") for suffix in _SUFFIXES):
@@ -109,7 +112,8 @@ def _version(top: str) -> str:
     """Name and version of what brought it, for the lineage."""
     if top in sys.stdlib_module_names:
         return f"python {platform.python_version()}"
-    for name in importlib.metadata.packages_distributions().get(top, [top]):
+    names = importlib.metadata.packages_distributions().get(top, [top])
+    for name in sorted(names, key=lambda name: (name != top, name)):  # several bring parts of mlx
         try:
             return f"{name} {importlib.metadata.version(name)}"
         except importlib.metadata.PackageNotFoundError:

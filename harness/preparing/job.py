@@ -33,6 +33,8 @@ def job_of(command: PrepareCommand, display: Display, beside: Path = CONF / "sou
     common = _common({name: value for name, value in command.source.items() if name in names})
     own = {name: value for name, value in command.source.items() if name not in names}
     source = find_source(common.kind, own, beside)
+    if common.path is None and source.needs_path:
+        raise SettingError("source.path", "source.path must be a file or a folder, but got null")
     base = None if command.model.path is None else _base(command, display)
     encoder = None if base is None else base.tokenizer
     count = None if encoder is None else lambda text: len(encoder.encode(text, special=False).ids)
@@ -62,7 +64,7 @@ def _out(command: PrepareCommand, common: SourceConfig) -> Path:
         return Path(common.out).expanduser()
     if common.path is None:
         if out.is_relative_to(_SHIPPED):
-            raise HarnessError(f"source={common.kind} reads no file to write beside; give data.path=, a folder")
+            raise HarnessError(f"source={common.kind} reads no file to write beside; give data.path=…, a folder")
         return out
     path = Path(common.path).expanduser()
     if out.is_relative_to(_SHIPPED) and not path.absolute().is_relative_to(_SHIPPED):

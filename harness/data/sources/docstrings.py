@@ -74,8 +74,13 @@ def rows(path: Path | None, settings: Settings, tools: Tools) -> Iterator[Found 
     _check(path, settings)
     named = [(name, each) for name in settings.packages for each in find_packages(name, settings.skip, path)]
     read = iter(_read_all([file.path for _, package in named for file in package.files]))
+    cut = 0
     for name, package in named:
-        yield from _of_package(name, package, [next(read) for _ in package.files], settings)
+        for row in _of_package(name, package, [next(read) for _ in package.files], settings):
+            cut += isinstance(row, Found) and "cut_from" in row.lineage
+            yield row
+    if cut:
+        tools.say(f"{cut} answers are cut to source.limit={settings.limit}; source.longer=drop leaves them out")
 
 
 def _check(path: Path | None, settings: Settings) -> None:
@@ -151,13 +156,16 @@ def _rows_of(entry: Entry, where: str, label: str, settings: Settings) -> Iterat
         yield rejected(Kind.TOO_LONG, f"it has {len(text)} characters, source.limit={settings.limit}")
     else:
         top = entry.docstring.name.partition(".")[0] if settings.group == "object" else ""
+        lineage: dict[str, Any] = {"object": entry.qualified, "version": entry.package.version}
+        if len(text) > settings.limit:
+            lineage["cut_from"] = len(text)
         for question in _questions(entry, where, settings):
             yield Found(
                 line=_line(question, _cut(text, settings.limit), settings),
                 origin=entry.origin,
                 group=f"{entry.module}.{top}".rstrip("."),
                 label=label,
-                lineage={"object": entry.qualified, "version": entry.package.version},
+                lineage=lineage,
             )
 
 

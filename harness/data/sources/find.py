@@ -24,10 +24,12 @@ class Source:
     module: ModuleType
     settings: Any
 
+    @property
+    def needs_path(self) -> bool:
+        """Unless the module says that it is PATH_OPTIONAL."""
+        return not getattr(self.module, "PATH_OPTIONAL", False)
+
     def rows(self, path: Path | None, tools: Tools) -> Iterator[Found | Rejected]:
-        """Raises: SettingError where there is no path, unless the module says that it is PATH_OPTIONAL."""
-        if path is None and not getattr(self.module, "PATH_OPTIONAL", False):
-            raise SettingError("source.path", "source.path must be a file or a folder, but got null")
         yield from self.module.rows(path, self.settings, tools)
 
 

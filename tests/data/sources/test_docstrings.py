@@ -57,7 +57,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
     """The rows of packages, with some settings changed; `beside`: a folder of packages."""
     composed = compose_config("source=docstrings", "source.packages=[]", command=PrepareCommand, config_name="prepare")
     own = {name: composed.source[name] for name in Settings.__dataclass_fields__}
-    tools = Tools(count_tokens=None, say=lambda line: None, cache=tmp_path_factory.mktemp("cache"))
+    tools = Tools(count_tokens=None, say=print, cache=tmp_path_factory.mktemp("cache"))
 
     def rows(*packages: str, beside: Path | None = None, **settings: Any) -> list[Found | Rejected]:
         return list(find_source("docstrings", own | {"packages": list(packages)} | settings).rows(beside, tools))
@@ -154,10 +154,14 @@ def test_a_file_that_is_no_python_is_named_and_a_stub_adds_only_what_the_module_
     assert [(row.kind, row.origin) for row in rows if isinstance(row, Rejected)] == [(Kind.UNREADABLE, "halved/old.py")]
 
 
-def test_long_docstrings_end_with_a_paragraph_or_are_left_out(read: Read, tmp_path: Path) -> None:
+def test_long_docstrings_end_with_a_paragraph_or_are_left_out(
+    read: Read, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "long_one.py").write_text('"""One two.\n\nThree four.\n\nFive six seven.\n"""\n')
     (cut,) = read("long_one", beside=tmp_path, limit=30)
     assert isinstance(cut, Found) and cut.line["text"].partition("A: ")[2] == "One two.\n\nThree four."
+    assert cut.lineage["cut_from"] == 38
+    assert capsys.readouterr().out.startswith("1 answers are cut to source.limit=30; ")
     (cut,) = read("long_one", beside=tmp_path, limit=7)
     assert isinstance(cut, Found) and cut.line["text"].partition("A: ")[2] == "One"
     (dropped,) = read("long_one", beside=tmp_path, limit=30, longer="drop")
@@ -187,6 +191,7 @@ def test_a_distribution_is_found_by_the_name_it_is_installed_under(read: Read) -
         ("math", "source.packages=math has no Python files and no stubs"),
         ("zxqwv", "source.packages=zxqwv is not installed; install it"),
         ("", "source.packages= is not installed"),
+        ("../numpy", "source.packages=../numpy is not installed"),
     ],
 )
 def test_a_package_that_is_not_there_is_named_with_the_closest(package: str, complaint: str, read: Read) -> None:
