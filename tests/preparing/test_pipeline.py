@@ -135,6 +135,8 @@ def test_a_source_of_ones_own_is_a_yaml_and_a_file_beside_it(tmp_path: Path) -> 
     assert {"prompt": "word7", "completion": "7drow"} in rows and len(rows) == 30
     with pytest.raises(SettingError, match="source.times must be a valid integer"):
         job_of(dataclasses.replace(command, source=common | own | {"times": "x"}), Display(), tmp_path)
+    with pytest.raises(SettingError, match="source.tims is not a setting of mine; did you mean times?"):
+        job_of(dataclasses.replace(command, source=common | own | {"tims": 2}), Display(), tmp_path)
     with pytest.raises(SettingError, match="source.kind must be one of .*, but got 'mein'; did you mean mine?"):
         job_of(dataclasses.replace(command, source=common | own | {"kind": "mein"}), Display(), tmp_path)
 
