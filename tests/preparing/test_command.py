@@ -11,7 +11,14 @@ def test_a_folder_is_prepared_and_its_rows_are_shown(tmp_path: Path) -> None:
     (tmp_path / "raw.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     store = f"tracking.uri=sqlite:///{tmp_path / 'mlflow.db'}"
     said = run(
-        "harness.prepare", "source=chat", "source.path=raw.jsonl", "data.path=new/out", "show=1", store, cwd=tmp_path
+        "harness.prepare",
+        "source=chat",
+        "source.path=raw.jsonl",
+        "data.path=new/out",
+        "show=1",
+        "model=tiny",
+        store,
+        cwd=tmp_path,
     )
     assert "30 read" in said and "wrote to new/out: train.jsonl" in said and "⟦河河河" in said
     origins = [
