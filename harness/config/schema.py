@@ -204,12 +204,13 @@ class SweepConfig:
 class SourceConfig:
     """What every source has. What a kind has besides is in its module's Settings.
 
-    `path`: a file or a folder; `out`: another name of data.path. `valid`, `test`: shares of the groups. `max_bad`: the
-    share of bad rows that stops the command. `similarity`: from which on (1: the same) two rows are near duplicates.
+    `path`: a file or a folder, None where a kind needs none; `out`: another name of data.path. `valid`, `test`: shares
+    of the groups. `max_bad`: the share of bad rows that stops the command. `similarity`: from which on (1: the same)
+    two rows are near duplicates.
     """
 
     kind: Text
-    path: Text
+    path: Text | None
     out: Text | None
     valid: Share
     test: Share

@@ -40,7 +40,11 @@ _INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u2060\u00ad"))
 def clean(text: str) -> str:
     """NFC, plain line ends, no markup, no trailing space, at most one blank line."""
     text = ftfy.fix_text(text, _MENDING)
-    text = html.unescape(_TAG.sub("", _BREAK.sub("\n", text)))
+    return tidy(html.unescape(_TAG.sub("", _BREAK.sub("\n", text))))
+
+
+def tidy(text: str) -> str:
+    """The same for a text whose markup is meant, such as code or its documentation."""
     text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n").replace("\xa0", " ")
     text = text.translate(_INVISIBLE)
     text = "\n".join(line.rstrip() for line in text.split("\n"))

@@ -14,7 +14,7 @@ from harness.config.schema import PrepareCommand, SourceConfig
 from harness.console.progress import Display
 from harness.data.sources.find import find_source
 from harness.data.sources.found import Tools
-from harness.errors import SettingError
+from harness.errors import HarnessError, SettingError
 from harness.preparing.pipeline import Job
 
 if TYPE_CHECKING:  # mlx_lm takes a second to import
@@ -33,6 +33,8 @@ def job_of(command: PrepareCommand, display: Display, beside: Path = CONF / "sou
     common = _common({name: value for name, value in command.source.items() if name in names})
     own = {name: value for name, value in command.source.items() if name not in names}
     source = find_source(common.kind, own, beside)
+    if common.path is None and source.needs_path:
+        raise SettingError("source.path", "source.path must be a file or a folder, but got null")
     base = None if command.model.path is None else _base(command, display)
     encoder = None if base is None else base.tokenizer
     count = None if encoder is None else lambda text: len(encoder.encode(text, special=False).ids)
@@ -57,9 +59,14 @@ def _common(values: Mapping[str, Any]) -> SourceConfig:
 
 def _out(command: PrepareCommand, common: SourceConfig) -> Path:
     """data.path, or source.out; raw files of one's own are written beside themselves when neither is given."""
-    path, out = Path(common.path).expanduser(), Path(command.data.path).expanduser()
+    out = Path(command.data.path).expanduser()
     if common.out is not None:
         return Path(common.out).expanduser()
+    if common.path is None:
+        if out.is_relative_to(_SHIPPED):
+            raise HarnessError(f"source={common.kind} reads no file to write beside; give data.path=…, a folder")
+        return out
+    path = Path(common.path).expanduser()
     if out.is_relative_to(_SHIPPED) and not path.absolute().is_relative_to(_SHIPPED):
         return path if path.is_dir() else path.parent
     return out

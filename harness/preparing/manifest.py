@@ -16,7 +16,7 @@ from harness.preparing.place import LAST
 _PACKAGES = ("lora-harness", "ftfy", "charset-normalizer", "numpy", "transformers", "tokenizers")
 
 
-def write_manifest(folder: Path, command: PrepareCommand, source: Path, tokenizer: str | None) -> None:
+def write_manifest(folder: Path, command: PrepareCommand, source: Path | None, tokenizer: str | None) -> None:
     """`source`: a file or folder, whose digests are taken where it is one. `tokenizer`: the base's revision."""
     outputs = {file.name: digest_of(file) for file in sorted(folder.iterdir()) if not file.name.startswith(".")}
     write_json(
@@ -24,7 +24,7 @@ def write_manifest(folder: Path, command: PrepareCommand, source: Path, tokenize
         {
             "configuration": _configuration(command),
             "tokenizer": tokenizer,
-            "sources": _digests(source),
+            "sources": {} if source is None else _digests(source),
             "outputs": outputs,
             "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
         },

@@ -38,6 +38,11 @@ class Job:
     revision: str | None
     tools: Tools
 
+    @property
+    def path(self) -> Path | None:
+        """What is read; None for a source that needs no file."""
+        return None if self.common.path is None else Path(self.common.path).expanduser()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
@@ -78,14 +83,14 @@ def prepare_folder(job: Job) -> Prepared:
         _write_origins(splits, folder / ORIGINS)
         report = _report(job, collected, splits)
         report.write(folder)
-        write_manifest(folder, job.command, Path(job.common.path).expanduser(), job.revision)
+        write_manifest(folder, job.command, job.path, job.revision)
         changed = put_in_place(folder, job.out, replace=job.command.replace)
     return Prepared(out=job.out, collected=collected, splits=splits, report=report, changed=changed)
 
 
 def _collected(job: Job, spool: Spool, folder: Path) -> Collected:
     checker = Checker(job.encoder, job.command.train, job.common.too_long, job.command.data.labels)
-    given = job.source.rows(Path(job.common.path).expanduser(), job.tools)
+    given = job.source.rows(job.path, job.tools)
     with (folder / REJECTED).open("w", encoding="utf-8") as list_of:
         collected = collect(given, checker, job.common, spool, list_of)
     total = collected.bad + len(collected.entries)
@@ -110,7 +115,7 @@ def _write_origins(splits: dict[str, list[Entry]], path: Path) -> None:
 def _report(job: Job, collected: Collected, splits: dict[str, list[Entry]]) -> Report:
     figures = {name: figures_of(entries, job.command) for name, entries in splits.items()}
     return Report(
-        title=f"{job.common.kind}: {Path(job.common.path).name}",
+        title=f"{job.common.kind}: {job.path.name}" if job.path else job.common.kind,
         tokenizer=job.command.model.path,
         splits=figures,
         rejected={kind.value: count for kind, count in collected.rejected.most_common()},

@@ -156,3 +156,15 @@ def test_what_no_file_can_hold_is_rejected(more: dict[str, Any], tmp_path: Path)
     out = f"data.path={tmp_path / 'out'}"
     prepared = run("source=chat", f"source.path={tmp_path / 'raw.jsonl'}", out, "model.path=null")
     assert prepared.collected.rejected == {"unreadable": 1}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        (["source.path=null"], "source.path must be a file or a folder, but got null"),
+        (["source=docstrings", "source.packages=[json]"], "source=docstrings reads no file to write beside; give data"),
+    ],
+)
+def test_only_a_source_that_needs_no_file_does_without(overrides: list[str], complaint: str) -> None:
+    with pytest.raises(HarnessError, match=complaint):
+        run("model.path=null", *overrides)

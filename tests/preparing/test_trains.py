@@ -52,6 +52,22 @@ def test_each_output_trains_for_ten_updates(
         assert updates(session, quick_config, tmp_path) > 0
 
 
+@pytest.mark.parametrize("settings", [["source=docstrings", "source.packages=[mlx.optimizers]"], ["source=reviewed"]])
+def test_a_source_gives_the_same_bytes_again_and_they_train(
+    settings: list[str], session: Session, quick_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    words = [*settings, "model=tiny", f"data.path={tmp_path / 'out'}"]
+    if settings == ["source=reviewed"]:
+        texts = {f"题{number}": ANSWER.format(f"{number:x}" * 9) for number in range(20)}
+        rows = [{"id": theme, "theme": theme, "text": text, "decision": "accept"} for theme, text in texts.items()]
+        (tmp_path / "review.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        words += [f"source.path={tmp_path / 'review.jsonl'}"]
+    command = compose_config(*words, command=PrepareCommand, config_name="prepare")
+    assert prepare_folder(job_of(command, Display())).changed
+    assert not prepare_folder(job_of(command, Display())).changed
+    assert updates(session, quick_config, tmp_path / "out") > 0
+
+
 def test_rows_that_leak_are_warned_of(session: Session, quick_config: Callable[..., Config], tmp_path: Path) -> None:
     rows = [json.dumps(SHAPES["pairs"](QUESTION.format(number), ANSWER.format(number))) for number in range(12)]
     (tmp_path / "train.jsonl").write_text("\n".join(rows[:9]), encoding="utf-8")

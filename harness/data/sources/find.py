@@ -26,7 +26,12 @@ class Source:
     module: ModuleType
     settings: Any
 
-    def rows(self, path: Path, tools: Tools) -> Iterator[Found | Rejected]:
+    @property
+    def needs_path(self) -> bool:
+        """Unless the module says that it is PATH_OPTIONAL."""
+        return not getattr(self.module, "PATH_OPTIONAL", False)
+
+    def rows(self, path: Path | None, tools: Tools) -> Iterator[Found | Rejected]:
         yield from self.module.rows(path, self.settings, tools)
 
 

@@ -55,6 +55,9 @@ class Tools:
 
 
 class Rows(Protocol):
-    """Raises: HarnessError where there is nothing to read at all. A bad piece is a Rejected, never an exception."""
+    """`path`: None where it is null in the YAML, which only a module with PATH_OPTIONAL = True may allow.
+
+    Raises: HarnessError where there is nothing to read at all. A bad piece is a Rejected, never an exception.
+    """
 
     def __call__(self, path: Path, settings: Any, tools: Tools) -> Iterator[Found | Rejected]: ...
