@@ -20,11 +20,7 @@ _strict = ConfigDict(strict=True, extra="forbid", defer_build=True)
 
 @dataclass(frozen=True, config=_strict)
 class ModelConfig:
-<<<<<<< HEAD
-    """The frozen base. `path`: a hub name, a folder, or builtin:small or :tiny; null only where an adapter names it."""
-=======
     """The frozen base. `path`: a hub name, a folder or a built-in model; null only where an adapter names it."""
->>>>>>> main
 
     path: Text | None
     revision: Text | None
@@ -303,7 +299,7 @@ class PrepareCommand:
     """`source`: SourceConfig, and the Settings of its kind. `data.path`: the output. `model`: whose tokens are counted.
 
     `replace`: an output that is there and differs gives way. `show`: so many rows as the model will see them; where
-    `source` is null, of the folder data.path.
+    source=none, of the folder data.path.
     """
 
     source: dict[Text, Any]

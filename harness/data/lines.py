@@ -4,7 +4,7 @@ The shapes of a line are in shapes.py. Knows nothing of tokens.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +60,22 @@ def read_lines(path: Path, labels: Sequence[str] | None = None) -> list[Line]:
         there = ", ".join(sorted({line.label for line in lines if line.label is not None})) or "none"
         raise HarnessError(f"data.labels={list(labels)} keeps no line of {path}; its labels are {there}")
     return kept
+
+
+def first_lines(path: Path, labels: Sequence[str] | None = None) -> Iterator[Line]:
+    """The lines one after the other, without reading what follows.
+
+    Raises:
+        HarnessError: naming file and line, for what cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            for number, text in enumerate(file, start=1):
+                line = _read_line(path, number, text) if text.strip() else None
+                if line is not None and (labels is None or line.label in labels):
+                    yield line
+    except (OSError, UnicodeDecodeError) as error:
+        raise HarnessError(f"{path} cannot be read: {error}; see that it is a UTF-8 file of lines") from error
 
 
 def check_first_lines(folder: Path, names: Sequence[str] = ("train", "valid")) -> None:

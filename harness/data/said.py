@@ -27,3 +27,17 @@ def digest(line: Line) -> bytes:
         line.text if line.text is not None else repr([(each["role"], each["content"]) for each in line.messages or []])
     )
     return hashlib.sha256(f"{line.label!r}{_SPACE.sub('', whole)}".encode("utf-8", "surrogatepass")).digest()[:16]
+
+
+def prompt_digest(line: Line) -> bytes:
+    """8 bytes that lines share whose user says the same first; empty where none says anything."""
+    if line.messages is not None:
+        first = next((str(each["content"]) for each in line.messages if each["role"] == "user"), "")
+    else:
+        first = next(iter(user_turns(line.text or "")), "")
+    return hashlib.sha256(first.encode("utf-8", "surrogatepass")).digest()[:8] if first else b""
+
+
+def words_digest(text: str) -> bytes:
+    """8 bytes that texts share which differ in space alone."""
+    return hashlib.sha256(_SPACE.sub("", text).encode("utf-8", "surrogatepass")).digest()[:8]

@@ -4,8 +4,8 @@ Knows lines, and rows of tokens where there is a tokenizer. Does not know other 
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ from harness.config.schema import TrainedOn
 from harness.data.dataset import TextEncoder, to_row
 from harness.data.kinds import Kind
 from harness.data.lines import Line, line_of
-from harness.data.shapes import ShapeError
+from harness.data.said import digest
+from harness.data.shapes import Message, ShapeError
 from harness.data.sources.found import Found, Rejected
 from harness.errors import HarnessError
+from harness.preparing.shorten import shorter_conversations, shorter_texts
 
 # all but tab, line feed and carriage return; and halves of UTF-16 pairs, which no file can hold
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -52,7 +54,8 @@ class Checker:
     def check(self, found: Found) -> Iterator[Checked | Rejected]:
         """The row; with too_long=split, what it was split into; or why it is none."""
         try:
-            yield self._checked(found)
+            checked = self._checked(found)
+            yield from self._split(checked) if self._splits(checked) else [checked]
         except _NoRow as no:
             yield Rejected.of(_text(found.line), origin=found.origin, kind=no.kind, reason=no.reason)
 
@@ -61,6 +64,32 @@ class Checker:
             raise _NoRow(Kind.LABEL, f"its label is {found.label}, and data.labels={self._labels}")
         line = _read(found)
         return Checked(found, line, self._length(line))
+
+    def _splits(self, checked: Checked) -> bool:
+        length = checked.length
+        return self._too_long == "split" and length is not None and length.tokens > self._trained.max_seq_length
+
+    def _split(self, whole: Checked) -> Iterator[Checked]:
+        """Its parts, which stay on one side of the split."""
+        found, encoder, limit = whole.found, self._encoder, self._trained.max_seq_length
+        assert encoder is not None and whole.length is not None, "it is too long"
+        parts: Sequence[Mapping[str, Any]]
+        if whole.line.text is not None:
+            parts = [{"text": part} for part in shorter_texts(whole.line, encoder, limit)]
+        else:
+
+            def fits(messages: Sequence[Message]) -> bool:
+                row = to_row(replace(whole.line, messages=list(messages)), encoder, mask_prompt=False)
+                return len(row.tokens) <= limit
+
+            conversations = shorter_conversations(whole.line.messages or [], fits)
+            parts = [{**found.line, "messages": messages} for messages in conversations]
+        if len(parts) < 2:
+            yield whole
+            return
+        group = found.group or f"parts {digest(whole.line).hex()}"
+        for number, part in enumerate(parts, start=1):
+            yield self._checked(replace(found, line=part, group=group, origin=f"{found.origin}, part {number}"))
 
     def _length(self, line: Line) -> Length | None:
         if self._encoder is None:

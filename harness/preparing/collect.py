@@ -11,7 +11,7 @@ from typing import TextIO
 
 from harness.config.schema import SourceConfig
 from harness.data.kinds import Kind
-from harness.data.said import digest, said
+from harness.data.said import digest, prompt_digest, said, words_digest
 from harness.data.sources.found import Found, Rejected
 from harness.preparing.check import Checked, Checker
 from harness.preparing.near import Groups, Neighbours, pieces, signature
@@ -45,9 +45,19 @@ def collect(
         if isinstance(row, Rejected):
             _note(row, collected, list_of)
         else:
-            collected.entries.append(spool.add(row.checked, group=row.group, characters=row.characters))
+            collected.entries.append(_spooled(row, spool))
     collected.entries = [replace(entry, group=kin.group(entry.group)) for entry in collected.entries]
     return collected
+
+
+def _spooled(row: "_Placed", spool: Spool) -> Entry:
+    return spool.add(
+        row.checked,
+        group=row.group,
+        characters=len(row.text),
+        prompt=prompt_digest(row.checked.line),
+        words=words_digest(row.text),
+    )
 
 
 def _checked(given: Iterable[Found | Rejected], checker: Checker) -> Iterator[Checked | Rejected]:
@@ -71,7 +81,7 @@ def _note(row: Rejected, collected: Collected, list_of: TextIO) -> None:
 class _Placed:
     checked: Checked
     group: str
-    characters: int
+    text: str
 
 
 class _Kin:
@@ -104,7 +114,7 @@ class _Kin:
                 self._groups.join(group, other)
                 collected.alike.append((found.origin, origin))
         self._origins[same] = found.origin
-        return _Placed(checked, group, len(text))
+        return _Placed(checked, group, text)
 
 
 def _left_out(checked: Checked, kind: Kind, reason: str) -> Rejected:

@@ -6,17 +6,19 @@ Knows models only to get a tokenizer.
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.config.load import from_values
 from harness.config.paths import CONF, MLRUNS, ROOT
 from harness.config.schema import PrepareCommand, SourceConfig
 from harness.console.progress import Display
-from harness.data.dataset import TextEncoder
 from harness.data.sources.find import find_source
 from harness.data.sources.found import Tools
 from harness.errors import SettingError
 from harness.preparing.pipeline import Job
+
+if TYPE_CHECKING:  # mlx_lm takes a second to import
+    from harness.models.base import Base
 
 _SHIPPED = ROOT / "data"
 
@@ -31,10 +33,19 @@ def job_of(command: PrepareCommand, display: Display, beside: Path = CONF / "sou
     common = _common({name: value for name, value in command.source.items() if name in names})
     own = {name: value for name, value in command.source.items() if name not in names}
     source = find_source(common.kind, own, beside)
-    encoder = _encoder(command, display)
+    base = None if command.model.path is None else _base(command, display)
+    encoder = None if base is None else base.tokenizer
     count = None if encoder is None else lambda text: len(encoder.encode(text, special=False).ids)
     tools = Tools(count_tokens=count, say=display.say, cache=MLRUNS / "cache")
-    return Job(command=command, common=common, source=source, out=_out(command, common), encoder=encoder, tools=tools)
+    return Job(
+        command=command,
+        common=common,
+        source=source,
+        out=_out(command, common),
+        encoder=encoder,
+        revision=None if base is None else base.revision,
+        tools=tools,
+    )
 
 
 def _common(values: Mapping[str, Any]) -> SourceConfig:
@@ -54,9 +65,7 @@ def _out(command: PrepareCommand, common: SourceConfig) -> Path:
     return out
 
 
-def _encoder(command: PrepareCommand, display: Display) -> TextEncoder | None:
-    if command.model.path is None:
-        return None
+def _base(command: PrepareCommand, display: Display) -> "Base":
     from harness.models.base import open_base
 
-    return open_base(command.model, display).tokenizer
+    return open_base(command.model, display)

@@ -14,7 +14,10 @@ from harness.data.sources.found import Rejected, Tools
 from harness.errors import HarnessError
 from harness.preparing.check import Checker
 from harness.preparing.collect import Collected, collect
+from harness.preparing.figures import figures_of, warnings_of
+from harness.preparing.manifest import write_manifest
 from harness.preparing.place import put_in_place
+from harness.preparing.report import PAGE, Report
 from harness.preparing.splits import SPLITS, Member, Shares, split
 from harness.preparing.spool import Entry, Spool
 
@@ -23,13 +26,14 @@ REJECTED = "rejected.jsonl"
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What is to be prepared, and with what. `encoder`: None where no base is named."""
+    """What is to be prepared, and with what. `encoder`, and the `revision` of its base: None where none is named."""
 
     command: PrepareCommand
     common: SourceConfig
     source: Source
     out: Path
     encoder: TextEncoder | None
+    revision: str | None
     tools: Tools
 
 
@@ -40,6 +44,7 @@ class Prepared:
     out: Path
     collected: Collected
     splits: dict[str, list[Entry]]
+    report: Report
     changed: bool
 
     @property
@@ -49,7 +54,11 @@ class Prepared:
         counts = ", ".join(f"{name}.jsonl {len(entries)}" for name, entries in self.splits.items())
         read = len(self.collected.entries) + self.collected.rejected.total()
         wrote = "wrote to" if self.changed else "nothing changed in"
-        return [f"{read} read{f'; left out: {left}' if left else ''}", f"{wrote} {self.out}: {counts}"]
+        return [
+            f"{read} read{f'; left out: {left}' if left else ''}",
+            *(f"warning: {each}" for each in self.report.warnings),
+            f"{wrote} {self.out}: {counts}; {self.out / PAGE} shows lengths, labels and what was left out",
+        ]
 
 
 def prepare_folder(job: Job) -> Prepared:
@@ -64,8 +73,11 @@ def prepare_folder(job: Job) -> Prepared:
             splits = _split(collected, job.common)
             for name, entries in splits.items():
                 spool.write(entries, folder / f"{name}.jsonl")
+        report = _report(job, collected, splits)
+        report.write(folder)
+        write_manifest(folder, job.command, Path(job.common.path).expanduser(), job.revision)
         changed = put_in_place(folder, job.out, replace=job.command.replace)
-    return Prepared(out=job.out, collected=collected, splits=splits, changed=changed)
+    return Prepared(out=job.out, collected=collected, splits=splits, report=report, changed=changed)
 
 
 def _collected(job: Job, spool: Spool, folder: Path) -> Collected:
@@ -79,6 +91,19 @@ def _collected(job: Job, spool: Spool, folder: Path) -> Collected:
         (folder / REJECTED).replace(beside)
         raise HarnessError(_too_bad(collected, job.common, total, beside))
     return collected
+
+
+def _report(job: Job, collected: Collected, splits: dict[str, list[Entry]]) -> Report:
+    figures = {name: figures_of(entries, job.command) for name, entries in splits.items()}
+    return Report(
+        title=f"{job.common.kind}: {Path(job.common.path).name}",
+        tokenizer=job.command.model.path,
+        splits=figures,
+        rejected={kind.value: count for kind, count in collected.rejected.most_common()},
+        examples=[each for kind, _ in collected.rejected.most_common() for each in collected.examples[kind]],
+        alike=collected.alike,
+        warnings=warnings_of(splits, figures, job.command),
+    )
 
 
 def _too_bad(collected: Collected, common: SourceConfig, total: int, beside: Path) -> str:

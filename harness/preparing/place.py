@@ -19,16 +19,19 @@ def put_in_place(folder: Path, out: Path, *, replace: bool) -> bool:
     stay as they are.
 
     Raises:
-        HarnessError: when one is there that differs, unless it is to be replaced.
+        HarnessError: when there are other lines, or files of the same names that prepare did not write, and they are
+            not to be replaced.
     """
     files = sorted((file for file in folder.iterdir() if not file.name.startswith(".")), key=_last)
     there = [file for file in files if (out / file.name).exists()]
-    differ = [file.name for file in there if digest_of(file) != digest_of(out / file.name)]
+    differ = [file for file in there if digest_of(file) != digest_of(out / file.name)]
     if not differ and len(there) == len(files):
         return False
-    if differ and not replace:
+    mine = (out / LAST).exists()  # then what is told of the lines may change, as it does with other versions
+    guarded = [file for file in differ if file.suffix == ".jsonl" or not mine]
+    if guarded and not replace:
         raise HarnessError(
-            f"{out / differ[0]} is there already and would change; choose another data.path, move it away, "
+            f"{out / guarded[0].name} is there already and would change; choose another data.path, move it away, "
             "or say replace=true"
         )
     try:

@@ -15,7 +15,11 @@ from harness.preparing.check import Checked, Length
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row: its place in the spool (bytes), and what decides its split and is reported of it."""
+    """One row: its place in the spool (bytes), and what decides its split and is reported of it.
+
+    `prompt`: a few bytes that rows with the same first words of the user share; empty where there are none;
+    `words`: that rows share which say the same.
+    """
 
     start: int
     size: int
@@ -24,6 +28,8 @@ class Entry:
     label: str | None
     length: Length | None
     characters: int
+    prompt: bytes
+    words: bytes
 
 
 class Spool:
@@ -41,11 +47,11 @@ class Spool:
         self._file.close()
         self._path.unlink(missing_ok=True)
 
-    def add(self, checked: Checked, *, group: str, characters: int) -> Entry:
+    def add(self, checked: Checked, *, group: str, characters: int, prompt: bytes, words: bytes) -> Entry:
         found = checked.found
         line = f"{json.dumps(written(checked), ensure_ascii=False)}\n".encode()
         self._file.write(line)
-        entry = Entry(self._end, len(line), found.origin, group, found.label, checked.length, characters)
+        entry = Entry(self._end, len(line), found.origin, group, found.label, checked.length, characters, prompt, words)
         self._end += len(line)
         return entry
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from harness.config.checks import check_data, check_model, check_values
 from harness.config.schema import Config
 from harness.data.dataset import Split, fixed_subset
+from harness.data.leakage import leakage_said
 from harness.models.adapter import check_fits, spec_for
 from harness.models.adapter_files import AdapterFiles, AdapterSpec
 from harness.models.base import Base
@@ -45,6 +46,7 @@ def gather_inputs(config: Config, session: Session) -> Inputs:
     test_split = session.split(config, "test") if config.train.test else None
     for split in (train_split, valid_split, *([test_split] if test_split else [])):
         warnings += split.warnings(config.train.max_seq_length)
+    warnings += leakage_said(train_split, [valid_split, *([test_split] if test_split else [])])
     valid_split = fixed_subset(valid_split, config.train.valid_rows)
     warnings += check_data(
         config,
