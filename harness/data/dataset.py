@@ -180,15 +180,15 @@ def _name_of(tool: Any) -> str:
 
 
 def _learned(token_spans: Sequence[tuple[int, int]], turns: Sequence[tuple[int, int]]) -> list[bool]:
-    """A token is learned when it covers any character of a turn."""
-    learned = []
-    turn = 0
-    for start, end in token_spans:
-        while turn < len(turns) and turns[turn][1] <= start:
-            turn += 1
-        inside = turn < len(turns) and end > start and end > turns[turn][0]
-        learned.append(inside)
-    return learned
+    """A token is learned when it covers any character of a turn. Both are in order, and turns do not overlap."""
+    if not token_spans or not turns:
+        return [False] * len(token_spans)
+    tokens, parts = np.array(token_spans, np.int64), np.array(turns, np.int64)
+    starts, ends = tokens[:, 0], tokens[:, 1]
+    turn = np.searchsorted(parts[:, 1], starts, side="right")  # the first that ends after the token begins
+    begins = np.append(parts[:, 0], np.iinfo(np.int64).max)[turn]
+    inside: list[bool] = ((ends > starts) & (ends > begins)).tolist()
+    return inside
 
 
 def describe(splits: Sequence[Split]) -> dict[str, Any]:
