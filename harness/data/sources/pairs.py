@@ -75,6 +75,10 @@ class Settings:
                 raise SettingError(
                     f"prompts.{name}", f"prompts.{name} must hold {{passage}}, for which each one is put in"
                 )
+        for name in self.demands:
+            if name not in self.prompts:
+                names = ", ".join(self.prompts)
+                raise SettingError(f"demands.{name}", f"demands.{name} must be of a prompt there is: {names}")
         if self.template not in self.form.templates:
             names = ", ".join(self.form.templates)
             raise SettingError("template", f"template must be one of {names}, but got {self.template}")
