@@ -15,6 +15,7 @@ def _prepare(command: PrepareCommand) -> None:
     from harness.preparing.job import job_of
     from harness.preparing.pipeline import prepare_folder
     from harness.preparing.show import show_folder
+    from harness.preparing.tracked import track
 
     display = Display()
     if "kind" not in command.source:
@@ -22,6 +23,7 @@ def _prepare(command: PrepareCommand) -> None:
         return
     prepared = prepare_folder(job_of(command, display))
     print("\n".join(prepared.summary))
+    track(prepared, command)
     if command.show:
         show_folder(command, display, prepared.out)
 

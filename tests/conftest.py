@@ -1,6 +1,7 @@
 """What the tests share: the tiny base, a small dataset, one tracking store for the session."""
 
 import dataclasses
+import gc
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +21,6 @@ from harness.config.overrides import prepare
 from harness.config.paths import CONF, ROOT
 from harness.config.schema import Config, ModelConfig, TrackingConfig
 from harness.data.dataset import Split, load_split
-from harness.machine.device import freeze_libraries
 from harness.models.adapter import spec_for
 from harness.models.adapter_files import AdapterSpec
 from harness.models.base import Base, open_base
@@ -61,6 +61,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     assert item.config.cache is not None
     with turn(item.config.cache.mkdir("turns"), alone=item.get_closest_marker("alone") is not None):
         return (yield)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_of_other_modules() -> None:
+    """Their runs and sessions are let go of; what all modules share is spared later collections."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -105,7 +112,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A database of its own, made once: that takes seconds. Tests use experiments of their own."""
     home = tmp_path_factory.mktemp("store")
     opened = open_store(TrackingConfig(uri=f"sqlite:///{home / 'mlflow.db'}"))
-    freeze_libraries()  # as every command does once they are loaded
+    gc.collect()
+    gc.freeze()  # what opening it has imported, as every command does
     return opened
 
 

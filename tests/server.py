@@ -55,6 +55,12 @@ class Server:
         self._signal(signal.SIGKILL)
         self._process.wait(timeout=20)
 
+    def revive(self) -> None:
+        if self._process.poll() is None:
+            self.go_on()
+        else:
+            self.start()
+
     def close(self) -> None:
         if self._process.poll() is None:
             self.kill()

@@ -50,8 +50,13 @@ def memory_use() -> MemoryUse:
 def freeze_libraries() -> None:
     """Spare the collections between phases the libraries' million objects: a hundredth of the time is left.
 
-    To be called when they are imported; what else is there then is not collected either, until the process ends.
+    To be called when they are imported; what else is there then is not collected either, until the process ends. So it
+    is done once: what a run holds as another one begins in the same process is to be collected when it is let go of.
     """
+    if gc.get_freeze_count():
+        return
+    if mx.get_active_memory():  # or arrays that wait for a collection would be kept for good
+        gc.collect()
     gc.freeze()
     atexit.unregister(gc.unfreeze)
     atexit.register(gc.unfreeze)  # or connections would not be closed

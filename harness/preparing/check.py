@@ -3,6 +3,7 @@
 Knows lines, and rows of tokens where there is a tokenizer. Does not know other rows.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,10 +37,11 @@ class Length:
 
 @dataclass(frozen=True)
 class Checked:
-    """A row that can be written. `length`: None where no tokenizer counts."""
+    """A row, and the bytes by which it is written. `length`: None where no tokenizer counts."""
 
     found: Found
     line: Line
+    written: bytes
     length: Length | None
 
 
@@ -56,6 +58,9 @@ class Checker:
         try:
             checked = self._checked(found)
             yield from self._split(checked) if self._splits(checked) else [checked]
+        except RecursionError:
+            reason = "it is nested too deeply"
+            yield Rejected.of("…", origin=found.origin, kind=Kind.SHAPE, reason=reason)
         except _NoRow as no:
             yield Rejected.of(_text(found.line), origin=found.origin, kind=no.kind, reason=no.reason)
 
@@ -63,7 +68,7 @@ class Checker:
         if self._labels is not None and found.label not in self._labels:
             raise _NoRow(Kind.LABEL, f"its label is {found.label}, and data.labels={self._labels}")
         line = _read(found)
-        return Checked(found, line, self._length(line))
+        return Checked(found, line, _written(found), self._length(line))
 
     def _splits(self, checked: Checked) -> bool:
         length = checked.length
@@ -125,6 +130,20 @@ def _read(found: Found) -> Line:
             _check_characters(text)
     _check_turns(line)
     return line
+
+
+def _written(found: Found) -> bytes:
+    line = dict(found.line)
+    if found.label is not None:
+        line["label"] = found.label
+    if found.lineage:
+        line["lineage"] = dict(found.lineage)
+    try:
+        return f"{json.dumps(line, ensure_ascii=False)}\n".encode()
+    except UnicodeEncodeError as error:
+        raise _NoRow(Kind.UNREADABLE, "it holds half of a UTF-16 pair") from error
+    except (TypeError, ValueError) as error:
+        raise _NoRow(Kind.TYPE, f"it cannot be written as JSON: {error}") from error
 
 
 def _check_characters(text: str) -> None:

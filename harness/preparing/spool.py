@@ -3,12 +3,10 @@
 Knows nothing of how rows are checked or split.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from harness.preparing.check import Checked, Length
 
@@ -49,7 +47,7 @@ class Spool:
 
     def add(self, checked: Checked, *, group: str, characters: int, prompt: bytes, words: bytes) -> Entry:
         found = checked.found
-        line = f"{json.dumps(written(checked), ensure_ascii=False)}\n".encode()
+        line = checked.written
         self._file.write(line)
         entry = Entry(self._end, len(line), found.origin, group, found.label, checked.length, characters, prompt, words)
         self._end += len(line)
@@ -61,13 +59,3 @@ class Spool:
             for entry in entries:
                 self._file.seek(entry.start)
                 file.write(self._file.read(entry.size))
-
-
-def written(checked: Checked) -> dict[str, Any]:
-    """A row as it stands in the file."""
-    line = dict(checked.found.line)
-    if checked.found.label is not None:
-        line["label"] = checked.found.label
-    if checked.found.lineage:
-        line["lineage"] = dict(checked.found.lineage)
-    return line

@@ -66,7 +66,7 @@ def newest(store: Store) -> Finished:
     Raises:
         HarnessError: when there is none.
     """
-    others = (RunKind.TRIAL, RunKind.REPEAT, RunKind.JUDGE)
+    others = (RunKind.TRIAL, RunKind.REPEAT, RunKind.JUDGE, RunKind.PREPARE)
     where = " and ".join(f"tags.{KIND} != '{kind}'" for kind in others)
     return _newest(store, where, "run yet; start one with python -m harness.train")
 

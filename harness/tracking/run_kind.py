@@ -1,4 +1,4 @@
-"""What a run stands for, as a tag says it: one training, a sweep or what belongs to one, a judging."""
+"""What a run stands for, as a tag says it: one training, a sweep or what belongs to one, a judging, data prepared."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -14,6 +14,7 @@ class RunKind(StrEnum):
     TRIAL = "trial"
     REPEAT = "repeat"
     JUDGE = "judge"
+    PREPARE = "prepare"
     OTHER = "other"
 
 

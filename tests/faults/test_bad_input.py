@@ -16,6 +16,7 @@ import harness.generate
 import harness.train
 from harness.config.schema import ModelConfig
 from harness.models.base import open_base
+from tests.commands import run_command
 from tests.conftest import QUICK
 
 GOOD = json.dumps(
@@ -68,9 +69,7 @@ def place(tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str], monkey
 def adapter(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An adapter's folder, of rank 8 on the last two blocks."""
     words = [*QUICK, "train.iters=1", "generate.prompts=[]", f"tracking.uri=sqlite:///{home / 'mlflow.db'}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "harness.train", *words], capture_output=True, text=True, check=True, cwd=home
-    )
+    done = run_command("-m", "harness.train", *words, folder=home, check=True)
     target = tmp_path_factory.mktemp("adapter") / "adapters"
     shutil.copytree(home / "runs" / done.stdout.strip() / "adapters", target)
     return target

@@ -1,7 +1,6 @@
 """A disk that is full under way, or cannot be written at all: one line, nothing spoilt, and the run can go on."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from harness.config.schema import TrackingConfig
 from harness.models.adapter import equal_weights
 from harness.tracking.store import open_store
+from tests.commands import Ended, Start, run_command, start_command
 from tests.conftest import QUICK
 
 # Runs harness.train; at update 5, after the checkpoint of update 3, the fault begins.
@@ -40,9 +40,9 @@ main()
 """
 
 
-def _train(home: Path, fault: str, *overrides: str) -> "subprocess.CompletedProcess[str]":
+def _train(home: Path, fault: str, *overrides: str, start: Start = run_command) -> Ended:
     words = [*QUICK, f"tracking.uri=sqlite:///{home / 'mlflow.db'}", *overrides]
-    return subprocess.run([sys.executable, "-c", CHILD, fault, *words], cwd=home, capture_output=True, text=True)
+    return start("-c", CHILD, fault, *words, folder=home)
 
 
 def _weights(home: Path, run_id: str) -> dict[str, mx.array]:
@@ -99,7 +99,7 @@ def test_a_disk_that_is_full_under_way(small_disk: Path, undisturbed: dict[str, 
 
 
 def test_a_disk_that_cannot_be_written(small_disk: Path) -> None:
-    assert _train(small_disk, "none").returncode == 0
+    assert _train(small_disk, "none", start=start_command).returncode == 0  # closes its database
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     refused = _train(small_disk, "none")
     assert refused.returncode == 1

@@ -4,8 +4,6 @@ import functools
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +32,7 @@ from harness.tracking.reconcile import close_orphans, reconcile
 from harness.tracking.run_state import RunState
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store, open_store
+from tests.commands import run_command, start_command
 from tests.conftest import QUICK, compose_config
 from tests.server import Server
 from tests.updates import Acting, at_update
@@ -41,8 +40,8 @@ from tests.updates import Acting, at_update
 _CALLS = ("params", "tags", "metrics", "dataset", "artifact", "table", "checkpoint", "drop_checkpoint", "finish")
 
 
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """MLflow's global URI is put back."""
     former = mlflow.get_tracking_uri()
     started = Server(tmp_path_factory.mktemp("server"))
@@ -50,6 +49,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     started.close()
     mlflow.set_tracking_uri(former)
     mlflow.set_registry_uri(former)
+
+
+@pytest.fixture
+def server(one_server: Server) -> Server:
+    """It answers, whatever the test before did to it."""
+    one_server.revive()
+    return one_server
 
 
 @pytest.fixture
@@ -151,14 +157,13 @@ main()
 print(time.time())
 """
     words = [*QUICK, f"tracking.uri={server.uri}"]
-    ended = subprocess.run([sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True)
+    ended = run_command("-c", code, *words, folder=tmp_path)
     assert ended.returncode == 0 and "have not reached" in ended.stderr, ended.stderr
     server.go_on()
     last_update, run_id, end = ended.stdout.split()
     folder = MLRUNS / "runs" / run_id
     assert float(end) - float(last_update) < 5, "samples and a report, no wait for the server"
-    command = [sys.executable, "-m", "harness.reconcile", "--tracking-uri", server.uri]
-    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    said = start_command("-m", "harness.reconcile", "--tracking-uri", server.uri, folder=tmp_path, check=True).stdout
     assert f"run {run_id} (" in said and "entries sent: " in said and "KILLED" not in said
     store = open_store(TrackingConfig(uri=server.uri))
     assert store.client.get_run(run_id).info.status == "FINISHED"
@@ -236,12 +241,11 @@ RunWatcher.on_update = die
 from harness.train import main
 main()
 """
-    killed = subprocess.run([sys.executable, "-c", code, *QUICK, uri], cwd=tmp_path, capture_output=True, text=True)
+    killed = run_command("-c", code, *QUICK, uri, folder=tmp_path)
     assert killed.returncode == -9, killed.stderr
 
     def command(*words: str) -> str:
-        done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=True)
-        return done.stdout
+        return run_command("-m", *words, folder=tmp_path, check=True).stdout
 
     said = command("harness.reconcile", "--tracking-uri", uri.partition("=")[2])
     store = open_store(TrackingConfig(uri=uri.partition("=")[2]))
@@ -258,8 +262,7 @@ main()
 
 
 def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "harness.train", *QUICK, "tracking.uri=http://127.0.0.1:9"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    done = run_command("-m", "harness.train", *QUICK, "tracking.uri=http://127.0.0.1:9", folder=tmp_path)
     assert done.returncode == 1
     said, error = done.stderr.strip().splitlines()
     assert said.startswith("MLX's matrix products")

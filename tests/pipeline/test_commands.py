@@ -17,16 +17,15 @@ from harness.config.schema import TrackingConfig
 from harness.models.base import Base
 from harness.tracking.registry import resolve
 from harness.tracking.store import Store, open_store
+from tests.commands import Start, run_command, start_command
 from tests.conftest import QUICK
 
 HEAVY = ("mlx", "mlx_lm", "mlflow", "optuna", "transformers")
 
 
-def run(*arguments: str, cwd: Path, status: int = 0) -> str:
+def run(*arguments: str, cwd: Path, status: int = 0, start: Start = run_command) -> str:
     """stdout of `python -m …`; its exit status is as expected."""
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=cwd, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"}
-    )
+    done = start("-m", *arguments, folder=cwd, environment=os.environ | {"COLUMNS": "200"})
     assert done.returncode == status, done.stderr
     return done.stdout if status == 0 else done.stdout + done.stderr
 
@@ -136,6 +135,7 @@ def test_stock_mlx_lm_generates_with_our_checkpoint(trained: Trained, base: Base
         *["mlx_lm", "generate", "--model", str(base.folder), "--adapter-path", str(adapters)],
         *["--prompt", "河", "--max-tokens", "5"],
         cwd=trained.home,
+        start=start_command,  # without the harness in the process
     )
     assert "Generation: 5 tokens" in out
 
@@ -146,6 +146,7 @@ def test_stock_mlx_lm_fuses_our_checkpoint(trained: Trained, base: Base, tmp_pat
         *["mlx_lm", "fuse", "--model", str(base.folder), "--adapter-path", str(adapters)],
         *["--save-path", str(tmp_path / "fused")],
         cwd=trained.home,
+        start=start_command,
     )
     assert (tmp_path / "fused" / "model.safetensors").exists()
 
@@ -155,6 +156,7 @@ def test_stock_mlx_lm_trains_on_the_tiny_base_and_the_shipped_data(base: Base, p
         *["mlx_lm", "lora", "--model", str(base.folder), "--train", "--data", str(poems), "--iters", "2"],
         *["--num-layers", "2", "--batch-size", "2", "--val-batches", "1", "--adapter-path", str(tmp_path)],
         cwd=tmp_path,
+        start=start_command,
     )
     assert (tmp_path / "adapters.safetensors").exists()
 
@@ -163,14 +165,14 @@ def test_promote_then_generate_then_roll_back(trained: Trained, tmp_path: Path) 
     uri = ["--tracking-uri", trained.uri]
     sweep = next(iter(_trial_folders(trained).values())).name
     sweep = trained.store.client.get_run(sweep).data.tags["sweep"]
-    first = run("harness.promote", "--sweep", sweep, "--name", "poet", *uri, cwd=tmp_path)
+    first = run("harness.promote", "--sweep", sweep, "--name", "poet", *uri, cwd=tmp_path, start=start_command)
     assert "models:/poet@champion is now version 1" in first
     assert re.search(r"chosen among \d+ checkpoints of \d runs on the same rows: \d\.\d{4} is left of it", first)
     second = run("harness.promote", "--run", trained.alone_id, "--name", "poet", *uri, cwd=tmp_path)
     assert "back with: python -m harness.promote --name poet --version 1" in second
     (tmp_path / "words.txt").write_text("河\n海\n", encoding="utf-8")
     arguments = ["adapters=models:/poet@champion", "generate.max_tokens=5", f"tracking.uri={trained.uri}"]
-    shown = run("harness.generate", *arguments, "themes=words.txt", cwd=tmp_path)
+    shown = run("harness.generate", *arguments, "themes=words.txt", cwd=tmp_path, start=start_command)
     assert "── 河" in shown and "── 海" in shown
     run("harness.generate", *arguments, "themes=words.txt", "out=samples.jsonl", cwd=tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text("utf-8").splitlines()]
@@ -263,12 +265,8 @@ def test_a_careless_command_ends_in_one_line(
 
 def test_a_trial_that_fails_costs_only_itself(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    swept = subprocess.run(
-        [sys.executable, "-m", "harness.train", "-m", "lora.num_layers=2,99", *QUICK[:-1], f"tracking.uri={uri}"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    words = ["-m", "harness.train", "-m", "lora.num_layers=2,99", *QUICK[:-1], f"tracking.uri={uri}"]
+    swept = run_command(*words, "sweep.workers=0", folder=tmp_path)
     assert swept.returncode == 0
     assert "trial 2 failed: lora.num_layers must be 1 to 8 for builtin:tiny" in swept.stderr
     assert re.search(r"  num_layers=2 +\d", swept.stdout) and re.search(r"  num_layers=99 .*FAILED", swept.stdout)

@@ -1,24 +1,23 @@
 """The check of a machine, as a person runs it."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from harness.config.schema import TrackingConfig
 from harness.tracking.store import open_store
+from tests.commands import Ended, Start, run_command, start_command
 from tests.conftest import QUICK
 
 
-def _doctor(home: Path, *overrides: str) -> "subprocess.CompletedProcess[str]":
+def _doctor(home: Path, *overrides: str, start: Start = run_command) -> Ended:
     words = [*QUICK, f"tracking.uri=sqlite:///{home / 'mlflow.db'}", *overrides]
-    return subprocess.run([sys.executable, "-m", "harness.doctor", *words], cwd=home, capture_output=True, text=True)
+    return start("-m", "harness.doctor", *words, folder=home)
 
 
 def test_the_check_says_what_a_run_would_need_and_take_and_tracks_nothing(tmp_path: Path) -> None:
-    done = _doctor(tmp_path)
+    done = _doctor(tmp_path, start=start_command)
     assert done.returncode == 0, done.stderr
     for expected in (
         r"device +.*Device\(",

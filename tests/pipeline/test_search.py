@@ -39,6 +39,7 @@ from harness.tracking.reconcile import run_folders
 from harness.tracking.registry import register, resolve, set_alias
 from harness.tracking.store import Store, open_store
 from harness.tracking.valid_rows import valid_rows_of
+from tests.commands import run_command
 from tests.conftest import QUICK, compose_config
 from tests.updates import Acting, Counting
 
@@ -472,10 +473,7 @@ def test_a_sweep_is_listed_stopped_and_gone_on_with_from_another_terminal(tmp_pa
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
 
     def sweep_command(*words: str) -> str:
-        command = [sys.executable, "-m", "harness.sweep", *words, "--tracking-uri", uri]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return run_command("-m", "harness.sweep", *words, "--tracking-uri", uri, folder=tmp_path, check=True).stdout
 
     words = ["lora.rank=4,8", "train.iters=5000", "train.warmup=0", "name=stopped"]
     words += ["train.steps_per_eval=15", "train.save_every=15"]
@@ -496,8 +494,7 @@ def test_a_sweep_is_listed_stopped_and_gone_on_with_from_another_terminal(tmp_pa
         resumed.send_signal(signal.SIGINT)
         resumed.communicate(timeout=60)
         assert resumed.returncode == 130
-    command = [sys.executable, "-m", "harness.report", "--tracking-uri", uri]
-    report = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    report = run_command("-m", "harness.report", "--tracking-uri", uri, folder=tmp_path, check=True).stdout
     assert Path(report.splitlines()[0]).read_text("utf-8").startswith("<!doctype html>")
     store = open_store(TrackingConfig(uri=uri))
     sweep_id = Path(report.splitlines()[0]).parent.name
@@ -506,11 +503,11 @@ def test_a_sweep_is_listed_stopped_and_gone_on_with_from_another_terminal(tmp_pa
 
 def test_the_smoke_search_goes_from_end_to_end_and_again_says_that_it_is_done(tmp_path: Path) -> None:
     uri = f"tracking.uri=sqlite:///{tmp_path / 'mlflow.db'}"
-    command = [sys.executable, "-m", "harness.train", "-m", "sweep=smoke", "name=smoke", uri]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    command = ["-m", "harness.train", "-m", "sweep=smoke", "name=smoke", uri]
+    done = run_command(*command, folder=tmp_path)
     assert done.returncode == 0 and "5 of 5 trials done" in done.stderr, done.stderr
     assert "may differ by their seeds alone" in done.stderr and "report: " in done.stderr
     (report,) = tmp_path.glob("runs/*/report.html")
     assert "5 of 5 trials" in report.read_text("utf-8")
-    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    again = run_command(*command, folder=tmp_path)
     assert again.returncode == 0 and "is done: 5 trials" in again.stderr

@@ -30,6 +30,7 @@ from harness.sweeping.storage import open_studies
 from harness.tracking import run_folder
 from harness.tracking.queries import get, trials
 from harness.tracking.store import Store, open_store
+from tests.commands import run_command
 from tests.conftest import QUICK, compose_config
 from tests.updates import Counting, interrupting
 
@@ -114,10 +115,9 @@ RunWatcher.{method} = die
 from harness.train import main
 main()
 """
-    killed = subprocess.run([sys.executable, "-c", code, "-m", *words], cwd=tmp_path, capture_output=True, text=True)
+    killed = run_command("-c", code, "-m", *words, folder=tmp_path)
     assert killed.returncode == -9, killed.stderr
-    command = [sys.executable, "-m", "harness.train", "-m", *words]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = run_command("-m", "harness.train", "-m", *words, folder=tmp_path, check=True)
     assert "2 trials, 1 of them done" in done.stderr
     store = open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}"))
     runs = store.client.search_runs([store.experiment_id("poems")])

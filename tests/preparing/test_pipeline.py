@@ -137,3 +137,12 @@ def test_a_source_of_ones_own_is_a_yaml_and_a_file_beside_it(tmp_path: Path) -> 
         job_of(dataclasses.replace(command, source=common | own | {"times": "x"}), Display(), tmp_path)
     with pytest.raises(SettingError, match="source.kind must be one of .*, but got 'mein'; did you mean mine?"):
         job_of(dataclasses.replace(command, source=common | own | {"kind": "mein"}), Display(), tmp_path)
+
+
+@pytest.mark.parametrize("more", [{"label": "\ud800"}, {"lineage": {"a": "\ud800"}}])
+def test_what_no_file_can_hold_is_rejected(more: dict[str, Any], tmp_path: Path) -> None:
+    rows = [{"prompt": f"p{number}", "completion": "c"} for number in range(30)]
+    (tmp_path / "raw.jsonl").write_text("\n".join(map(json.dumps, [*rows, {"text": "a", **more}])))
+    out = f"data.path={tmp_path / 'out'}"
+    prepared = run("source=chat", f"source.path={tmp_path / 'raw.jsonl'}", out, "model.path=null")
+    assert prepared.collected.rejected == {"unreadable": 1}

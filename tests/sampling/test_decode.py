@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mlx_lm.generate import generate_step
 
+from harness.machine.device import begin_phase
 from harness.models.base import Base
 from harness.models.randomness import seeded
 from harness.sampling.choose import Choice, Chooser
@@ -142,7 +143,7 @@ def test_the_common_beginning_is_computed_once(base: Base) -> None:
 
 def test_memory_does_not_grow_with_the_number_of_prompts(base: Base) -> None:
     def peak(times: int) -> int:
-        mx.reset_peak_memory()
+        begin_phase()
         _texts(base.model, GREEDY, REQUESTS * times, batch_size=4, max_tokens=8)
         return int(mx.get_peak_memory())
 

@@ -19,6 +19,7 @@ from optuna.trial import TrialState
 
 from harness.config.axes import Axis, Range, Rules, Space, check_search
 from harness.config.conditions import read_condition
+from harness.config.paths import ROOT
 from harness.config.read_axes import read_space
 from harness.console.worker_environment import CONTROLLER, DEATHS
 from harness.errors import HarnessError
@@ -28,6 +29,7 @@ from harness.sweeping.siblings import Death, Deaths, Siblings, deaths_kept
 from harness.sweeping.storage import open_studies
 from harness.sweeping.study import open_study
 from harness.sweeping.trial import Trial, TrialEnd
+from tests.commands import run_command
 from tests.sweeping.small import LAYERS, PACE, RANK, RATE, SCALE, make_search, make_study
 
 
@@ -404,7 +406,7 @@ def test_a_study_killed_at_random_moments_tries_every_combination_once(tmp_path:
     """Killed while it asks, leases, reports and tells; each time another process goes on."""
     ends = []
     for seed in [*map(str, range(4)), "last"]:
-        ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), seed], capture_output=True, text=True)
+        ended = run_command("-c", KILLED, str(tmp_path), seed, folder=ROOT)
         assert ended.returncode in (0, -9), ended.stderr
         ends.append(ended.returncode)
     trials = _stored(tmp_path).trials
@@ -420,13 +422,12 @@ def test_a_journal_with_half_a_line_is_gone_on_with(tmp_path: Path) -> None:
     assert len(make_study(tmp_path, RANK).results()) == 2
 
 
-@pytest.mark.alone
 def test_a_study_of_a_thousand_trials_stays_linear(tmp_path: Path) -> None:
-    """The last hundred trials take no more than thrice the time of the first."""
+    """The last hundred trials take no more than thrice the work of the first, whatever else runs on the machine."""
     axis = Axis("lora.rank", list(range(1, 1001)), list(map(str, range(1, 1001))))
     study = make_study(tmp_path, axis)
     moments = []
-    study.run(_by(lambda trial: moments.append(time.monotonic()) or 1.0))
+    study.run(_by(lambda trial: moments.append(time.process_time()) or 1.0))
     first, last = moments[100] - moments[0], moments[999] - moments[899]
     assert len(study.results()) == 1000 and last < 3 * first, (first, last)
 

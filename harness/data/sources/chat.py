@@ -39,7 +39,7 @@ def rows(path: Path, settings: Settings, tools: Tools) -> Iterator[Found | Rejec
             raise SettingError(f"source.roles.{name}", rule)
     for file in _files(path):
         for record in _list(file) if _holds_list(file) else _lines(file):
-            yield record if isinstance(record, Rejected) else _row(*record, settings)
+            yield record if isinstance(record, Rejected) else _shallow(*record, settings)
 
 
 def _files(path: Path) -> list[Path]:
@@ -68,9 +68,12 @@ def _lines(file: Path) -> Iterator[tuple[Any, str] | Rejected]:
     encoding = encoding_of(file)
     # not universal line ends: JSON strings may hold others
     with file.open(encoding=encoding, errors="surrogateescape", newline="\n") as opened:
-        for number, line in enumerate(opened, start=1):
-            if line.strip():
-                yield _record(line, f"{file}:{number}", encoding)
+        try:
+            for number, line in enumerate(opened, start=1):
+                if line.strip():
+                    yield _record(line, f"{file}:{number}", encoding)
+        except UnicodeError as error:  # UTF-16 knows no half characters
+            raise HarnessError(f"{file} begins as {encoding}, but {error}; save it as UTF-8") from error
 
 
 def _record(line: str, origin: str, encoding: str) -> tuple[Any, str] | Rejected:
@@ -85,6 +88,14 @@ def _record(line: str, origin: str, encoding: str) -> tuple[Any, str] | Rejected
         return unreadable(f"it is no JSON: {error.msg} at column {error.colno}")
     except (ValueError, RecursionError) as error:
         return unreadable(f"it is no JSON: {error}")
+
+
+def _shallow(record: Any, origin: str, settings: Settings) -> Found | Rejected:
+    try:
+        return _row(record, origin, settings)
+    except RecursionError:
+        reason = "it is nested too deeply"
+        return Rejected.of(f"a {type(record).__name__}", origin=origin, kind=Kind.SHAPE, reason=reason)
 
 
 def _row(record: Any, origin: str, settings: Settings) -> Found | Rejected:
