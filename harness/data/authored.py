@@ -56,10 +56,10 @@ def _of(line: Line) -> str:
         return "\n".join(each["content"] for each in line.messages if each["role"] == "assistant").strip()
     assert line.text is not None, "a line has messages or text"
     turns = (line.text[start:end] for start, end in mark_text(line.text).spans)
-    return "\n".join(_unclosed(turn) for turn in turns).strip()
+    return "\n".join(unclosed(turn) for turn in turns).strip()
 
 
-def _unclosed(turn: str) -> str:
+def unclosed(turn: str) -> str:
     """Without the markers at its end: some templates close a turn and then the text."""
     while (shorter := _CLOSING.sub("", turn)) != turn:
         turn = shorter

@@ -6,6 +6,7 @@ Knows lines and the formats of turns; nothing of tokens.
 import hashlib
 import re
 
+from harness.data.authored import unclosed
 from harness.data.lines import Line
 from harness.data.turns import mark_text, user_turns
 
@@ -18,7 +19,7 @@ def said(line: Line) -> str:
         return "\n".join(str(each["content"]) for each in line.messages if each["role"] != "system")
     text = line.text or ""
     spans = mark_text(text).spans
-    return "\n".join([*user_turns(text), *(text[start:end] for start, end in spans)])
+    return "\n".join([*user_turns(text), *(unclosed(text[start:end]) for start, end in spans)])
 
 
 def digest(line: Line) -> bytes:
