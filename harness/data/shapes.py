@@ -45,7 +45,7 @@ class ShapeError(Exception):
 
     def __init__(self, kind: Kind, rule: str) -> None:
         super().__init__(rule)
-        self.kind, self.rule = kind, rule
+        self.kind, self.rule = kind, " ".join(rule.split())
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def shaped(record: Mapping[str, Any], roles: Mapping[str, str] = ROLE_NAMES) -> 
         return Shaped(_alpaca(record), None, tools or None)
     if isinstance(record.get("text"), str):
         return Shaped(None, record["text"], None)
-    keys = ", ".join(map(str, record)) or "no keys"
+    keys = f"{', '.join(map(str, record)) or 'no keys':.120}"
     raise ShapeError(
         Kind.SHAPE,
         "must have messages, or prompt and completion, or text, or conversations, or instruction and output, "

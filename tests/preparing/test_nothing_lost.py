@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 
 from harness.config.load import from_values
@@ -93,6 +93,7 @@ def _collected(file: Path, base: Base | None, too_long: str) -> tuple[Collected,
 
 @pytest.mark.parametrize("tokenized", [False, True])
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+@example(lines=[b'{"\\n": null}'])
 @given(lines=some.lists(broken_lines(), max_size=12))
 def test_every_line_comes_out_once_as_a_row_or_with_a_reason(tokenized: bool, lines: list[bytes], base: Base) -> None:
     with tempfile.TemporaryDirectory() as folder:

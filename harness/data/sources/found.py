@@ -38,7 +38,7 @@ class Rejected:
     @classmethod
     def of(cls, piece: object, *, origin: str, kind: Kind, reason: str) -> "Rejected":
         text = piece if isinstance(piece, str) else repr(piece)
-        return cls(origin=origin, kind=kind, reason=reason, start=text[:_SHOWN])
+        return cls(origin=origin, kind=kind, reason=" ".join(reason.split()), start=text[:_SHOWN])
 
 
 @dataclass(frozen=True, kw_only=True)
