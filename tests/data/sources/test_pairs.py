@@ -240,6 +240,8 @@ def test_without_an_endpoint_nothing_is_read(bench: Bench, monkeypatch: pytest.M
     monkeypatch.delenv("NO_KEY", raising=False)
     with pytest.raises(HarnessError, match=r"a key in the environment variable NO_KEY \(source.key_env\); export it"):
         bench.rows(nowhere, base_url="https://example.org/v1", key_env="NO_KEY")
+    with pytest.raises(HarnessError, match="source.base_url must not hold a key; .* variable .source.key_env"):
+        bench.rows(nowhere, base_url="http://me:secret@127.0.0.1:9/v1")
     with pytest.raises(HarnessError, match="nowhere is not there"):
         bench.rows(nowhere)
     with pytest.raises(HarnessError, match="the model m at .* cannot be asked: no reply: .* see source.base_url"):
