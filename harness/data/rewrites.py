@@ -117,13 +117,18 @@ def share_copied(text: str, passage: str) -> float:
 
 
 def _rambles(rewrite: Rewrite, limits: Limits) -> Fault | None:
+    """In words; in characters too, for what has none."""
     said, given = len(units(rewrite.text)), len(units(rewrite.passage))
-    if said <= limits.length * given + _SLACK:
-        return None
-    return Fault(Kind.META, f"it has {said} words, the passage {given}: it says more than that")
+    if said > limits.length * given + _SLACK:
+        return Fault(Kind.META, f"it has {said} words, the passage {given}: it says more than that")
+    characters = len(rewrite.text)
+    if characters > 2 * limits.length * len(rewrite.passage) + 10 * _SLACK:
+        return Fault(Kind.META, f"it has {characters} characters, the passage {len(rewrite.passage)}")
+    return None
 
 
-_ADJECTIVE = re.compile(r"\w{2,}(?:ful|ous|less|able|ible|ish|ive|esque|fully|ously|lessly|ably|ively|ly)\b")
+_SHORTEST = 4  # letters: ugly, holy, able are not looked at
+_ENDINGS = ("ful", "ous", "less", "able", "ible", "ish", "ive", "esque", "ly")
 # words that only end like one
 _NO_ADJECTIVE = frozenset(
     re.findall(
@@ -153,12 +158,13 @@ def _keeps_details(rewrite: Rewrite, limits: Limits) -> Fault | None:
 
 
 def _adjectives(text: str) -> set[str]:
-    return set(_ADJECTIVE.findall(text.lower())) - _NO_ADJECTIVE
+    return {word for word in units(text) if word.endswith(_ENDINGS) and len(word) > _SHORTEST} - _NO_ADJECTIVE
 
 
 _PLACEHOLDER = re.compile(r"\[[^\W\d_a-z][^\]a-z\n]{0,30}\]|【[^】\n]{1,12}】")  # [OBJECT], [BODY PART], [人物]
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
 _TITLES = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|Prof|Capt|Rev|Col|Gen|Lt|Sir|Lady|Lord|Miss)\b\.?")
+_NEAR = 20  # characters in which the mark before a word is looked for
 _ENDS = '([{"“”‘«「—–*_.!?…:。！？\n'  # marks after which a sentence may begin
 
 
@@ -186,7 +192,7 @@ def names_within(text: str) -> set[str]:
 
 
 def _begins(text: str, at: int) -> bool:
-    before = text[:at].rstrip(" \t'’")
+    before = text[max(at - _NEAR, 0) : at].rstrip(" \t'’")
     return not before or before[-1] in _ENDS
 
 

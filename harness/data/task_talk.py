@@ -36,7 +36,7 @@ _TALK = re.compile(
     rf"\bre-?written (?:version|passage|text)\b|\b(?:this|the|your|original|given|above) {_TASK}\w* "
     r"(?:describes|says|is about|tells|discusses|depicts)\b|\bas (?:you )?requested\b|"
     r"\b(?:adjectives?|nouns?|placeholders?)\b[^.\n]{0,40}\b(?:removed|replaced|omitted)\b|"
-    r"^\W*(?:option|version|选项|版本) ?[1-9一二]\b|\blet me know if\b|"
+    r"^\W{0,8}(?:option|version|选项|版本) ?[1-9一二]\b|\blet me know if\b|"
     r"改写(?:后|如下|版|的)|以下是|(?:这段|该段|原)(?:文字|文本|段落|文).{0,6}(?:描述|讲述|是关于)|占位符|形容词",
     re.IGNORECASE | re.MULTILINE,
 )

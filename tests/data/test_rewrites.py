@@ -8,6 +8,7 @@ import pytest
 from harness.config.paths import ROOT
 from harness.data.kinds import Kind
 from harness.data.rewrites import Demand, Limits, Rewrite, fault_of, names_within, share_copied
+from harness.data.task_talk import stripped
 
 LIMITS = Limits(copied=0.4, length=1.5, kept=0.7, placeholders=0.05)
 PASSAGE = (
@@ -112,3 +113,12 @@ def test_a_copy_is_told_by_its_runs() -> None:
     assert share_copied("a b c d e f", "x a b c d e f y") == 1
     assert share_copied("a b c d e z", "x a b c d e f y") == 0.5
     assert share_copied("b c", "a b c d") == 1 and share_copied("", "a") == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 90_000, "word\n\n( " * 10_000, "[A" * 45_000, "Here is " + "x" * 90_000, '"x ' * 30_000]
+)
+def test_a_reply_gone_mad_is_read_like_any(text: str) -> None:
+    """With patterns that begin anew at each place these took minutes."""
+    told = stripped(text, PASSAGE)
+    assert all(kind(told, demand=demand) is not None for demand in ("fewer_details", "placeholders"))
