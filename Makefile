@@ -31,10 +31,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: env
-	$(BIN)/python -m harness.train -m lora.rank=4,8,16 name=demo train.iters=100 train.learning_rate=5e-3 \
-	  train.steps_per_eval=25 train.save_every=50
+	$(BIN)/python -m harness.train -m lora.rank=4,8,16 name=demo train.iters=75 train.steps_per_eval=25 train.save_every=75
 	$(BIN)/python -m harness.promote --name demo
-	$(BIN)/python -m harness.generate adapters=models:/demo@champion generate.max_tokens=64
+	$(BIN)/python -m harness.compare 'adapters=[none,models:/demo@champion]' generate.max_tokens=64
 	$(BIN)/python -m harness.runs
 
 test: env

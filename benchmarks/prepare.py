@@ -25,7 +25,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "chats.jsonl"
         count = _write(source)
-        command = [sys.executable, "-m", "harness.prepare", "source=chat", f"source.path={source}"]
+        command = [sys.executable, "-m", "harness.prepare", "source=chat", f"source.path={source}", "model=tiny"]
         begun = time.monotonic()
         subprocess.run([*command, f"data.path={folder}/out", *sys.argv[1:]], check=True, env=os.environ)
         seconds = time.monotonic() - begun

@@ -1,6 +1,6 @@
 """How much of a grid's compute each pruner spends, and what it finds for it: python -m benchmarks.search
 
-On recorded learning curves: 60 runs of the shipped poems on builtin:tiny, and the best three again with four other
+On recorded learning curves: 60 runs of the shipped poems on builtin:small, and the best three again with four other
 seeds, which say how much of a difference is noise. `--record` trains them anew (a quarter of an hour) and writes them
 to benchmarks/curves.json; without it the file is replayed through the harness's own study, in random orders.
 """
@@ -28,7 +28,7 @@ from harness.sweeping.study import Pace, open_study
 from harness.sweeping.trial import Trial, TrialEnd
 
 CURVES = Path(__file__).with_name("curves.json")
-RANKS, RATES, DEPTHS = (2, 4, 8, 16), (5e-4, 1e-3, 2e-3, 5e-3, 1e-2), (2, 4, 8)
+RANKS, RATES, DEPTHS = (2, 4, 8, 16), (1e-4, 3e-4, 1e-3, 3e-3, 1e-2), (2, 4, 6)
 UPDATES, EVERY, SEEDS, REPEATED = 100, 10, 4, 3
 
 # update -> valid/loss

@@ -16,11 +16,13 @@ from harness.data.kinds import Kind
 from harness.data.said import digest, prompt_digest, said, words_digest
 from harness.data.sources.found import Found, Rejected
 from harness.preparing.check import Checked, Checker
-from harness.preparing.near import Groups, Neighbours, pieces, signature
+from harness.preparing.near import Groups, Neighbours, Pieces, pieces, signature, without
+from harness.preparing.near import common as template_of
 from harness.preparing.spool import Entry, Spool
 
 _EXAMPLES = 3
 _THREADS, _AT_ONCE = 2, 32
+_SAMPLE = 512  # rows by which the pieces of a template are known
 
 
 @dataclass
@@ -42,8 +44,10 @@ def collect(
 ) -> Collected:
     """Read a source to its end. `list_of`: gets a JSON line for each piece that is no row."""
     collected = Collected()
-    kin = _Kin(common)
-    for each in _checked(given, checker):
+    checked = _checked(given, checker)
+    first = list(itertools.islice(checked, _SAMPLE))
+    kin = _Kin(common, template_of([pieces(said(each.line)) for each in first if isinstance(each, Checked)]))
+    for each in itertools.chain(first, checked):
         row = each if isinstance(each, Rejected) else kin.placed(each, collected)
         if isinstance(row, Rejected):
             _note(row, collected, list_of)
@@ -99,8 +103,8 @@ class _Placed:
 class _Kin:
     """What rows have in common with those before them."""
 
-    def __init__(self, common: SourceConfig) -> None:
-        self._common = common
+    def __init__(self, common: SourceConfig, template: Pieces) -> None:
+        self._common, self._template = common, template
         self._origins: dict[bytes, str] = {}
         self._groups, self._neighbours = Groups(), Neighbours()
         self._rows: list[tuple[str, str]] = []  # group and origin of each that has neighbours
@@ -116,7 +120,8 @@ class _Kin:
         text = said(checked.line)
         group = f"row {same.hex()}" if found.group is None else f"group {found.group}"
         if self._common.near_duplicates != "off":
-            near = list(self._neighbours.near(signature(pieces(text)), self._common.similarity))
+            own = without(pieces(text), self._template)
+            near = self._neighbours.near(signature(own), self._common.similarity)
             like = [self._rows[number] for number in near]
             if like and self._common.near_duplicates == "drop":
                 return _left_out(checked, Kind.NEAR_DUPLICATE, f"nearly the same as {like[0][1]}")

@@ -5,7 +5,7 @@ equal for two texts as often as they share pieces (Broder 1997). Texts that agre
 In NumPy here, since datasketch takes a second for a hundred texts; knows texts by their numbers alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ _PERMUTATIONS = 64
 _BANDS = 16
 _LATIN, _WIDE = 5, 3  # characters of a piece
 _FIRST_WIDE = 0x2E80  # from here on a character is about a word
+_ENOUGH, _TEMPLATE = 50, 0.25
 _AT_ONCE = 4096  # pieces; what is computed of them stays in the processor's cache
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
@@ -36,6 +37,23 @@ def pieces(text: str) -> Pieces:
         hashes = (hashes ^ codes[start : len(codes) - width + 1 + start]) * _MULTIPLIER
         hashes ^= hashes >> np.uint64(29)
     return np.unique(hashes)
+
+
+def common(texts: Sequence[Pieces]) -> Pieces:
+    """Pieces of a template, such as an instruction that most rows repeat: those of more than a quarter of the texts.
+
+    None of few texts: there nobody can tell.
+    """
+    if len(texts) < _ENOUGH:
+        return np.zeros(0, np.uint64)
+    found, counts = np.unique(np.concatenate(texts), return_counts=True)
+    return found[counts > _TEMPLATE * len(texts)]
+
+
+def without(of: Pieces, shared: Pieces) -> Pieces:
+    """What is a text's own; all of a text that has nothing of its own."""
+    own = np.setdiff1d(of, shared, assume_unique=True) if len(shared) else of
+    return own if len(own) else of
 
 
 def signature(of: Pieces) -> Signature:

@@ -1,5 +1,6 @@
 """The recipe: a source's rows are checked, the like are grouped, split, and written whole with what is told of them."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from harness.data.dataset import TextEncoder
 from harness.data.sources.find import Source
 from harness.data.sources.found import Rejected, Tools
 from harness.errors import HarnessError
+from harness.files import make_folder
 from harness.preparing.check import Checker
 from harness.preparing.collect import Collected, collect
 from harness.preparing.figures import figures_of, warnings_of
@@ -21,7 +23,7 @@ from harness.preparing.report import PAGE, Report
 from harness.preparing.splits import SPLITS, Member, Shares, split
 from harness.preparing.spool import Entry, Spool
 
-REJECTED = "rejected.jsonl"
+REJECTED, ORIGINS = "rejected.jsonl", "origins.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,7 @@ def prepare_folder(job: Job) -> Prepared:
             splits = _split(collected, job.common)
             for name, entries in splits.items():
                 spool.write(entries, folder / f"{name}.jsonl")
+        _write_origins(splits, folder / ORIGINS)
         report = _report(job, collected, splits)
         report.write(folder)
         write_manifest(folder, job.command, Path(job.common.path).expanduser(), job.revision)
@@ -87,10 +90,21 @@ def _collected(job: Job, spool: Spool, folder: Path) -> Collected:
         collected = collect(given, checker, job.common, spool, list_of)
     total = collected.bad + len(collected.entries)
     if total and collected.bad > job.common.max_bad * total:
-        beside = job.out.with_name(f"{job.out.name}.{REJECTED}")
+        out = job.out.absolute()
+        beside = out.with_name(f"{out.name}.{REJECTED}")
+        make_folder(beside.parent)
         (folder / REJECTED).replace(beside)
         raise HarnessError(_too_bad(collected, job.common, total, beside))
     return collected
+
+
+def _write_origins(splits: dict[str, list[Entry]], path: Path) -> None:
+    """Where each row comes from, for when training names a line."""
+    with path.open("w", encoding="utf-8", errors="replace") as file:
+        for name, entries in splits.items():
+            for number, entry in enumerate(entries, start=1):
+                line = {"split": name, "line": number, "origin": entry.origin}
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def _report(job: Job, collected: Collected, splits: dict[str, list[Entry]]) -> Report:
@@ -128,9 +142,9 @@ def _split(collected: Collected, common: SourceConfig) -> dict[str, list[Entry]]
 def _beside(out: Path) -> Iterator[Path]:
     """A folder on the same disk as the output, gone afterwards."""
     out = out.absolute()
+    there = next(parent for parent in out.parents if parent.is_dir())
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=there))
     except OSError as error:
         raise HarnessError(f"{out} cannot be written: {error.strerror}; choose another data.path") from error
     try:

@@ -48,6 +48,7 @@ def _last(file: Path) -> tuple[bool, str]:
 def _move(files: Sequence[Path], folder: Path, out: Path) -> None:
     for file in files:
         sync(file)
+    out.parent.mkdir(parents=True, exist_ok=True)
     if not out.exists():
         folder.chmod(0o755)
         folder.replace(out)

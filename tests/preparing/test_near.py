@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.preparing.near import Groups, Neighbours, likeness, pieces, signature
+from harness.preparing.near import Groups, Neighbours, common, likeness, pieces, signature, without
 
 CHINESE = "灯在窗里坐着，雨在窗外走，谁也没有先开口说话，夜就这样深了下去，像一口没有底的井"
 ENGLISH = (
@@ -39,6 +39,15 @@ def test_the_likeness_is_about_the_share_of_pieces_in_common() -> None:
     one, other = pieces("".join(map(chr, range(200, 1200)))), pieces("".join(map(chr, range(400, 1400))))
     shared = len(set(one.tolist()) & set(other.tolist())) / len(set(one.tolist()) | set(other.tolist()))
     assert abs(likeness(signature(one), signature(other)) - shared) < 0.2
+
+
+def test_what_most_rows_repeat_does_not_make_them_near() -> None:
+    rows = [pieces(f"{ENGLISH}: {CHINESE} {number * 7919}") for number in range(60)]
+    template = common(rows)
+    one, other = (signature(without(row, template)) for row in rows[:2])
+    assert likeness(signature(rows[0]), signature(rows[1])) > 0.7 > likeness(one, other)
+    assert without(template, template) is template
+    assert len(common(rows[:20])) == 0
 
 
 def test_pairs_join_whole_groups() -> None:

@@ -135,8 +135,18 @@ def test_a_source_of_ones_own_is_a_yaml_and_a_file_beside_it(tmp_path: Path) -> 
     assert {"prompt": "word7", "completion": "7drow"} in rows and len(rows) == 30
     with pytest.raises(SettingError, match="source.times must be a valid integer"):
         job_of(dataclasses.replace(command, source=common | own | {"times": "x"}), Display(), tmp_path)
+    with pytest.raises(SettingError, match="source.tims is not a setting of mine; did you mean times?"):
+        job_of(dataclasses.replace(command, source=common | own | {"tims": 2}), Display(), tmp_path)
     with pytest.raises(SettingError, match="source.kind must be one of .*, but got 'mein'; did you mean mine?"):
         job_of(dataclasses.replace(command, source=common | own | {"kind": "mein"}), Display(), tmp_path)
+
+
+def test_rows_of_one_template_are_split_all_the_same(tmp_path: Path) -> None:
+    told = "Say in one word whether the sentence below is glad or sad, and nothing else. The sentence: number {}"
+    rows = [{"instruction": told.format(number), "output": "sad"} for number in range(100)]
+    (tmp_path / "raw.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    run("source=chat", f"source.path={tmp_path / 'raw.jsonl'}", f"data.path={tmp_path / 'out'}", "model.path=null")
+    assert len(lines(tmp_path / "out")["valid"]) >= 7
 
 
 @pytest.mark.parametrize("more", [{"label": "\ud800"}, {"lineage": {"a": "\ud800"}}])

@@ -23,7 +23,7 @@ def chat(folder: Path, rows: list[Any], *overrides: str) -> Any:
 
 
 def prepared(folder: Path, *overrides: str) -> Any:
-    words = ["replace=true", f"data.path={folder / 'out'}", *overrides]
+    words = ["model=tiny", "replace=true", f"data.path={folder / 'out'}", *overrides]
     prepare_folder(job_of(compose_config(*words, command=PrepareCommand, config_name="prepare"), Display()))
     return json.loads((folder / "out" / "report.json").read_text("utf-8"))
 

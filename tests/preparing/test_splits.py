@@ -37,6 +37,12 @@ def test_each_label_is_in_train_and_valid_however_rare() -> None:
     assert set(names) == {"train", "valid", "test"}
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_small_sets_do_not_stray_far_below_what_was_asked_for(seed: int) -> None:
+    counts = Counter(split(MEMBERS[:80], Shares(valid=0.1, test=0.1, seed=seed)))
+    assert counts["valid"] >= 6 and counts["test"] >= 6 and counts["train"] > 40
+
+
 @pytest.mark.parametrize("count", range(2, 12))
 def test_few_rows_still_have_one_to_train_on_and_one_to_score(count: int) -> None:
     names = split([Member(str(number), None) for number in range(count)], SHARES)

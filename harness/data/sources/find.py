@@ -1,8 +1,9 @@
 """The source that a YAML names: one of these modules, or a Python file beside the YAML."""
 
+import dataclasses
 import importlib
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ from typing import Any
 from harness.config.hints import did_you_mean
 from harness.config.load import from_values
 from harness.config.paths import CONF
+from harness.config.schema import SourceConfig
 from harness.data.sources.found import Found, Rejected, Tools
 from harness.errors import HarnessError, SettingError
 
@@ -35,12 +37,21 @@ def find_source(kind: str, values: Mapping[str, Any], beside: Path = CONF / "sou
         SettingError: for a kind that is not there, or a setting that breaks a rule.
     """
     module = _module(kind, beside)
-    if not callable(getattr(module, "rows", None)) or not isinstance(getattr(module, "Settings", None), type):
-        raise HarnessError(f"the source {kind} must have rows and Settings, but {module.__file__} lacks one; add it")
+    if not callable(getattr(module, "rows", None)) or not dataclasses.is_dataclass(getattr(module, "Settings", None)):
+        raise HarnessError(f"the source {kind} must have rows and a dataclass Settings; add them to {module.__file__}")
+    _check_names(kind, values, [field.name for field in dataclasses.fields(module.Settings)])
     try:
         return Source(module, from_values(dict(values), module.Settings))
     except SettingError as error:
         raise SettingError(f"source.{error.name}", f"source.{error}") from error
+
+
+def _check_names(kind: str, values: Mapping[str, Any], own: Sequence[str]) -> None:
+    """A plain dataclass would pass over what it does not know."""
+    known = [*own, *(field.name for field in dataclasses.fields(SourceConfig))]
+    for name in (name for name in values if name not in known):
+        rule = f"source.{name} is not a setting of {kind}{did_you_mean(name, known)}; --cfg job lists them all"
+        raise SettingError(f"source.{name}", rule)
 
 
 def _module(kind: str, beside: Path) -> ModuleType:
