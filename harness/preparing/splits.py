@@ -4,6 +4,7 @@ Knows groups and labels, nothing of texts.
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ SPLITS = ("train", "valid", "test")
 
 _DRAW = 19463  # one of the draws by which the shipped poems, with seed 0, have their shares exactly
 
-_AT_LEAST = 0.75  # of the share that was asked for; small sets would stray further
+_AT_LEAST, _AT_MOST = 0.75, 1.5  # of the share that was asked for; small sets would stray further
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +37,8 @@ class Member:
 def split(members: Sequence[Member], shares: Shares) -> list[str]:
     """A split's name for each row.
 
-    Each label of two groups or more has one in valid, and three quarters of what was asked for: where the hash gives
-    it fewer, those of train that are nearest to it. So does test, of three groups or more.
+    Each label of two groups or more has one in valid, and three quarters of what was asked for, but not half as much
+    again: those that are nearest to the border change sides. So does test, of three groups or more.
 
     Raises:
         HarnessError: when train or valid would be empty.
@@ -74,9 +75,12 @@ def _see_to(chosen: dict[str, str], groups: Sequence[str], shares: Shares) -> No
     """That the groups of one label, in the order of their places, are in each split."""
     for name, share, needed in (("valid", shares.valid, 2), ("test", shares.test, 3)):
         least = max(1, int(_AT_LEAST * share * len(groups))) if share > 0 and len(groups) >= needed else 0
+        most = max(1, math.ceil(_AT_MOST * share * len(groups) - 1e-9))
+        here = [group for group in groups if chosen[group] == name]
+        for group in here[most:]:
+            chosen[group] = "train"
         free = [group for group in groups if chosen[group] == "train"]
-        missing = least - sum(chosen[group] == name for group in groups)
-        for group in free[: max(0, min(missing, len(free) - 1))]:
+        for group in free[: max(0, min(least - len(here), len(free) - 1))]:
             chosen[group] = name
     if len(groups) > 1 and not any(chosen[group] == "train" for group in groups):
         chosen[groups[-1]] = "train"
