@@ -1,4 +1,7 @@
-"""A judge on loopback that speaks OpenAI's chat protocol, has known preferences, and can be told to misbehave."""
+"""A judge on loopback that speaks OpenAI's chat protocol, has known preferences, and can be told to misbehave.
+
+With `says` it is any other model.
+"""
 
 import hashlib
 import json
@@ -41,6 +44,7 @@ class Habits:
     # instead of the API's: made of the question and the answer, of every request but the probe
     body: Callable[[str, str], bytes] | None = None
     location: str = ""  # where the fault "elsewhere" redirects to
+    says: Callable[[str], str] | None = None  # of the question; instead of a verdict
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     guard: threading.Lock = field(default_factory=threading.Lock)
@@ -74,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: dict[str, Any], probe: bool, fault: str | None) -> None:
         text = self._probed(body) if probe else self._judged(body)
         if self.habits.body is not None and not probe:
-            return self._send_bytes(200, self.habits.body(body["messages"][1]["content"], text), {})
+            return self._send_bytes(200, self.habits.body(_question(body), text), {})
         match fault:
             case "slow":
                 self.habits.release.wait(10)
@@ -114,7 +118,9 @@ class _Handler(BaseHTTPRequestHandler):
         return json.dumps({name: value["enum"][0] for name, value in properties.items()})
 
     def _judged(self, body: dict[str, Any]) -> str:
-        prompt = next(m["content"] for m in body["messages"] if m["role"] == "user")
+        prompt = _question(body)
+        if self.habits.says is not None:
+            return self.habits.says(prompt)
         theme, *texts = (text for _, _, text in _TEXT.findall(prompt))
         if "Which of the two" in prompt:
             if texts[0] == texts[1] and self.habits.neither:
@@ -173,6 +179,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
+
+
+def _question(body: dict[str, Any]) -> str:
+    return next(message["content"] for message in body["messages"] if message["role"] == "user")
 
 
 @contextmanager

@@ -14,7 +14,13 @@ class Kind(StrEnum):
     EMPTY = "empty text"
     CONTROL = "control characters"
     TEMPLATE = "refused by the template"
-    REFUSED = "refused by the model"  # an LLM that was to write it
+    REFUSED = "refused by the model"  # an LLM that was to write it; so are the next five
+    COPIED = "copied from its passage"
+    LEFT_IN = "details left in"
+    META = "talk about the task"
+    CUT = "cut reply"
+    NO_REPLY = "no reply"
+    NOT_ASKED = "not asked"  # for the budget was spent
     NOTHING = "nothing to learn"
     TOO_LONG = "too long"  # and source.too_long=drop
     DUPLICATE = "duplicate"
@@ -24,4 +30,7 @@ class Kind(StrEnum):
 
     @property
     def bad(self) -> bool:
-        return self not in (Kind.TOO_LONG, Kind.DUPLICATE, Kind.NEAR_DUPLICATE, Kind.LABEL, Kind.UNWANTED)
+        return self not in _NO_FAULTS
+
+
+_NO_FAULTS = (Kind.NOT_ASKED, Kind.TOO_LONG, Kind.DUPLICATE, Kind.NEAR_DUPLICATE, Kind.LABEL, Kind.UNWANTED)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from harness.config.schema import JudgeConfig
 from harness.console.progress import Display
+from harness.data.units import units
 from harness.evaluation.panel import open_judges, spending_of
 from harness.judging.agreement import Agreement, between_judges
 from harness.judging.blocks import Block, Candidate
@@ -18,7 +19,6 @@ from harness.judging.rubric import Mark
 from harness.judging.verdicts import Judge, Verdict, gathered
 from harness.llm.spending import Spending, about_tokens
 from harness.sampling.samples import Origin, Sample
-from harness.textstats.units import units
 
 _REPLY_TOKENS = 120  # of a reply as it usually is, for the estimate
 _CALLS_A_CONTROL = 28  # 7, and at most a quarter of a small budget

@@ -56,12 +56,7 @@ class Chat:
         """
         word = hashlib.sha256(self.endpoint.name.encode()).hexdigest()[:8]
         schema = _object({f"k_{word}": {"type": "string", "enum": [f"v_{word}"]}})
-        reply = await self.ask([{"role": "user", "content": "Say hello."}], schema)
-        if not reply.answered:
-            raise HarnessError(
-                f"the judge {self.endpoint.name} cannot be asked: {reply.why}; "
-                "see judge.base_url, judge.model and judge.key_env"
-            )
+        reply = await self._greeted(schema)
         try:
             self.schema_heeded = json.loads(reply.text) == {f"k_{word}": f"v_{word}"}
         except (ValueError, RecursionError):
@@ -70,19 +65,45 @@ class Chat:
             return None
         return f"{self.endpoint.name} ignores the schema of replies: it is told in words alone"
 
-    async def ask(self, messages: Sequence[Message], schema: Schema) -> Reply:
+    async def greet(self) -> None:
+        """Ask for a word, before much else is asked.
+
+        Raises:
+            HarnessError: when the endpoint does not answer at all, or refuses the key or the model.
+        """
+        await self._greeted(None)
+
+    async def _greeted(self, schema: Schema | None) -> Reply:
+        reply = await self.ask([{"role": "user", "content": "Say hello."}], schema)
+        if not reply.answered:
+            group = self.endpoint.settings
+            raise HarnessError(
+                f"the {'judge' if group == 'judge' else 'model'} {self.endpoint.name} cannot be asked: {reply.why}; "
+                f"see {group}.base_url, {group}.model and {group}.key_env"
+            )
+        return reply
+
+    def kept(self, messages: Sequence[Message], schema: Schema | None = None) -> Reply | None:
+        """The reply of the cache; None where asking would be paid for.
+
+        Raises:
+            HarnessError: when the cache cannot be used.
+        """
+        found = self._cache.get(self._digest(self._request(messages, schema)))
+        return None if found is None else replace(found, cached=True).cleaned(self._key.hide)
+
+    async def ask(self, messages: Sequence[Message], schema: Schema | None = None) -> Reply:
         """One reply. What was asked before, of the same model with the same settings, is not asked again.
 
         Raises:
             BudgetSpentError: when a limit is reached.
             HarnessError: when the cache cannot be used.
         """
-        request = self._request(messages, schema)
-        key = hashlib.sha256(json.dumps([self.endpoint.name, request], sort_keys=True).encode()).hexdigest()
-        kept = self._cache.get(key)
+        kept = self.kept(messages, schema)
         if kept is not None:
             self.spending.cached += 1
-            return replace(kept, cached=True).cleaned(self._key.hide)
+            return kept
+        request = self._request(messages, schema)
         async with self._gate:
             self.spending.begin()
             call = _Call(no_reply("interrupted"), 0)
@@ -92,10 +113,13 @@ class Chat:
                 reply = call.reply
                 self.spending.end(tokens_in=reply.tokens_in, tokens_out=reply.tokens_out, retries=call.retries)
         if reply.answered:
-            self._cache.put(key, reply)
+            self._cache.put(self._digest(request), reply)
         return reply
 
-    def _request(self, messages: Sequence[Message], schema: Schema) -> dict[str, Any]:
+    def _digest(self, request: Mapping[str, Any]) -> str:
+        return hashlib.sha256(json.dumps([self.endpoint.name, request], sort_keys=True).encode()).hexdigest()
+
+    def _request(self, messages: Sequence[Message], schema: Schema | None) -> dict[str, Any]:
         endpoint = self.endpoint
         told = [{name: writable(value) for name, value in message.items()} for message in messages]
         request: dict[str, Any] = {"model": endpoint.model, "messages": told}
@@ -104,7 +128,7 @@ class Chat:
         request[limit] = endpoint.max_tokens
         if endpoint.temperature is not None:
             request["temperature"] = endpoint.temperature
-        if self.schema_heeded:
+        if schema is not None and self.schema_heeded:
             described = {"name": "reply", "strict": True, "schema": dict(schema)}
             request["response_format"] = {"type": "json_schema", "json_schema": described}
         return request

@@ -14,7 +14,7 @@ class Endpoint:
     """`base_url`: None for OpenAI itself. `key_env`: the environment variable with the key; None where none is needed.
 
     `timeout_seconds`: for one try, from the question to the reply's last byte. `temperature`: None leaves it to the
-    endpoint. `name`: what the model is called in records, and in the cache.
+    endpoint. `name`: what the model is called in records, and in the cache. `settings`: the group that errors name.
     """
 
     base_url: str | None
@@ -26,6 +26,7 @@ class Endpoint:
     concurrency: int
     temperature: float | None
     max_tokens: int
+    settings: str = "judge"
 
     @property
     def host(self) -> str:
@@ -42,9 +43,10 @@ class Endpoint:
             HarnessError: when it is not there, or the address holds one.
         """
         address = urlsplit(self.base_url or "")
-        key = read_key(self.key_env, host=self.host, needed=not self.is_local)
+        key = read_key(self.key_env, host=self.host, needed=not self.is_local, setting=f"{self.settings}.key_env")
         if address.username or address.password or key.hide(self.base_url or "") != (self.base_url or ""):
             raise HarnessError(
-                "judge.base_url must not hold a key; put it into an environment variable (judge.key_env)"
+                f"{self.settings}.base_url must not hold a key; put it into an environment variable "
+                f"({self.settings}.key_env)"
             )
         return key

@@ -89,8 +89,8 @@ class Key:
                 at = bare.find(needle, at + 1)
 
 
-def read_key(variable: str | None, *, host: str, needed: bool) -> Key:
-    """The key in an environment variable.
+def read_key(variable: str | None, *, host: str, needed: bool, setting: str) -> Key:
+    """The key in an environment variable. `setting`: the one that names it.
 
     Raises:
         HarnessError: when it is needed and not there, or cannot be sent.
@@ -99,7 +99,7 @@ def read_key(variable: str | None, *, host: str, needed: bool) -> Key:
         return Key(None)
     value = os.environ.get(variable, "").strip()
     if not value and needed:
-        raise HarnessError(f"{host} needs a key in the environment variable {variable} (judge.key_env); export it")
+        raise HarnessError(f"{host} needs a key in the environment variable {variable} ({setting}); export it")
     if not value.isascii() or not value.isprintable():
         raise HarnessError(f"the key in {variable} must be of ASCII letters, digits and marks; export it again")
     return Key(value or None)

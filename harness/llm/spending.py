@@ -7,13 +7,17 @@ from harness.errors import BudgetSpentError
 
 @dataclass(frozen=True)
 class Limits:
-    """None is without limit. `price_in`, `price_out`: of a million tokens, in whatever currency `cost` is."""
+    """None is without limit. `price_in`, `price_out`: of a million tokens, in whatever currency `cost` is.
+
+    `settings`: the group that errors name.
+    """
 
     calls: int | None = None
     tokens: int | None = None
     cost: float | None = None
     price_in: float = 0.0
     price_out: float = 0.0
+    settings: str = "judge"
 
     def price(self, tokens_in: float, tokens_out: float) -> float:
         return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6
@@ -56,7 +60,7 @@ class Spending:
             ("cost", self.limits.cost, self.cost * (1 + more)),
         ):
             if limit is not None and needed > limit * (1 + 1e-9):  # sums of prices are rounded
-                raise BudgetSpentError(f"the budget of judge.max_{name}={limit:g} is spent")
+                raise BudgetSpentError(f"the budget of {self.limits.settings}.max_{name}={limit:g} is spent")
         self.calls += 1
         self._under_way += 1
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.textstats.units import units
+from harness.data.units import units
 
 GRAM = 5  # units; a shorter run shared with the author is language, not memory
 _OWN_TIMES = 2.0  # a word is the author's own that they use so many times as often as others do

@@ -5,28 +5,19 @@ Chinese is counted in characters, other languages in words. Knows nothing of mod
 
 import dataclasses
 import itertools
-import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rapidfuzz import fuzz
 
+from harness.data.refusals import refusal_in
+from harness.data.units import lines, sentences, units
 from harness.textstats.corpus import GRAM, Corpus
-from harness.textstats.units import lines, sentences, units
 
 _LOOP = 3  # times the same words one after the other
 _LONGEST_PERIOD = 40
 _PAIRS = 2000  # at most, for diversity
-
-# how models say that they will not, or that they are no author
-_REFUSAL = re.compile(
-    r"\b(as an? (ai|artificial|language model)|i('m| am) (an? )?(ai\b|language model|just an ai|unable to|not able to)"
-    r"|i (can(no|')t|won't) (assist|help (you )?(with|you)|fulfil|provide|comply)|i('m| am) sorry,? but)"
-    r"|作为(一个|一名)?(ai|人工智能|语言模型|大?模型)|我(只)?是(一个|一名)?(ai|人工智能|语言模型)"
-    r"|(抱歉|对不起)[，,]?\s*(但)?我(无法|不能|不会)|我(无法|不能)(提供|创作|写|完成|协助|帮助)",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +78,7 @@ def measure(written: Written, corpus: Corpus, *, memory: bool = True) -> Measure
         copied_run=copied_run,
         memorised=memorised,
         memorised_run=run,
-        refusals=float(_REFUSAL.search(written.text) is not None),
+        refusals=float(refusal_in(written.text) is not None),
         loops=_looped(found),
     )
 

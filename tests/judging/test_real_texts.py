@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.data.units import units
 from harness.judging.anchors import ANCHOR, WinRate, anchored_blocks, win_rate
 from harness.judging.blocks import Candidate
 from harness.judging.contest import Contest, hold, standings_of
 from harness.judging.controls import Controls, check, control_blocks
-from harness.textstats.units import units
 from tests.graded import POEMS, damaged, shuffled
 from tests.judge_server import Habits
 from tests.judging.served import work

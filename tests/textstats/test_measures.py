@@ -7,9 +7,9 @@ import pytest
 
 from harness.data.authored import authored
 from harness.data.lines import Line, read_lines
+from harness.data.units import sentences, units
 from harness.textstats.corpus import GRAM, Corpus
 from harness.textstats.measures import Measures, Written, diversity, means, measure
-from harness.textstats.units import sentences, units
 
 POEM = "它把两岸\n背了一辈子\n从不说沉\n\n只在夜里\n翻一个身\n露出满背的星"
 PROSE = "The engine had no pretensions whatever to originate anything. It could do whatever we knew how to order."
