@@ -67,7 +67,7 @@ def test_many_passes_over_few_rows_are_warned_about() -> None:
 
 def test_more_layers_than_the_model_has_are_refused() -> None:
     with pytest.raises(
-        HarnessError, match=r"lora.num_layers must be 1 to 28 for builtin:tiny, or -1 for all, but got 40"
+        HarnessError, match=r"lora.num_layers must be 1 to 28 for builtin:small, or -1 for all, but got 40"
     ):
         check_model(compose_config("lora.num_layers=40"), num_blocks=28)
 

@@ -123,7 +123,7 @@ def test_the_report_holds_the_scores_of_the_run(trained: Trained) -> None:
     report = json.loads((trained.store.runs / trained.alone_id / "report.json").read_text("utf-8"))
     assert [each["step"] for each in report["validations"]] == [0, 2, 3, 4, 6]
     assert [each["theme"] for each in report["samples"]] == ["河", "灯"]
-    assert report["data"]["train"]["rows"] == 240 and report["config"]["lora"]["rank"] == 8
+    assert report["data"]["train"]["rows"] == 243 and report["config"]["lora"]["rank"] == 8
     log = (trained.store.runs / trained.alone_id / "log.jsonl").read_text("utf-8").splitlines()
     events = [json.loads(line)["event"] for line in log]
     assert events[0] == "started" and events[-1] == "ended" and {"scored", "saved", "trained"} <= set(events)
