@@ -1,6 +1,6 @@
 """How much of a grid's compute each pruner spends, and what it finds for it: python -m benchmarks.search
 
-On recorded learning curves: 60 runs of the shipped poems on builtin:small, and the best three again with four other
+On recorded learning curves: 60 runs of the shipped poems on builtin:tiny, and the best three again with four other
 seeds, which say how much of a difference is noise. `--record` trains them anew (a quarter of an hour) and writes them
 to benchmarks/curves.json; without it the file is replayed through the harness's own study, in random orders.
 """
@@ -28,7 +28,7 @@ from harness.sweeping.study import Pace, open_study
 from harness.sweeping.trial import Trial, TrialEnd
 
 CURVES = Path(__file__).with_name("curves.json")
-RANKS, RATES, DEPTHS = (2, 4, 8, 16), (1e-4, 3e-4, 1e-3, 3e-3, 1e-2), (2, 4, 6)
+RANKS, RATES, DEPTHS = (2, 4, 8, 16), (5e-4, 1e-3, 2e-3, 5e-3, 1e-2), (2, 4, 8)
 UPDATES, EVERY, SEEDS, REPEATED = 100, 10, 4, 3
 
 # update -> valid/loss
@@ -148,7 +148,13 @@ def _record() -> None:
     from harness.tracking.store import open_store
 
     def configured(rank: int, rate: float, depth: int, seed: int) -> Config:
-        words = [f"lora.rank={rank}", f"train.learning_rate={rate}", f"lora.num_layers={depth}", f"train.seed={seed}"]
+        words = [
+            "model=tiny",
+            f"lora.rank={rank}",
+            f"train.learning_rate={rate}",
+            f"lora.num_layers={depth}",
+            f"train.seed={seed}",
+        ]
         words += [
             f"train.iters={UPDATES}",
             f"train.steps_per_eval={EVERY}",

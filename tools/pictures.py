@@ -19,8 +19,8 @@ from harness.config.paths import ROOT
 
 PICTURES = ROOT / "docs" / "pictures"
 PORT = 8391
-SWEEP = ["-m", "lora.rank=4,8,16", "lora.scale=10.0,20.0", "name=poems", "train.iters=100"]
-SWEEP += ["train.learning_rate=5e-3", "train.steps_per_eval=25", "train.save_every=50"]
+SWEEP = ["-m", "lora.rank=4,8,16", "lora.scale=10.0,20.0", "name=poems", "train.iters=60"]
+SWEEP += ["train.learning_rate=2e-4", "train.steps_per_eval=20", "train.save_every=60"]
 
 SCALES = ["adapters=sweeps:/newest", "top=1", "scales=[0,0.5,1,2]"]
 
