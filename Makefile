@@ -52,6 +52,7 @@ format: env
 
 bench: env
 	$(BIN)/python -m benchmarks.setup
+	$(BIN)/python -m benchmarks.prepare
 	$(BIN)/python -m benchmarks.train
 	$(BIN)/python -m benchmarks.tracking
 	$(BIN)/python -m benchmarks.prediction

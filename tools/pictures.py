@@ -19,10 +19,10 @@ from harness.config.paths import ROOT
 
 PICTURES = ROOT / "docs" / "pictures"
 PORT = 8391
-SWEEP = ["-m", "lora.rank=4,8,16", "lora.scale=10.0,20.0", "name=poems", "train.iters=60"]
-SWEEP += ["train.learning_rate=2e-4", "train.steps_per_eval=20", "train.save_every=60"]
+SWEEP = ["-m", "lora.rank=4,8,16", "lora.scale=10.0,20.0", "name=poems", "train.iters=75"]
+SWEEP += ["train.steps_per_eval=25", "train.save_every=75"]
 
-SCALES = ["adapters=sweeps:/newest", "top=1", "scales=[0,0.5,1,2]"]
+SCALES = ["adapters=sweeps:/newest", "top=1", "scales=[0,0.5,1,2]", "generate.max_tokens=40"]
 
 
 def main() -> None:
