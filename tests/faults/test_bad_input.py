@@ -99,8 +99,11 @@ def test_an_empty_file(place: Place) -> None:
     [
         (b'{"text": "half', "must be one JSON object, but Unterminated string starting at at column 10; mend the line"),
         ('{"text": "\u6cb3"}'.encode("gbk"), "must be UTF-8, but byte "),
-        (b'{"poem": "x"}', "must have messages, or prompt and completion, or text, but it has poem"),
-        (b'{"messages": [{"role": "poet", "content": "x"}]}', "role must be one of system, user, assistant, tool, but"),
+        (b'{"poem": "x"}', "or text, or conversations, or instruction and output, but it has poem"),
+        (
+            b'{"messages": [{"role": "poet", "content": "x"}]}',
+            "role must be one of system, user, assistant, tool, or a",
+        ),
         (b'{"messages": [{"role": "user", "content": "x"}]}', "there must be an assistant message to learn, but there"),
         (b"[1, 2]", "must be one JSON object, but it is a list; mend the line"),
     ],
@@ -216,7 +219,7 @@ def test_nothing_half_written_was_left(place: Place, adapter: Path) -> None:
 
 def test_a_form_that_is_not_known_is_refused_before_the_libraries_are_loaded(tmp_path: Path) -> None:
     for name in ("train", "valid"):
-        line = json.dumps({"conversations": [{"from": "human", "value": "河"}, {"from": "gpt", "value": "岸"}]})
+        line = json.dumps({"poem": "河", "poet": "岸"})
         (tmp_path / f"{name}.jsonl").write_text(f"\n{line}\n", encoding="utf-8")
     for words in ([], ["-m", "lora.rank=1,2"]):
         code = (
@@ -228,6 +231,6 @@ def test_a_form_that_is_not_known_is_refused_before_the_libraries_are_loaded(tmp
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
         assert done.returncode == 1 and done.stdout.strip() == ""
         assert done.stderr == (
-            f"error: {tmp_path}/train.jsonl:2 must have messages, or prompt and completion, or text, "
-            "but it has conversations\n"
+            f"error: {tmp_path}/train.jsonl:2 must have messages, or prompt and completion, or text, or conversations, "
+            "or instruction and output, but it has poem, poet\n"
         )
