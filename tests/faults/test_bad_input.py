@@ -231,6 +231,6 @@ def test_a_form_that_is_not_known_is_refused_before_the_libraries_are_loaded(tmp
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
         assert done.returncode == 1 and done.stdout.strip() == ""
         assert done.stderr == (
-            f"error: {tmp_path}/train.jsonl:2 must have messages, or prompt and completion, or text, or conversations, "
-            "or instruction and output, but it has poem, poet\n"
+            f"error: {tmp_path}/train.jsonl:2: must have messages, or prompt and completion, or text, "
+            "or conversations, or instruction and output, but it has poem, poet\n"
         )
