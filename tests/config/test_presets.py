@@ -37,8 +37,13 @@ def test_every_model_group_composes(model: str) -> None:
     ],
 )
 def test_what_samples_are_written_with_composes_for_training_and_for_writing(option: str) -> None:
-    compose_config(option, *(["data.path=my/data"] if option == "data=plain" else []))
-    compose_config(option, command=GenerateCommand, config_name="generate")
+    trained = compose_config(option, *(["data.path=my/data"] if option == "data=plain" else []))
+    written = compose_config(option, command=GenerateCommand, config_name="generate")
+    assert (written.data.system, written.generate, written.prompt) == (
+        trained.data.system,
+        trained.generate,
+        trained.prompt,
+    )
 
 
 def test_english_poems_have_an_english_prompt_and_english_themes() -> None:
