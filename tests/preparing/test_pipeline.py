@@ -112,6 +112,18 @@ def test_too_many_bad_rows_are_all_listed_beside_the_output(prepare: Prepare, tm
     assert prepare(raw, "source.max_bad=0.2").changed
 
 
+def test_a_byte_that_is_no_utf_8_costs_its_line_alone(prepare: Prepare, tmp_path: Path) -> None:
+    rows = [{"prompt": f"河{number}", "completion": f"它把两岸背了{number * 7}年"} for number in range(40)]
+    raw = [json.dumps(row, ensure_ascii=False).encode() for row in rows]
+    raw[3] = raw[3].replace("岸".encode(), b"\xff")
+    (tmp_path / "raw.jsonl").write_bytes(b"\n".join(raw))
+    prepare(None, "source=chat", f"source.path={tmp_path / 'raw.jsonl'}", "source.near_duplicates=off")
+    (rejected,) = (json.loads(line) for line in (tmp_path / "out" / "rejected.jsonl").read_text("utf-8").splitlines())
+    assert rejected["origin"].endswith("raw.jsonl:4") and "is no utf-8" in rejected["reason"]
+    assert "\\udcff" in (tmp_path / "out" / "report.md").read_text("utf-8")
+    assert sum(map(len, lines(tmp_path / "out").values())) == 39
+
+
 def test_a_source_of_ones_own_is_a_yaml_and_a_file_beside_it(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from dataclasses import dataclass\n"

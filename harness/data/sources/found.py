@@ -38,7 +38,13 @@ class Rejected:
     @classmethod
     def of(cls, piece: object, *, origin: str, kind: Kind, reason: str) -> "Rejected":
         text = piece if isinstance(piece, str) else repr(piece)
-        return cls(origin=origin, kind=kind, reason=" ".join(reason.split()), start=text[:_SHOWN])
+        reason, start = _writable(" ".join(reason.split())), _writable(text[:_SHOWN])
+        return cls(origin=_writable(origin), kind=kind, reason=reason, start=start)
+
+
+def _writable(text: str) -> str:
+    """A byte that was not UTF-8, or half a character, as an escape: reports are UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @dataclass(frozen=True, kw_only=True)
