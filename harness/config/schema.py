@@ -79,6 +79,7 @@ class TrainConfig:
     head_in_chunks: bool
     last_block_on_targets: bool
     dequantize_tail: bool
+    chunked_recurrence: bool
     steps_per_report: Count
     steps_per_eval: Count
     save_every: Count

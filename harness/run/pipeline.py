@@ -136,14 +136,14 @@ def _phases(context: RunContext, start: Start) -> tuple[Outcome, dict[str, float
     check_not_deleted(context)
     result = RunResult(outcome=trained.outcome, needs=trained.needs)
     if not trained.outcome.pruned:
-        result = _with_texts(context, result)
+        result = _with_texts(context, result, trained)
     return result.outcome, log_end(context, watcher, result)
 
 
-def _with_texts(context: RunContext, result: RunResult) -> RunResult:
+def _with_texts(context: RunContext, result: RunResult, trained: Trained) -> RunResult:
     """Score the best checkpoint on the test split, let it write, measure and judge what it wrote."""
     outcome, adapter = result.outcome, best_adapter(context)
-    test = score_test(context, adapter, outcome.best.step)
+    test = score_test(context, adapter, outcome.best.step, chunked=trained.chunked)
     samples = write_samples(context, adapter, outcome.best.step)
     beside = base_texts(context) if samples else []
     measured = measure_texts(context, samples, beside)

@@ -21,10 +21,14 @@ from harness.tuning.state import Course, load_state
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """`needs`: the memory that was predicted, by phase; of a run that trained nothing, none."""
+    """`needs`: the memory that was predicted, by phase; of a run that trained nothing, none.
+
+    `chunked`: gated delta rules went in chunks.
+    """
 
     outcome: Outcome
     needs: Mapping[str, Need] = field(default_factory=dict)
+    chunked: bool = False
 
 
 def train_adapter(context: RunContext, watcher: RunWatcher, course: Course | None) -> Trained:
@@ -48,7 +52,7 @@ def train_adapter(context: RunContext, watcher: RunWatcher, course: Course | Non
     elif outcome.updates < updates:
         patience = f"{settings.patience} validations without a new best"
         context.display.say(f"stopped after update {outcome.updates}: {patience}")
-    return Trained(outcome=outcome, needs=plan.phases)
+    return Trained(outcome=outcome, needs=plan.phases, chunked=engine.chunked)
 
 
 def _prepare(context: RunContext) -> tuple[Engine, MemoryPlan]:

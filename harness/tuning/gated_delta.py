@@ -80,9 +80,7 @@ def _folding(size: int, key_heads: int) -> Callable[..., mx.array]:
     return fold
 
 
-def _entering(
-    state: mx.array | None, rows: int, heads: int, key_heads: int, value_dim: int, key_dim: int
-) -> mx.array:
+def _entering(state: mx.array | None, rows: int, heads: int, key_heads: int, value_dim: int, key_dim: int) -> mx.array:
     """[1, rows, key heads, heads a key head, key dim, value dim]."""
     if state is None:
         return mx.zeros((1, rows, key_heads, heads // key_heads, key_dim, value_dim))

@@ -23,6 +23,7 @@ from harness.tuning.loss import loss_sum
 from harness.tuning.meter import Meter, Window
 from harness.tuning.optimizer import make_optimizer
 from harness.tuning.process import checkpointed_blocks, dequantized_blocks, wired_memory
+from harness.tuning.recurrence import chunked_recurrence
 from harness.tuning.state import Course, LoopState, capture, restore
 from harness.tuning.step import check_finite, make_step, micro_batches, one_update
 
@@ -102,7 +103,8 @@ def train(
     checkpointed = checkpointed_blocks(model, settings.grad_checkpoint)
     dequantized = dequantized_blocks(model, settings.dequantize_tail)
     mx.reset_peak_memory()
-    with wired_memory(), seeded(settings.seed), dequantized, checkpointed, tail.in_place():
+    in_chunks = chunked_recurrence(engine.chunked)
+    with wired_memory(), seeded(settings.seed), in_chunks, dequantized, checkpointed, tail.in_place():
         run = _Run(tail, train_split, valid_split, settings, watcher, engine=engine, stop=stop)
         run.begin(resume)
         del resume  # its arrays would stay beside the new ones

@@ -15,7 +15,10 @@ from harness.tuning.loop import ENGINE
 
 
 class Trunks:
-    """Files under `folder`, one folder for each base and split. `seconds`: what they have taken so far."""
+    """Files under `folder`, one folder for each base and split. `seconds`: what they have taken so far.
+
+    `way`: how the frozen blocks are computed, where there are several that round differently.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = MLRUNS / "cache" / "trunk" if folder is None else folder
@@ -27,9 +30,9 @@ class Trunks:
         there = next(each for each in (self.folder, *self.folder.parents) if each.exists())
         return shutil.disk_usage(there).free
 
-    def get(self, base: Base, split: Split, at: int, display: Display) -> HiddenRows:
+    def get(self, base: Base, split: Split, at: int, display: Display, way: str = "") -> HiddenRows:
         """What enters block `at`; computed unless this process or an earlier one did."""
-        folder = self._folder_of(base, split)
+        folder = self._folder_of(base, split, way)
         if (folder, at) not in self._kept:
             start = time.perf_counter()
             what = f"the {at} frozen blocks on {len(split.rows)} rows of {split.path.name}"
@@ -43,14 +46,14 @@ class Trunks:
             folder.touch()  # its turn to go comes last
         return self._kept[folder, at]
 
-    def accept(self, base: Base, split: Split, at: int) -> None:
+    def accept(self, base: Base, split: Split, at: int, way: str = "") -> None:
         """What was kept by an earlier process is what this model makes of the rows."""
-        key = self._folder_of(base, split), at
+        key = self._folder_of(base, split, way), at
         self._kept[key] = replace(self._kept[key], inherited=False)
 
-    def forget(self, base: Base, split: Split) -> None:
+    def forget(self, base: Base, split: Split, way: str = "") -> None:
         """Nothing of what was kept is: it is computed anew."""
-        folder = self._folder_of(base, split)
+        folder = self._folder_of(base, split, way)
         shutil.rmtree(folder, ignore_errors=True)
         self._kept = {key: hidden for key, hidden in self._kept.items() if key[0] != folder}
 
@@ -70,6 +73,6 @@ class Trunks:
             shutil.rmtree(folder, ignore_errors=True)
             total -= sizes[folder]
 
-    def _folder_of(self, base: Base, split: Split) -> Path:
-        name = f"{ENGINE} {base.revision} {split.digest} {sorted(row.line for row in split.rows)}"
+    def _folder_of(self, base: Base, split: Split, way: str) -> Path:
+        name = f"{ENGINE} {base.revision} {split.digest} {sorted(row.line for row in split.rows)}{way}"
         return self.folder / hashlib.sha256(name.encode()).hexdigest()[:16]
