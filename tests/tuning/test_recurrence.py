@@ -230,4 +230,3 @@ def test_fifty_updates_in_chunks_end_where_those_token_by_token_do(qwen: nn.Modu
     ours, _, _ = _trained(qwen, EVERYTHING, SPEC, words, tmp_path)
     assert loop.last.loss < loop.start.loss - 0.02
     assert ours.last.loss == pytest.approx(loop.last.loss, abs=1e-4)
-
