@@ -22,6 +22,7 @@ from harness.tuning.batches import Batcher, padded_tokens
 from harness.tuning.cut import Tail, between, hands_on_more
 from harness.tuning.hidden import HiddenRows
 from harness.tuning.loss import loss_sum
+from harness.tuning.process import checkpointed_blocks
 from harness.tuning.recurrence import chunked_recurrence
 
 _HEAD_BYTES = 1 << 27  # of logits in float32 at once
@@ -101,7 +102,8 @@ def disagreement(
     """
     model.eval()
     try:
-        whole = _loss_and_gradients(model, WHOLE_MODEL, rows, release)
+        with checkpointed_blocks(model, engine.chunked):  # from token to token a block keeps a state for each
+            whole = _loss_and_gradients(model, WHOLE_MODEL, rows, release)
     except (RuntimeError, MemoryError):  # the device's
         raise
     except Exception as error:  # what an architecture's own forward pass raises when it is differentiated
