@@ -1,7 +1,8 @@
 """What a step costs a model with gated delta rules, against mlx_lm's own trainer: python -m benchmarks.hybrid
 
 Seconds of processor time for a step of one row, of whose tokens the second half is learned, and the most memory that
-MLX held, of tiny random models in this process. The first step, which compiles, is left out.
+MLX held, of tiny random models in this process. The first step, which compiles, is left out; with --uncompiled, for
+lengths that mlx_lm's loop takes too long to compile, it counts.
 """
 
 import contextlib
@@ -61,13 +62,16 @@ class Clock(Silent):
 @click.option("--tokens", default="512,2048", show_default=True, help="Lengths of rows.")
 @click.option("--steps", default=3, show_default=True, help="Of mlx_lm's trainer, after the first.")
 @click.option("--models", default=",".join(HYBRIDS), show_default=True)
-def main(tokens: str, steps: int, models: str) -> None:
+@click.option("--uncompiled", is_flag=True, help="Both sides without mx.compile.")
+def main(tokens: str, steps: int, models: str, uncompiled: bool) -> None:
     """Print seconds and gigabytes of a step, and how many times mlx_lm's trainer takes."""
+    if uncompiled:
+        mx.disable_compile()
     print(f"the last {ADAPTED} blocks of 8, f32, one row a step; {blas.load().words}")
     for name in models.split(","):
         for width in tokens.split(","):
             print(f"{name}, {width} tokens")
-            costs = _measure(name, int(width), steps)
+            costs = _measure(name, int(width), steps, uncompiled=uncompiled)
             reference = costs["mlx_lm's trainer"]
             for side, cost in costs.items():
                 times = f"({reference.seconds / cost.seconds:.1f}x)"
@@ -75,7 +79,7 @@ def main(tokens: str, steps: int, models: str) -> None:
                 print(f"  {side:30}{cost.seconds:9.3f} s {times:>9}{cost.peak:8.3f} GB {share}", flush=True)
 
 
-def _measure(name: str, width: int, steps: int) -> dict[str, Cost]:
+def _measure(name: str, width: int, steps: int, *, uncompiled: bool) -> dict[str, Cost]:
     model, rows = make_hybrid(name), _rows(width)
     config = _config(steps=3 * steps + 1, width=width)
     spec = spec_for(config.lora, model, base=name, base_revision="")
@@ -91,7 +95,10 @@ def _measure(name: str, width: int, steps: int) -> dict[str, Cost]:
             ),
         }
         found = {side: measure() for side, measure in sides.items()}
-        return {"mlx_lm's trainer": _mlx_lm(model, rows, config.train, Path(scratch), steps)} | found
+        for side, cost in found.items():
+            print(f"  {side}: {cost.seconds:.3f} s", file=sys.stderr, flush=True)
+        theirs = _mlx_lm(model, rows, config.train, Path(scratch), steps, first=uncompiled)
+        return {"mlx_lm's trainer": theirs} | found
 
 
 def _ours(model: nn.Module, splits: Sequence[Split], settings: TrainConfig, engine: Engine) -> Cost:
@@ -101,7 +108,10 @@ def _ours(model: nn.Module, splits: Sequence[Split], settings: TrainConfig, engi
     return Cost(_typical(clock.at), outcome.peak_gb)
 
 
-def _mlx_lm(model: nn.Module, rows: Sequence[Row], settings: TrainConfig, scratch: Path, steps: int) -> Cost:
+def _mlx_lm(
+    model: nn.Module, rows: Sequence[Row], settings: TrainConfig, scratch: Path, steps: int, *, first: bool
+) -> Cost:
+    """`first`: the first step counts."""
     ends: list[float] = []
 
     class Callback(trainer.TrainingCallback):  # type: ignore[misc]
@@ -110,7 +120,7 @@ def _mlx_lm(model: nn.Module, rows: Sequence[Row], settings: TrainConfig, scratc
 
     arguments = trainer.TrainingArgs(
         batch_size=1,
-        iters=steps + 1,
+        iters=steps + (not first),
         steps_per_report=1,
         steps_per_save=10**9,
         max_seq_length=settings.max_seq_length,
@@ -120,6 +130,8 @@ def _mlx_lm(model: nn.Module, rows: Sequence[Row], settings: TrainConfig, scratc
     mx.reset_peak_memory()
     data = [(row.tokens.tolist(), len(row.tokens) - row.targets) for row in rows]
     optimizer = make_optimizer(settings, arguments.iters)
+    if first:
+        ends.append(time.process_time())
     with contextlib.redirect_stdout(sys.stderr):  # its progress
         trainer.train(model, optimizer, data, args=arguments, training_callback=Callback())
     return Cost(_typical(ends), mx.get_peak_memory() / 1e9)
