@@ -83,7 +83,7 @@ def prepare_folder(job: Job) -> Prepared:
         _write_origins(splits, folder / ORIGINS)
         report = _report(job, collected, splits)
         report.write(folder)
-        write_manifest(folder, job.command, job.path, job.revision)
+        write_manifest(folder, job.command, sources=job.source.digests(job.path), tokenizer=job.revision)
         changed = put_in_place(folder, job.out, replace=job.command.replace)
     return Prepared(out=job.out, collected=collected, splits=splits, report=report, changed=changed)
 

@@ -13,8 +13,11 @@ from pydantic.dataclasses import dataclass
 from harness.data.kinds import Kind
 from harness.data.records import SUFFIXES, records
 from harness.data.shapes import ROLE_NAMES, ROLES, ShapeError, shaped
+from harness.data.sources.files import Wanted
 from harness.data.sources.found import Found, Rejected, Tools
-from harness.errors import HarnessError, SettingError
+from harness.errors import SettingError
+
+_FILES = Wanted(suffixes=SUFFIXES, what="a file of JSON lines, or a folder of them")
 
 
 @dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
@@ -32,18 +35,9 @@ def rows(path: Path, settings: Settings, tools: Tools) -> Iterator[Found | Rejec
         if role not in ROLES:
             rule = f"source.roles.{name} must be one of {', '.join(ROLES)}, but got {role}"
             raise SettingError(f"source.roles.{name}", rule)
-    for file in _files(path):
+    for file in _FILES.files(path, tools.say):
         for record in records(file):
             yield record if isinstance(record, Rejected) else _shallow(*record, settings)
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.exists():
-        raise HarnessError(f"source.path={path} is not there; give a file of JSON lines, or a folder of them")
-    files = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES) if path.is_dir() else [path]
-    if not files:
-        raise HarnessError(f"source.path={path} must hold files that end in {', '.join(SUFFIXES)}, but it has none")
-    return files
 
 
 def _shallow(record: Any, origin: str, settings: Settings) -> Found | Rejected:

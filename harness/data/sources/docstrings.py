@@ -22,6 +22,7 @@ from harness.data.documented import Docstring, FileDocs, read_file
 from harness.data.exports import Exports
 from harness.data.installed import ModuleFile, Package, find_packages
 from harness.data.kinds import Kind
+from harness.data.sources.digests import digest_of_all
 from harness.data.sources.found import Found, Rejected, Tools
 from harness.errors import HarnessError, SettingError
 
@@ -81,6 +82,15 @@ def rows(path: Path | None, settings: Settings, tools: Tools) -> Iterator[Found 
             yield row
     if cut:
         tools.say(f"{cut} answers are cut to source.limit={settings.limit}; source.longer=drop leaves them out")
+
+
+def digests(path: Path | None, settings: Settings) -> dict[str, str]:
+    """One of each package's files, with its version."""
+    packages = [each for name in settings.packages for each in find_packages(name, settings.skip, path)]
+    return {
+        f"{each.name} {each.version}": digest_of_all((file.shown, file.path) for file in each.files)
+        for each in packages
+    }
 
 
 def _check(path: Path | None, settings: Settings) -> None:

@@ -137,7 +137,7 @@ def rows(path: Path, settings: Settings, tools: Tools) -> Iterator[Found | Rejec
     counted = spending.Spending(settings.budget)
     # opening it looks for the key, before anything is read
     chat = Chat(settings.endpoint, counted, ReplyCache(tools.cache / "replies.sqlite"))
-    pieces = [_fit(piece, settings.shape) for piece in read_passages(path, settings.passage_fields)]
+    pieces = [_fit(piece, settings.shape) for piece in read_passages(path, settings.passage_fields, tools.say)]
     wanted = [
         (piece, name, Question(prompt.replace("{passage}", piece.text), piece.text, settings.demands.get(name)))
         for piece in pieces
