@@ -1,14 +1,11 @@
 """The recipe: a source's rows are checked, the like are grouped, split, and written whole with what is told of them."""
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config.schema import PrepareCommand, SourceConfig
+from harness.console.interrupt import interrupted_by, requests_collected
 from harness.data.dataset import TextEncoder
 from harness.data.sources.find import Source
 from harness.data.sources.found import Rejected, Tools
@@ -22,6 +19,7 @@ from harness.preparing.place import put_in_place
 from harness.preparing.report import PAGE, Report
 from harness.preparing.splits import SPLITS, Member, Shares, split
 from harness.preparing.spool import Entry, Spool
+from harness.preparing.staging import staging
 
 REJECTED, ORIGINS = "rejected.jsonl", "origins.jsonl"
 
@@ -74,7 +72,7 @@ def prepare_folder(job: Job) -> Prepared:
     Raises:
         HarnessError: for a source that cannot be read, is too bad or too small; for another output that is there.
     """
-    with _beside(job.out) as folder:
+    with staging(job.out) as folder:
         with Spool(folder / ".rows") as spool:
             collected = _collected(job, spool, folder)
             splits = _split(collected, job.common)
@@ -84,7 +82,10 @@ def prepare_folder(job: Job) -> Prepared:
         report = _report(job, collected, splits)
         report.write(folder)
         write_manifest(folder, job.command, sources=job.source.digests(job.path), tokenizer=job.revision)
-        changed = put_in_place(folder, job.out, replace=job.command.replace)
+        with requests_collected() as requests:  # it takes no time, and half of it is no output
+            changed = put_in_place(folder, job.out, replace=job.command.replace)
+        if requests:
+            raise interrupted_by(requests[0])
     return Prepared(out=job.out, collected=collected, splits=splits, report=report, changed=changed)
 
 
@@ -141,18 +142,3 @@ def _split(collected: Collected, common: SourceConfig) -> dict[str, list[Entry]]
     for entry, name in zip(collected.entries, names, strict=True):
         chosen[name].append(entry)
     return chosen
-
-
-@contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """A folder on the same disk as the output, gone afterwards."""
-    out = out.absolute()
-    there = next(parent for parent in out.parents if parent.is_dir())
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=there))
-    except OSError as error:
-        raise HarnessError(f"{out} cannot be written: {error.strerror}; choose another data.path") from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -7,6 +7,7 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -113,12 +114,21 @@ def _read_all(paths: Sequence[Path]) -> list[FileDocs]:
     if workers == 1:
         return [read_file(path) for path in paths]
     spawn = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads that it does not have
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_leave_ctrl_c_to_the_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_leave_the_end_to_the_parent) as pool:
         return list(pool.map(read_file, paths, chunksize=_AT_ONCE))
 
 
-def _leave_ctrl_c_to_the_parent() -> None:
+def _leave_the_end_to_the_parent() -> None:
+    """Ctrl-C is the parent's to heed; when it is killed, this process ends too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "it was started by a pool"
+    parent.join()
+    os._exit(1)
 
 
 def _of_package(
