@@ -16,7 +16,7 @@ from harness.preparing.collect import Collected, collect
 from harness.preparing.figures import figures_of, warnings_of
 from harness.preparing.manifest import write_manifest
 from harness.preparing.place import put_in_place
-from harness.preparing.report import PAGE, Report
+from harness.preparing.report import PAGE, Reason, Report
 from harness.preparing.splits import SPLITS, Member, Shares, split
 from harness.preparing.spool import Entry, Spool
 from harness.preparing.staging import staging
@@ -120,10 +120,24 @@ def _report(job: Job, collected: Collected, splits: dict[str, list[Entry]]) -> R
         tokenizer=job.command.model.path,
         splits=figures,
         rejected={kind.value: count for kind, count in collected.rejected.most_common()},
+        reasons=_reasons(collected),
         examples=[each for kind, _ in collected.rejected.most_common() for each in collected.examples[kind]],
         alike=collected.alike,
         warnings=warnings_of(splits, figures, job.command),
     )
+
+
+def _reasons(collected: Collected) -> list[Reason]:
+    by_kind = {kind: place for place, (kind, _) in enumerate(collected.rejected.most_common())}
+    found = [
+        (
+            by_kind[kind],
+            -sort.count,
+            Reason(kind=kind.value, reason=reason, rows=sort.count, origin=sort.first.origin, start=sort.first.start),
+        )
+        for (kind, reason), sort in collected.sorts.items()
+    ]
+    return [reason for _, _, reason in sorted(found, key=lambda each: each[:2])]
 
 
 def _too_bad(collected: Collected, common: SourceConfig, total: int, beside: Path) -> str:

@@ -203,4 +203,4 @@ class _Chunker:
 
     def _out(self, file: Path, number: int, text: str, why: str, reason: str) -> Rejected:
         self._left[why] += 1
-        return Rejected.of(text, origin=f"{file}:{number}", kind=Kind.UNWANTED, reason=reason)
+        return Rejected.of(text, origin=f"{file}:{number}", kind=Kind.UNWANTED, reason=reason, sort=why)

@@ -1,5 +1,6 @@
 """What a source gives, a row or a reason why there is none, and what it gets from above to make them."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any, Protocol
 
 from harness.data.kinds import Kind
 
+_NUMBER = re.compile(r"U\+[0-9A-F]{4}|\d+")
 _SHOWN = 120  # characters of what was rejected
 
 
@@ -28,18 +30,23 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Rejected:
-    """A piece that is no row. `reason`: one line; `start`: how it begins."""
+    """A piece that is no row. `reason`: one line; `start`: how it begins; `sort`: what such pieces are counted under.
+
+    Without a sort of their own, those are counted together whose reasons differ by numbers alone.
+    """
 
     origin: str
     kind: Kind
     reason: str
     start: str
+    sort: str = ""
 
     @classmethod
-    def of(cls, piece: object, *, origin: str, kind: Kind, reason: str) -> "Rejected":
+    def of(cls, piece: object, *, origin: str, kind: Kind, reason: str, sort: str | None = None) -> "Rejected":
         text = piece if isinstance(piece, str) else repr(piece)
         reason, start = _writable(" ".join(reason.split())), _writable(text[:_SHOWN])
-        return cls(origin=_writable(origin), kind=kind, reason=reason, start=start)
+        sort = _NUMBER.sub("…", reason) if sort is None else sort
+        return cls(origin=_writable(origin), kind=kind, reason=reason, start=start, sort=sort)
 
 
 def _writable(text: str) -> str:

@@ -112,9 +112,11 @@ class _Rounds:
         before = self._last.get(key)
         if before is not None:
             if _says_nothing(piece, before):
-                self.left.append(_left(piece, f"it was skipped, and {before.origin} counts"))
+                self.left.append(
+                    _left(piece, f"it was skipped, and {before.origin} counts", "skipped after another decision")
+                )
                 return
-            self.left.append(_left(before, f"replaced by {piece.origin}"))
+            self.left.append(_left(before, f"replaced by {piece.origin}", "replaced by a later one"))
             del self._last[key]  # to stand where the later one does
         self._last[key] = piece
 
@@ -149,9 +151,9 @@ def _says_nothing(piece: Decided | Trained, before: Decided | Trained) -> bool:
     return not isinstance(before, Decided) or before.file != piece.file
 
 
-def _left(piece: Decided | Trained, reason: str) -> Rejected:
+def _left(piece: Decided | Trained, reason: str, sort: str | None = None) -> Rejected:
     text = piece.record.get("text") or piece.sample or piece.record
-    return Rejected.of(text, origin=piece.origin, kind=Kind.UNWANTED, reason=reason)
+    return Rejected.of(text, origin=piece.origin, kind=Kind.UNWANTED, reason=reason, sort=sort)
 
 
 def _as_it_was(piece: Trained) -> Found:
