@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from harness.data.kinds import Kind
 
-_NUMBER = re.compile(r"U\+[0-9A-F]{4}|\d+")
+_NUMBER = re.compile(r"U\+[0-9A-F]{4}|(?<![-\w])\d+")
 _SHOWN = 120  # characters of what was rejected
 
 
