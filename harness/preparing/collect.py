@@ -8,7 +8,7 @@ import json
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TextIO
 
 from harness.config.schema import SourceConfig
@@ -105,7 +105,8 @@ def _note(row: Rejected, collected: Collected, list_of: TextIO) -> None:
     if key not in collected.sorts and len(collected.sorts) >= _SORTS:
         key = (row.kind, OTHERS)
     collected.sorts.setdefault(key, Sort(row)).count += 1
-    text = json.dumps({name: value for name, value in asdict(row).items() if name != "sort"}, ensure_ascii=False)
+    line = {"origin": row.origin, "kind": row.kind, "reason": row.reason, "start": row.start}
+    text = json.dumps(line, ensure_ascii=False)
     list_of.write(text.encode("utf-8", "replace").decode() + "\n")
 
 

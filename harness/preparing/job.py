@@ -37,8 +37,7 @@ def job_of(command: PrepareCommand, display: Display, beside: Path = CONF / "sou
         raise SettingError("source.path", "source.path must be a file or a folder, but got null")
     base = None if command.model.path is None else _base(command, display)
     encoder = None if base is None else base.tokenizer
-    count = None if encoder is None else lambda text: len(encoder.encode(text, special=False).ids)
-    tools = Tools(count_tokens=count, say=display.say, cache=MLRUNS / "cache")
+    tools = Tools(count_tokens=None if encoder is None else encoder.count, say=display.say, cache=MLRUNS / "cache")
     return Job(
         command=command,
         common=common,

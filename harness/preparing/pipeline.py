@@ -1,6 +1,7 @@
 """The recipe: a source's rows are checked, the like are grouped, split, and written whole with what is told of them."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from harness.preparing.figures import figures_of, warnings_of
 from harness.preparing.manifest import write_manifest
 from harness.preparing.place import put_in_place
 from harness.preparing.report import PAGE, Reason, Report
-from harness.preparing.splits import SPLITS, Member, Shares, split
+from harness.preparing.splits import SPLITS, Member, Shares, moved, split
 from harness.preparing.spool import Entry, Spool
 from harness.preparing.staging import staging
 
@@ -75,7 +76,7 @@ def prepare_folder(job: Job) -> Prepared:
     with staging(job.out) as folder:
         with Spool(folder / ".rows") as spool:
             collected = _collected(job, spool, folder)
-            splits = _split(collected, job.common)
+            splits = _split(collected, job.common, job.tools.say)
             for name, entries in splits.items():
                 spool.write(entries, folder / f"{name}.jsonl")
         _write_origins(splits, folder / ORIGINS)
@@ -149,10 +150,15 @@ def _too_bad(collected: Collected, common: SourceConfig, total: int, beside: Pat
     )
 
 
-def _split(collected: Collected, common: SourceConfig) -> dict[str, list[Entry]]:
-    members = [Member(entry.group, entry.label) for entry in collected.entries]
+def _split(collected: Collected, common: SourceConfig, say: Callable[[str], object]) -> dict[str, list[Entry]]:
+    members = [Member(entry.group, entry.label, entry.split) for entry in collected.entries]
     names = split(members, Shares(valid=common.valid, test=common.test, seed=common.seed))
     chosen: dict[str, list[Entry]] = {name: [] for name in SPLITS}
     for entry, name in zip(collected.entries, names, strict=True):
         chosen[name].append(entry)
+    if count := moved(members, names):
+        say(
+            f"{count} rows stand with those of valid or test that they are near or share a group with, not where their "
+            "source has them; source.near_duplicates=drop leaves out the near ones, off lets them be"
+        )
     return chosen

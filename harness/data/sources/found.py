@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from harness.data.kinds import Kind
 
+HeldOut = Literal["test", "valid"]
 _NUMBER = re.compile(r"U\+[0-9A-F]{4}|(?<![-\w])\d+")
 _SHOWN = 120  # characters of what was rejected
 
@@ -18,12 +19,14 @@ class Found:
 
     `line`: what is written: {"messages": […]}, {"prompt", "completion"} or {"text"}, with "tools" where there are any.
     `origin`: where it stands, as "file:number" or words. `group`: rows of one poem, passage, work or author share it
-    and stay on one side of a split; none: the row alone. `lineage`: what made it, written into the line.
+    and stay on one side of a split; none: the row alone. `split`: where the source itself holds it out; then none of
+    the others are held out for that. `lineage`: what made it, written into the line.
     """
 
     line: Mapping[str, Any]
     origin: str
     group: str | None = None
+    split: HeldOut | None = None
     label: str | None = None
     lineage: Mapping[str, Any] = field(default_factory=dict)
 
