@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -62,12 +63,14 @@ class Tools:
     """What a source may need from above.
 
     `count_tokens`: of a text, by the base's tokenizer; None where no base is named. `say`: a line for the user.
-    `cache`: a folder for what took time or calls to make.
+    `cache`: a folder for what took time or calls to make. `serve`: the address of a server of that model, for as long
+    as it is held; None where nobody serves.
     """
 
     count_tokens: Callable[[str], int] | None
     say: Callable[[str], None]
     cache: Path
+    serve: Callable[[str], AbstractContextManager[str]] | None = None
 
 
 class Rows(Protocol):
