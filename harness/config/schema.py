@@ -50,9 +50,13 @@ class DataConfig:
 
 @dataclass(frozen=True, config=ConfigDict(strict=True, extra="ignore", defer_build=True))
 class SystemConfig:
-    """What a command that reads no lines uses of a data group; what else the group's presets hold is left aside."""
+    """What a command that reads no lines uses of a data group; what else the group's presets hold is left aside.
+
+    `recorded`: where no system prompt is given, the one of the adapter's run.
+    """
 
     system: Text | None
+    recorded: bool = False
 
 
 @dataclass(frozen=True, config=_strict)
@@ -110,6 +114,15 @@ class PromptConfig:
 
     templates: Annotated[dict[Text, Text], Field(min_length=1)]
     fields: dict[Text, str]
+
+
+@dataclass(frozen=True, config=_strict)
+class WritingPromptConfig:
+    """A PromptConfig for a command that writes. `recorded`: besides what is given, what the adapter's run was told."""
+
+    templates: dict[Text, Text]
+    fields: dict[Text, str]
+    recorded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
@@ -265,7 +278,7 @@ class GenerateCommand:
     model: ModelConfig
     data: SystemConfig
     generate: GenerateConfig
-    prompt: PromptConfig
+    prompt: WritingPromptConfig
     tracking: TrackingConfig
 
 

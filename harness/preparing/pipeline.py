@@ -22,6 +22,7 @@ from harness.preparing.splits import SPLITS, Member, Shares, moved, split
 from harness.preparing.spool import Entry, Spool
 from harness.preparing.staging import staging
 
+_NAMED = 5  # reasons
 REJECTED, ORIGINS = "rejected.jsonl", "origins.jsonl"
 
 
@@ -96,13 +97,24 @@ def _collected(job: Job, spool: Spool, folder: Path) -> Collected:
     with (folder / REJECTED).open("w", encoding="utf-8") as list_of:
         collected = collect(given, checker, job.common, spool, list_of)
     total = collected.bad + len(collected.entries)
+    if not collected.rejected and not collected.entries:
+        raise HarnessError(f"source.path={job.path} has nothing in it to make a row of; give a file that is not empty")
     if total and collected.bad > job.common.max_bad * total:
-        out = job.out.absolute()
-        beside = out.with_name(f"{out.name}.{REJECTED}")
-        make_folder(beside.parent)
-        (folder / REJECTED).replace(beside)
-        raise HarnessError(_too_bad(collected, job.common, total, beside))
+        raise HarnessError(_too_bad(collected, job.common, total, _listed_beside(job, folder)))
+    if not collected.entries:
+        left = ", ".join(f"{each.count} {reason}" for (_, reason), each in list(collected.sorts.items())[:_NAMED])
+        beside = _listed_beside(job, folder)
+        raise HarnessError(f"no row is left: {left}; {beside} has all of it, see conf/source for what leaves it out")
     return collected
+
+
+def _listed_beside(job: Job, folder: Path) -> Path:
+    """What was rejected, beside the output that is not made."""
+    out = job.out.absolute()
+    beside = out.with_name(f"{out.name}.{REJECTED}")
+    make_folder(beside.parent)
+    (folder / REJECTED).replace(beside)
+    return beside
 
 
 def _write_origins(splits: dict[str, list[Entry]], path: Path) -> None:

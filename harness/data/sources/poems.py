@@ -68,7 +68,7 @@ def _of_file(file: Path, settings: Settings) -> Iterator[Raw | Rejected]:
         lines = enumerate(text.split("\n"), start=1)
         yield from (_of_line(line, f"{file}:{number}") for number, line in lines if line.strip())
     else:
-        yield from _listed(_json(text, file), file)
+        yield from _listed(_json(text, file), file, settings)
 
 
 def _of_line(line: str, origin: str) -> Raw | Rejected:
@@ -94,7 +94,10 @@ def _json(text: str, file: Path) -> Any:
         raise HarnessError(f"{file} cannot be read as JSON: {error}; mend the file") from error
 
 
-def _listed(value: Any, file: Path) -> Iterator[Raw]:
+def _listed(value: Any, file: Path, settings: Settings) -> Iterator[Raw]:
+    if isinstance(value, dict):
+        yield from _of_object(value, file, settings)
+        return
     if not isinstance(value, list):
         raise HarnessError(f"{file} must hold a JSON list of poems, but it holds a {type(value).__name__}")
     for number, each in enumerate(value, start=1):
@@ -103,6 +106,16 @@ def _listed(value: Any, file: Path) -> Iterator[Raw]:
                 yield Raw(pair, f"{file}, poem {number}.{inner}")
         else:
             yield Raw(each, f"{file}, poem {number}")
+
+
+def _of_object(value: dict[str, Any], file: Path, settings: Settings) -> Iterator[Raw]:
+    """One poem; or a list of them under its only name, such as {"poems": […]}; or titles with their bodies."""
+    if {*settings.theme_fields} & value.keys() and {*settings.body_fields} & value.keys():
+        yield Raw(value, str(file))
+    elif len(value) == 1 and isinstance(only := next(iter(value.values())), list):
+        yield from _listed(only, file, settings)
+    else:
+        yield from (Raw([title, body], f"{file}, {title}") for title, body in value.items())
 
 
 def _row(raw: Raw, settings: Settings) -> Found | Rejected:
