@@ -108,7 +108,8 @@ def _rows(
 ) -> Iterator[Found | Rejected]:
     kept = ("tools", "lineage", settings.label_field, *settings.group_fields)
     for number, record in enumerate(records, start=1):
-        line = _shaped(record, each.features) | {name: record[name] for name in kept if record.get(name) is not None}
+        beside = {name: _unfilled(record[name]) for name in kept if record.get(name) is not None}
+        line = _shaped(record, each.features) | beside
         yield chat.row_of(line, f"{each.path}, {split} {number}", settings.chat, split=held_out)
 
 
@@ -117,5 +118,14 @@ def _shaped(record: Mapping[str, Any], names: Features) -> dict[str, Any]:
     if names.prompt in record and names.completion in record:
         return {"prompt": record[names.prompt], "completion": record[names.completion]}
     if names.chat in record:
-        return {"messages": record[names.chat]}
+        return {"messages": _unfilled(record[names.chat])}
     return {"text": record[names.text]} if names.text in record else {**record}
+
+
+def _unfilled(value: Any) -> Any:
+    """Without the names that a table fills in with null, since another row has them: no call of a tool had those."""
+    if isinstance(value, list):
+        return [_unfilled(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _unfilled(each) for name, each in value.items() if each is not None}
+    return value

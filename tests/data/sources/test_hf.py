@@ -121,6 +121,22 @@ def test_messages_texts_and_other_shapes_are_told_by_their_columns(read: Read, t
         assert isinstance(row, Found) and row.line == line
 
 
+def test_arguments_of_other_rows_calls_are_not_put_into_one(read: Read, tmp_path: Path) -> None:
+    def row(name: str, **arguments: Any) -> dict[str, Any]:
+        call = {"function": {"name": name, "arguments": arguments}}
+        tools = [{"name": name, "parameters": dict.fromkeys(arguments, "string")}]
+        turns: list[dict[str, Any]] = [{"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": [call]}]
+        turns += [{"role": "tool", "content": "r"}, {"role": "assistant", "content": "b"}]
+        return {"messages": turns, "tools": tools}
+
+    given = [row("weather", city="x"), row("search", query="y", limit="3")]
+    datasets.Dataset.from_list(given).to_parquet(str(tmp_path / "rows.parquet"))
+    found = [each for each in read(tmp_path / "rows.parquet") if isinstance(each, Found)]
+    for each, before in zip(found, given, strict=True):
+        assert each.line["tools"] == before["tools"]
+        assert each.line["messages"][1]["tool_calls"] == before["messages"][1]["tool_calls"]
+
+
 def test_settings_of_mlx_lm_name_several_sets_with_splits(read: Read, tmp_path: Path) -> None:
     one = lines(tmp_path / "one" / "train.jsonl", ROWS).parent
     two = lines(tmp_path / "two" / "train.jsonl", [{"body": f"text {number}"} for number in range(10)]).parent
