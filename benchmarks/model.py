@@ -81,19 +81,19 @@ _HYBRID = {
     "hidden_size": 128,
     "num_hidden_layers": 8,
     "intermediate_size": 384,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 32,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 64,
     "vocab_size": 4096,
     "rms_norm_eps": 1e-6,
     "rope_theta": 10000.0,
     "partial_rotary_factor": 0.5,
     "max_position_embeddings": 4096,
     "full_attention_interval": 4,
-    "linear_num_key_heads": 2,
-    "linear_num_value_heads": 4,
-    "linear_key_head_dim": 32,
-    "linear_value_head_dim": 32,
+    "linear_num_key_heads": 1,
+    "linear_num_value_heads": 2,
+    "linear_key_head_dim": 128,
+    "linear_value_head_dim": 128,
     "linear_conv_kernel_dim": 4,
     "tie_word_embeddings": True,
 }
@@ -111,7 +111,10 @@ HYBRIDS: dict[str, dict[str, Any]] = {"qwen3_5": _HYBRID, "qwen3_next": _HYBRID 
 
 
 def make_hybrid(name: str) -> nn.Module:
-    """A random model of which three of four blocks have gated delta rules: two key and four value heads of 32."""
+    """A random model of which three of four blocks have gated delta rules.
+
+    In proportions like those of mlx-lm's defaults for Qwen3.5: to a width of 128 two value heads of 128 by 128.
+    """
     module = import_module(f"mlx_lm.models.{name}")
     model: nn.Module = module.Model(module.ModelArgs.from_dict({"model_type": name, **HYBRIDS[name]}))
     with seeded(1):
