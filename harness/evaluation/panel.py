@@ -79,11 +79,13 @@ def endpoints(judge: JudgeConfig) -> Iterator[list[Endpoint]]:
     second = judge.second_model
     others = [] if second is None else [_endpoint(judge, second, judge.second_base_url, judge.second_key_env)]
     if not judge.serve:
-        yield [_endpoint(judge, judge.model, judge.base_url, judge.key_env), *others]
+        first = _endpoint(judge, judge.model, judge.base_url, judge.key_env)
+        yield [dataclasses.replace(first, template_args=judge.template_args), *others]
         return
     with served(local_folder(judge)) as url:
         local = _endpoint(judge, SERVED, url, None)
-        yield [dataclasses.replace(local, name=f"{judge.model} (served here)"), *others]
+        name = f"{judge.model} (served here)"
+        yield [dataclasses.replace(local, name=name, template_args=judge.template_args), *others]
 
 
 def local_folder(judge: JudgeConfig) -> str:

@@ -38,7 +38,10 @@ def parts_of(config: Config, spec: AdapterSpec, train_split: Split, init_weights
     lora = {f"lora.{key}": getattr(spec, key) for key in _LORA}
     train = {k: v for k, v in flat(config).items() if k.startswith("train.") and k not in _WATCHING}
     start = None if init_weights is None else hashlib.sha256(init_weights.read_bytes()).hexdigest()[:16]
-    return {"engine": ENGINE, "base": spec.base_revision, "data": train_split.digest, "start": start, **lora, **train}
+    # what the rows show of them is in their digest; but texts are asked for with them, and runs before had none
+    asked = {"model.template_args": spec.template_args} if spec.template_args else {}
+    parts = {"engine": ENGINE, "base": spec.base_revision, "data": train_split.digest, "start": start}
+    return {**parts, **lora, **train, **asked}
 
 
 _LORA = ("fine_tune_type", "rank", "scale", "dropout", "num_layers", "keys")

@@ -17,6 +17,7 @@ from harness.models.adapter import switching
 from harness.models.adapter_files import AdapterFiles
 from harness.models.base import Base, open_base
 from harness.models.digests import digests
+from harness.models.tokenizer import Tokenizer
 from harness.models.weights_file import read_metadata
 from harness.sampling.prompts import Prompt, variants
 from harness.sampling.samples import (
@@ -80,9 +81,10 @@ def lay_out(command: GenerateCommand, scales: Sequence[float]) -> Grid:
     base = _base(command, [adapter for adapter in adapters if adapter is not None])
     parts = []
     for adapter in adapters:
+        tokenizer = _asked_as_trained(base, command, adapter)
         for scale in scales if adapter is not None else [1.0]:
             planned = plan(
-                base.tokenizer,
+                tokenizer,
                 _origin(base, adapter, scale),
                 themes,
                 ways,
@@ -187,6 +189,20 @@ def _origin(base: Base, adapter: AdapterFiles | None, scale: float) -> Origin:
     )
 
 
+def _asked_as_trained(base: Base, command: GenerateCommand, adapter: AdapterFiles | None) -> Tokenizer:
+    """The base's tokenizer, with what the adapter's chat template was given in training unless the command says."""
+    if adapter is None:
+        return base.tokenizer
+    if command.model.template_args is None:
+        return base.tokenizer.asked_with(adapter.spec.template_args)
+    if command.model.template_args != adapter.spec.template_args:
+        Display().say(
+            f"warning: {adapter.source} was trained with model.template_args={adapter.spec.template_args}, "
+            f"but is asked with {command.model.template_args}"
+        )
+    return base.tokenizer
+
+
 def _digest(base: Base, adapter: AdapterFiles) -> str:
     """16 hex digits that change with anything that the two compute."""
     parts = [base.revision, adapter.spec.to_json(), digests([adapter.weights])[adapter.weights]]
@@ -206,6 +222,10 @@ def _base(command: GenerateCommand, adapters: Sequence[AdapterFiles]) -> Base:
             of = ", ".join(f"{source} of {base}" for base, source in recorded.items())
             raise HarnessError(f"all adapters must have one base, but got {of}; write with them one after the other")
         model = dataclasses.replace(model, path=next(iter(recorded)))
+    if model.template_args is None and adapters:
+        recorded_args = [adapter.spec.template_args for adapter in adapters]
+        if all(args == recorded_args[0] for args in recorded_args):  # the bare base beside them is asked alike
+            model = dataclasses.replace(model, template_args=recorded_args[0])
     try:
         base = open_base(model)
     except HarnessError as error:
