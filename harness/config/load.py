@@ -114,6 +114,17 @@ def free_names(command: type[Any]) -> list[str]:
     return names
 
 
+def presumed_names(command: type[Any]) -> list[str]:
+    """Settings that presets need not hold, such as model.template_args."""
+    names: list[str] = []
+    for field in dataclasses.fields(command):
+        if dataclasses.is_dataclass(field.type) and isinstance(field.type, type):
+            names += [f"{field.name}.{inner}" for inner in presumed_names(field.type)]
+        elif field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING:
+            names.append(field.name)
+    return names
+
+
 def _is_known(name: str, command: type[Any]) -> bool:
     return name in key_names(command) or name.startswith(tuple(f"{free}." for free in free_names(command)))
 

@@ -8,10 +8,9 @@ from itertools import islice
 from pathlib import Path
 
 from harness.config.schema import Config
-from harness.data.dataset import mark
 from harness.data.lines import Line, first_lines
 from harness.data.noticed import difference, noticed
-from harness.data.turns import user_turns
+from harness.data.turns import mark_text, user_turns
 from harness.errors import HarnessError
 from harness.models.tokenizer import Tokenizer
 from harness.sampling.prompts import prompt_for, variants
@@ -40,27 +39,31 @@ def _prompts_said(config: Config, rows: Sequence[Line], tokenizer: Tokenizer) ->
 
 
 def _said_of(config: Config, line: Line, tokenizer: Tokenizer) -> str | None:
-    """Empty where prompt and row agree; None for a row without turns, which says nothing of prompts."""
-    marked = mark(line, tokenizer, config.data.thinking)
-    theme = _theme(line, marked.text[: marked.spans[0][1]] if marked.spans else "")
-    if theme is None:
+    """Empty where prompt and row agree; None for a row whose first answer follows something else than one turn."""
+    found = _first_turn(line, tokenizer)
+    if found is None:
         return None
+    theme, there = found
     way = variants(config.prompt, "all")[0]
     asked = prompt_for(tokenizer, way, theme, system=config.data.system, fields=config.prompt.fields).text
-    if marked.text.startswith(asked):
+    if asked == there:
         return ""
     return (
-        f"{line.place}: the prompts of samples are other than the rows': {difference(asked, marked.text)}; "
+        f"{line.place}: the prompts of samples are other than the rows': {difference(asked, there)}; "
         "see data.system, prompt and model.template_args"
     )
 
 
-def _theme(line: Line, until_answer: str) -> str | None:
-    """What the user says before the assistant first answers, where that is one thing."""
+def _first_turn(line: Line, tokenizer: Tokenizer) -> tuple[str, str] | None:
+    """What the user says before the assistant first answers, and all of the row up to that answer."""
     if line.messages is None:
-        return next(reversed(user_turns(until_answer)), None)
-    before = [message["role"] for message in line.messages]
-    first = before.index("assistant")
-    if before[:first] not in (["user"], ["system", "user"]) or line.tools:
+        assert line.text is not None, "a line has messages or text"
+        spans = mark_text(line.text).spans
+        said = user_turns(line.text[: spans[0][0]]) if spans else []
+        return (said[-1], line.text[: spans[0][0]]) if said else None
+    roles = [message["role"] for message in line.messages]
+    first = roles.index("assistant")
+    if roles[:first] not in (["user"], ["system", "user"]) or line.tools:
         return None
-    return str(line.messages[first - 1]["content"])
+    there = tokenizer.render(line.messages[:first], add_generation_prompt=True)
+    return str(line.messages[first - 1]["content"]), there

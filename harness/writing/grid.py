@@ -13,6 +13,7 @@ from harness.console.progress import Display
 from harness.data.themes import read_themes
 from harness.errors import HarnessError
 from harness.files import only_process
+from harness.machine.failures import watchdog_said
 from harness.models.adapter import switching
 from harness.models.adapter_files import AdapterFiles
 from harness.models.base import Base, open_base
@@ -105,7 +106,7 @@ def write_all(grid: Grid, command: GenerateCommand, display: Display) -> Iterato
     if grid.base.caveat:
         display.say(grid.base.caveat)
     grid.base.materialize()
-    with switching(grid.base.model) as put_on, display.texts(len(grid.planned)) as tell:
+    with watchdog_said(), switching(grid.base.model) as put_on, display.texts(len(grid.planned)) as tell:
         for part in grid.parts:
             if part.planned:
                 put_on(part.adapter, part.scale)
