@@ -45,7 +45,7 @@ def difference(asked: str, there: str) -> str:
 def _kinds(rows: Sequence[Line]) -> list[Line]:
     """The first row, and the first of each kind that a template may treat in a way of its own."""
     tests: Sequence[Callable[[Sequence[Message]], bool]] = (
-        lambda messages: True,
+        lambda messages: not has_thinking(messages),
         lambda messages: messages[0]["role"] == "system",
         has_thinking,
         lambda messages: sum(message["role"] == "assistant" for message in messages) > 1,
@@ -99,7 +99,9 @@ def _of_what_is_asked(
         asked = encoder.render(messages[:index], add_generation_prompt=True, tools=line.tools)
         if not marked.text.startswith(asked):
             turn = "the last turn" if last else "an earlier turn"
-            step = "see model.template_args" if last else "rows that end with the turn learn it as it is asked"
+            step = "see model.template_args and data.thinking"
+            if not last and not said_by(messages[index]).thinking:
+                step = "rows that end with the turn learn it as it is asked"
             yield "asked", f"{turn} is learned otherwise than asked: {difference(asked, marked.text)}; {step}"
             return
         prompt = encoder.encode(asked, special=False).ids

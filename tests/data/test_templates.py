@@ -102,6 +102,11 @@ def test_an_empty_block_that_would_be_learned_is_said_with_what_to_set(thinker: 
     )
 
 
+def test_it_is_said_of_rows_without_thoughts_behind_others_with(thinker: Tokenizer) -> None:
+    said = _said(thinker, _line(ASK, YES), _line(ASK, PLAIN_YES, number=2))
+    assert said.startswith("x.jsonl:2: the chat template puts thoughts without a thought")
+
+
 def test_thoughts_of_an_earlier_turn_that_a_template_strips_do_not_lose_the_turn(thinker: Tokenizer) -> None:
     inline = {"role": "assistant", "content": "<think>they want yes</think>\n\nyes"}
     for first in (YES, inline):
@@ -127,7 +132,7 @@ def test_thoughts_that_are_asked_for_as_none_are_learned_and_said(answerer: Toke
     said = _said(answerer, _line(ASK, YES))
     assert "x.jsonl:1: the last turn is learned otherwise than asked: '" in said
     assert "<think>\\n\\n</think>\\n\\n' is asked at generation, '" in said
-    assert "<think>\\nthey want yes" in said and said.endswith("see model.template_args")
+    assert "<think>\\nthey want yes" in said and said.endswith("see model.template_args and data.thinking")
 
 
 def test_an_earlier_turn_that_is_asked_for_otherwise_is_said(answerer: Tokenizer) -> None:
