@@ -15,7 +15,7 @@ from harness.errors import HarnessError
 from harness.files import only_process
 from harness.machine.failures import watchdog_said
 from harness.models.adapter import switching
-from harness.models.adapter_files import AdapterFiles
+from harness.models.adapter_files import NOT_SAID, AdapterFiles
 from harness.models.base import Base, open_base
 from harness.models.digests import digests
 from harness.models.tokenizer import Tokenizer
@@ -83,6 +83,8 @@ def lay_out(command: GenerateCommand, scales: Sequence[float]) -> Grid:
     parts = []
     for adapter in adapters:
         tokenizer = _asked_as_trained(base, command, adapter)
+        if adapter is not None and any(way.asks_with_system for way in ways):
+            _tell_of_other_system(command, adapter)
         for scale in scales if adapter is not None else [1.0]:
             planned = plan(
                 tokenizer,
@@ -202,6 +204,16 @@ def _asked_as_trained(base: Base, command: GenerateCommand, adapter: AdapterFile
             f"but is asked with {command.model.template_args}"
         )
     return base.tokenizer
+
+
+def _tell_of_other_system(command: GenerateCommand, adapter: AdapterFiles) -> None:
+    trained, asked = adapter.spec.system, command.data.system
+    if trained not in (NOT_SAID, asked):
+        shown = [text if text is None else f"{text:.30}…" if len(text) > 30 else text for text in (trained, asked)]
+        Display().say(
+            f"warning: {adapter.source} was trained for data.system={shown[0] or 'null'}, but is asked with "
+            f"{shown[1] or 'null'}; say data.system=… as it was trained"
+        )
 
 
 def _digest(base: Base, adapter: AdapterFiles) -> str:

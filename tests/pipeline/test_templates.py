@@ -53,7 +53,7 @@ class Home:
         return train_run(config, Session(self.store, Display()), RunPlace())
 
     def grid(self, *overrides: str) -> Grid:
-        words = [f"tracking.uri={self.store.uri}", "theme=河", *overrides]
+        words = [f"tracking.uri={self.store.uri}", "theme=河", "data.system=be brief", *overrides]
         return lay_out(compose_config(*words, command=GenerateCommand, config_name="generate"), [1.0])
 
 
@@ -103,6 +103,14 @@ def test_an_adapter_writes_as_it_was_trained_unless_told_otherwise(home: Home, r
     (other,) = home.grid(f"adapters=runs:/{run.run_id}", ON).planned
     assert other.prompt.endswith("<|im_start|>assistant\n") and other.id != planned.id
     assert "was trained with model.template_args={'enable_thinking': False}, but is" in capsys.readouterr().err
+
+
+def test_another_system_prompt_than_in_training_is_said(home: Home, run: FinishedRun, capsys: Said) -> None:
+    home.grid(f"adapters=runs:/{run.run_id}", "data.system=null")
+    said = "was trained for data.system=be brief, but is asked with null; say data.system=… as it was trained"
+    assert said in capsys.readouterr().err
+    home.grid(f"adapters=runs:/{run.run_id}", "data.system=null", "prompt=plain")
+    assert "data.system" not in capsys.readouterr().err, "its prompts have none"
 
 
 def test_adapters_of_other_arguments_are_each_asked_as_they_were_trained(home: Home, run: FinishedRun) -> None:
