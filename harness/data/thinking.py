@@ -43,7 +43,7 @@ def said_by(message: Message) -> Said:
     """What an assistant's message thinks, under a key of its own or at the head of its content, and answers."""
     content = message["content"]
     keyed = next((message[name] for name in THOUGHTS if isinstance(message.get(name), str)), "").strip()
-    ended = _ENDED.match(content)
+    ended = _ENDED.match(content) if any(end in content for _, end in _MARKERS) else None
     if ended is None:
         return Said(keyed, content)
     thinking = ended[1].strip()

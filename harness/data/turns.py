@@ -116,22 +116,32 @@ def first_difference(one: str, other: str) -> int:
 def _turn(text: str, messages: Sequence[Message], render: Render, position: int) -> Span:
     """Where the last of `messages`, an assistant's, stands in the text of these and what follows."""
     said = said_by(messages[-1])
-    before = render(messages[:-1], False) if messages[1:] else ""
     asked = render(messages[:-1], True) if messages[1:] else ""
     through = render(messages, False)
-    if asked and text.startswith(through):
-        if text.startswith(asked) and len(asked) < len(through):
-            return len(asked), _unspaced(text, len(asked), len(through))
-        begin = first_difference(asked, text)
-        if said.thinking and len(before) < begin <= text.find(said.thinking, len(before)):  # asked for without thoughts
-            return begin, _unspaced(text, begin, len(through))
-    if asked.startswith(before) and through.startswith(asked):
-        header, body = asked[len(before) :], through[len(asked) :].rstrip()
-        for head in (header, without_block(header)):
-            for turn in (body, without_block(body)):
-                if head and turn and (found := text.find(head + turn, position)) >= 0:
-                    return found + len(head), found + len(head) + len(turn)
-    return _find_content(text, messages[-1]["content"].strip(), said.answer.strip(), position)
+    if asked and text.startswith(through) and text.startswith(asked) and len(asked) < len(through):
+        return len(asked), _unspaced(text, len(asked), len(through))
+    before = render(messages[:-1], False) if messages[1:] else ""
+    begin = first_difference(asked, text)
+    if text.startswith(through) and said.thinking and len(before) < begin <= text.find(said.thinking, len(before)):
+        return begin, _unspaced(text, begin, len(through))  # its prompt closes thoughts that it has
+    return _as_when_last(text, before, asked, through, position) or _find_content(
+        text, messages[-1]["content"].strip(), said.answer.strip(), position
+    )
+
+
+def _as_when_last(text: str, before: str, asked: str, through: str, position: int) -> Span | None:
+    """A turn with its heading, as they are written where it is the last one, with or without its thoughts.
+
+    `before`: what precedes it; `asked`: that and the prompt for it; `through`: all to its end.
+    """
+    if not (asked.startswith(before) and through.startswith(asked)):
+        return None
+    header, body = asked[len(before) :], through[len(asked) :].rstrip()
+    for head in (header, without_block(header)):
+        for turn in (body, without_block(body)):
+            if head and turn and (found := text.find(head + turn, position)) >= 0:
+                return found + len(head), found + len(head) + len(turn)
+    return None
 
 
 def _end_of(text: str, content: str, position: int) -> int:

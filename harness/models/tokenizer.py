@@ -12,8 +12,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
-
 from harness.data.thinking import THOUGHTS
 from harness.errors import HarnessError
 
@@ -27,9 +25,6 @@ class Encoded:
     ids: list[int]
     spans: list[tuple[int, int]]
 
-
-# what the template is called with besides: no argument of the user's
-_OURS = {"messages", *inspect.signature(PreTrainedTokenizerBase.apply_chat_template).parameters} - {"documents"}
 
 # for templates that write the day's date: the one that Llama's say where they are told none
 _DATE = datetime(2024, 7, 26)
@@ -151,7 +146,7 @@ class Tokenizer:
 
     def _arguments_said(self) -> list[str]:
         """What to say of the template's arguments; jinja passes over those that a template does not ask for."""
-        if ours := sorted(self._settings.keys() & _OURS):
+        if ours := sorted(self._settings.keys() & _ours()):
             raise HarnessError(f"model.template_args must not hold {ours[0]}, which the harness gives; leave it out")
         unknown = [name for name in self._settings if not self.knows(name)]
         if not unknown:
@@ -163,6 +158,13 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self._fast.decode(list(ids)))
+
+
+def _ours() -> set[str]:
+    """What the template is called with besides: no argument of the user's."""
+    from transformers import PreTrainedTokenizerBase
+
+    return {"messages", *inspect.signature(PreTrainedTokenizerBase.apply_chat_template).parameters} - {"documents"}
 
 
 def _with_system_as_user(messages: Sequence[Message]) -> list[Message]:
