@@ -91,7 +91,7 @@ CHANNELS = """
     {%- if m.thinking and loop.last -%}
       {{- '<|start|>assistant<|channel|>analysis<|message|>' + m.thinking + '<|end|>' -}}
     {%- endif -%}
-    {{- '<|start|>assistant<|channel|>final<|message|>' + m.content + '<|end|>' -}}
+    {{- '<|start|>assistant<|channel|>final<|message|>' + m.content + ('<|return|>' if loop.last else '<|end|>') -}}
   {%- else %}{{ '<|start|>' + m.role + '<|message|>' + m.content + '<|end|>' }}{% endif -%}
 {%- endfor -%}
 {%- if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif -%}

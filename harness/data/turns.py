@@ -64,6 +64,10 @@ _FORMATS = [
 ]
 
 
+_MARKER = re.compile(r"\s?(<[^<>\s]{1,24}>)")
+_LAST_MARKER = re.compile(r"<[^<>\s]{1,24}>\Z")
+
+
 def mark_text(text: str) -> Marked:
     """A ready-made text. Without any known marker all of it is to be learned."""
     found = _format(text)
@@ -130,7 +134,8 @@ def _turn(text: str, messages: Sequence[Message], render: Render, position: int)
 
 
 def _as_when_last(text: str, before: str, asked: str, through: str, position: int) -> Span | None:
-    """A turn with its heading, as they are written where it is the last one, with or without its thoughts.
+    """A turn with its heading, as they are written where it is the last one, with or without its thoughts, or closed by
+    another marker.
 
     `before`: what precedes it; `asked`: that and the prompt for it; `through`: all to its end.
     """
@@ -138,9 +143,10 @@ def _as_when_last(text: str, before: str, asked: str, through: str, position: in
         return None
     header, body = asked[len(before) :], through[len(asked) :].rstrip()
     for head in (header, without_block(header)):
-        for turn in (body, without_block(body)):
+        for turn in (body, without_block(body), _LAST_MARKER.sub("", body)):
             if head and turn and (found := text.find(head + turn, position)) >= 0:
-                return found + len(head), found + len(head) + len(turn)
+                end = found + len(head) + len(turn)
+                return found + len(head), end if body.endswith(turn) else _closed(text, end)
     return None
 
 
@@ -153,12 +159,17 @@ def _unspaced(text: str, begin: int, end: int) -> int:
     return begin + len(text[begin:end].rstrip())
 
 
+def _closed(text: str, end: int) -> int:
+    """The end of a turn with the closing marker that follows at once, such as <|im_end|> or </s>, where one does."""
+    marker = _MARKER.match(text, end)
+    return marker.end() if marker else end
+
+
 def _find_content(text: str, content: str, answer: str, position: int) -> Span:
     """The content, or what of it answers, and a closing marker such as <|im_end|> or </s> when one follows at once."""
     for wanted in (content, answer):
         start = text.find(wanted, position) if wanted else -1
         if start >= 0:
             end = start + len(wanted)
-            marker = re.compile(r"\s?(<[^<>\s]{1,24}>)").match(text, end)
-            return start, marker.end() if marker else end
+            return start, _closed(text, end)
     raise HarnessError("the chat template changes or drops an assistant turn, so that it cannot be located")

@@ -149,8 +149,13 @@ def test_a_prompt_that_opens_the_thoughts_of_rows_that_have_none_is_said(base: B
 def test_thoughts_go_by_the_name_that_the_template_knows(base: Base) -> None:
     channels = tokenizer_with(base, CHANNELS)
     assert "<|message|>they want yes<|end|>" in _learned(channels, _line(ASK, YES))
-    assert _learned(channels, _line(ASK, YES), "mask") == "yes<|end|>"
+    assert _learned(channels, _line(ASK, YES), "mask") == "yes<|return|>"
     assert "they want" not in _learned(channels, _line(ASK, YES), "drop")
+
+
+def test_an_earlier_turn_that_another_marker_closes_is_learned_whole(base: Base) -> None:
+    learned = _learned(tokenizer_with(base, CHANNELS), _line(ASK, PLAIN_YES, ASK_MORE, PLAIN_NO))
+    assert learned == "<|channel|>final<|message|>yes<|end|><|channel|>final<|message|>no<|return|>"
 
 
 def test_a_template_that_knows_no_thoughts_is_named(base: Base) -> None:
