@@ -18,7 +18,6 @@ from harness.models.weights_file import read_metadata, read_shapes
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapters.safetensors"
-NOT_SAID = ""  # no prompt is empty
 _CHECKPOINT = re.compile(r"^(\d{7})_adapters\.safetensors$")
 
 
@@ -26,8 +25,7 @@ _CHECKPOINT = re.compile(r"^(\d{7})_adapters\.safetensors$")
 class AdapterSpec:
     """What adapter_config.json says: enough to attach the adapter to its base again, and to ask it as it was taught.
 
-    `template_args`: what the chat template was given; written only where there are any. `system`: the system prompt
-    that its run's samples were asked with; NOT_SAID in adapters of former versions and of others.
+    `template_args`: what the chat template was given; written only where there are any.
     """
 
     fine_tune_type: str
@@ -39,7 +37,6 @@ class AdapterSpec:
     base: str | None
     base_revision: str | None
     template_args: dict[str, Any] = dataclasses.field(default_factory=dict)
-    system: str | None = NOT_SAID
 
     def to_json(self) -> dict[str, Any]:
         """mlx-lm's own keys, and ours for lineage."""
@@ -51,7 +48,6 @@ class AdapterSpec:
             "model": self.base,
             "model_revision": self.base_revision,
             **({"template_args": self.template_args} if self.template_args else {}),
-            **({} if self.system == NOT_SAID else {"system": self.system}),
         }
 
     def scaled(self, factor: float) -> "AdapterSpec":
@@ -159,7 +155,6 @@ def _read_spec(path: Path) -> AdapterSpec:
             base=content.get("model"),
             base_revision=content.get("model_revision"),
             template_args=dict(content.get("template_args") or {}),
-            system=content.get("system", NOT_SAID),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise HarnessError(f"{path} is not an adapter's configuration: {error!r}") from error

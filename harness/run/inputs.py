@@ -57,7 +57,7 @@ def gather_inputs(config: Config, session: Session) -> Inputs:
         test_rows=None if test_split is None else len(test_split.rows),
     )
     spec = spec_for(config.lora, base.model, base=base.path, base_revision=base.revision)
-    spec = replace(spec, template_args=dict(base.template_args), system=config.data.system)
+    spec = replace(spec, template_args=dict(base.template_args))
     init = None if config.train.init_adapter is None else find_adapter(config.train.init_adapter, lambda: session.store)
     if init is not None:
         warnings += check_fits(init, spec, base.model, former_revision=base.former_revision)

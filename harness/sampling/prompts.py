@@ -20,11 +20,6 @@ class Variant:
     number: int
     template: str
 
-    @property
-    def asks_with_system(self) -> bool:
-        """Whether data.system is in its prompts."""
-        return not {_CHAT, "system"}.isdisjoint(_PLACE.findall(self.template))
-
 
 @dataclass(frozen=True)
 class Prompt:

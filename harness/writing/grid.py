@@ -15,7 +15,7 @@ from harness.errors import HarnessError
 from harness.files import only_process
 from harness.machine.failures import watchdog_said
 from harness.models.adapter import switching
-from harness.models.adapter_files import NOT_SAID, AdapterFiles
+from harness.models.adapter_files import AdapterFiles
 from harness.models.base import Base, open_base
 from harness.models.digests import digests
 from harness.models.tokenizer import Tokenizer
@@ -33,6 +33,7 @@ from harness.sampling.samples import (
 from harness.sampling.write import plan, write
 from harness.tracking.references import Selection
 from harness.tracking.store import open_store
+from harness.writing.asked import differ, ways_of_asking
 
 
 @dataclass(frozen=True)
@@ -72,29 +73,30 @@ def lay_out(command: GenerateCommand, scales: Sequence[float]) -> Grid:
         HarnessError: for an adapter, theme or variant that is not there, or adapters of different bases.
     """
     themes = _themes(command)
-    ways = variants(command.prompt, command.variants)
     selection = Selection(
         adapters=command.adapters, from_iteration=command.from_iteration, first=command.first, top=command.top
     )
     adapters = selection.find(lambda: open_store(command.tracking))
     if not any(adapters) and list(scales) != [1]:
         raise HarnessError(f"scale {scales[0]:g} needs an adapter to scale; give adapters=…")
+    asked = ways_of_asking(command, adapters)
+    ways = [variants(each.prompt, command.variants) for each in asked]
     base = _base(command, [adapter for adapter in adapters if adapter is not None])
+    if differ(asked):
+        Display().say("each adapter is asked as its run recorded, not all alike; data= and prompt= ask all in one way")
     parts = []
-    for adapter in adapters:
+    for adapter, told, said in zip(adapters, asked, ways, strict=True):
         tokenizer = _asked_as_trained(base, command, adapter)
-        if adapter is not None and any(way.asks_with_system for way in ways):
-            _tell_of_other_system(command, adapter)
         for scale in scales if adapter is not None else [1.0]:
             planned = plan(
                 tokenizer,
                 _origin(base, adapter, scale),
                 themes,
-                ways,
+                said,
                 command.generate,
                 n=command.n,
-                system=command.data.system,
-                fields=command.prompt.fields,
+                system=told.system,
+                fields=told.prompt.fields,
             )
             parts.append(Part(adapter, scale, planned))
     return Grid(base, parts)
@@ -204,16 +206,6 @@ def _asked_as_trained(base: Base, command: GenerateCommand, adapter: AdapterFile
             f"but is asked with {command.model.template_args}"
         )
     return base.tokenizer
-
-
-def _tell_of_other_system(command: GenerateCommand, adapter: AdapterFiles) -> None:
-    trained, asked = adapter.spec.system, command.data.system
-    if trained not in (NOT_SAID, asked):
-        shown = [text if text is None else f"{text:.30}…" if len(text) > 30 else text for text in (trained, asked)]
-        Display().say(
-            f"warning: {adapter.source} was trained for data.system={shown[0] or 'null'}, but is asked with "
-            f"{shown[1] or 'null'}; say data.system=… as it was trained"
-        )
 
 
 def _digest(base: Base, adapter: AdapterFiles) -> str:

@@ -105,14 +105,6 @@ def test_an_adapter_writes_as_it_was_trained_unless_told_otherwise(home: Home, r
     assert "was trained with model.template_args={'enable_thinking': False}, but is" in capsys.readouterr().err
 
 
-def test_another_system_prompt_than_in_training_is_said(home: Home, run: FinishedRun, capsys: Said) -> None:
-    home.grid(f"adapters=runs:/{run.run_id}", "data.system=null")
-    said = "was trained for data.system=be brief, but is asked with null; say data.system=… as it was trained"
-    assert said in capsys.readouterr().err
-    home.grid(f"adapters=runs:/{run.run_id}", "data.system=null", "prompt=plain")
-    assert "data.system" not in capsys.readouterr().err, "its prompts have none"
-
-
 def test_adapters_of_other_arguments_are_each_asked_as_they_were_trained(home: Home, run: FinishedRun) -> None:
     on = home.train()
     off, thinking = home.grid(f"adapters=[runs:/{run.run_id},runs:/{on.run_id}]").planned
