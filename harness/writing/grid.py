@@ -227,10 +227,8 @@ def _base(command: GenerateCommand, adapters: Sequence[AdapterFiles]) -> Base:
             of = ", ".join(f"{source} of {base}" for base, source in recorded.items())
             raise HarnessError(f"all adapters must have one base, but got {of}; write with them one after the other")
         model = dataclasses.replace(model, path=next(iter(recorded)))
-    if model.template_args is None and adapters:
-        recorded_args = [adapter.spec.template_args for adapter in adapters]
-        if all(args == recorded_args[0] for args in recorded_args):  # the bare base beside them is asked alike
-            model = dataclasses.replace(model, template_args=recorded_args[0])
+    if model.template_args is None and adapters:  # the bare base beside them is asked as the first
+        model = dataclasses.replace(model, template_args=adapters[0].spec.template_args)
     try:
         base = open_base(model)
     except HarnessError as error:
