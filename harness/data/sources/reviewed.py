@@ -25,7 +25,20 @@ _SPLITS = ("train.jsonl", "valid.jsonl", "test.jsonl")
 _LABELS = {Decision.ACCEPT: "accepted", Decision.EDIT: "edited"}
 _DONE = {Decision.DELETE: "deleted", Decision.SKIP: "skipped"}
 # of the sample and the decision on it, what the line keeps
-_LINEAGE = ("base", "adapter", "run", "iteration", "scale", "weights", "variant", "prompt", "seed", "rubric", "by")
+_LINEAGE = (
+    "base",
+    "adapter",
+    "run",
+    "iteration",
+    "scale",
+    "weights",
+    "variant",
+    "prompt",
+    "seed",
+    "rubric",
+    "by",
+    "difference",
+)
 
 
 @dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
