@@ -22,7 +22,6 @@ from harness.reviewing.queue import Item, QueueSettings, far, lay_out
 from harness.reviewing.standing import Event, Person, Preferred, Said, Shown, people_of
 from harness.reviewing.texts import read_texts
 
-_LOOK_EVERY_SECONDS = 1.0  # whether the file has grown
 _LONGEST_NAME = 60
 
 
@@ -61,8 +60,15 @@ class Look:
 class Desk:
     """One file under review. Not for two threads at once."""
 
-    def __init__(self, file: Path, events: Events, judged: Judged, settings: QueueSettings) -> None:
-        """Raises: HarnessError when there is nothing to review."""
+    def __init__(
+        self, file: Path, events: Events, judged: Judged, settings: QueueSettings, *, look_every: float = 1.0
+    ) -> None:
+        """`look_every`: seconds, before it is seen again whether the file has grown.
+
+        Raises:
+            HarnessError: when there is nothing to review.
+        """
+        self._look_every = look_every
         self.file, self._events, self.judged, self._settings = file, events, judged, settings
         past = events.all()
         self.people = people_of(past)
@@ -81,7 +87,7 @@ class Desk:
 
     def refresh(self) -> None:
         """Let texts join that were appended to the file."""
-        if time.monotonic() - self._looked < _LOOK_EVERY_SECONDS:
+        if time.monotonic() - self._looked < self._look_every:
             return
         self._looked, stamp = time.monotonic(), _stamp(self.file)
         if stamp is None or stamp == self._stamp:

@@ -37,9 +37,13 @@ CREATE TRIGGER IF NOT EXISTS events_remain BEFORE DELETE ON events BEGIN SELECT 
 class Events:
     """`secret`: of this review, made once; what keys of items are made with."""
 
-    def __init__(self, file: Path) -> None:
-        """Raises: HarnessError when the file cannot be written, or is something else."""
-        self.file = file
+    def __init__(self, file: Path, *, patience: float = 5.0) -> None:
+        """`patience`: seconds, with another program that holds the file.
+
+        Raises:
+            HarnessError: when the file cannot be written, or is something else.
+        """
+        self.file, self._patience = file, patience
         self._guard = threading.Lock()  # the page's thread and the one that tells MLflow
         try:
             self._open()
@@ -49,7 +53,9 @@ class Events:
             ) from error
 
     def _open(self) -> None:
-        self._database = sqlite3.connect(self.file, timeout=5, isolation_level=None, check_same_thread=False)
+        self._database = sqlite3.connect(
+            self.file, timeout=self._patience, isolation_level=None, check_same_thread=False
+        )
         # no write-ahead log: a copy of the one file has all; and on the disk also when the power is cut
         self._database.execute("PRAGMA journal_mode = DELETE")
         self._database.execute("PRAGMA synchronous = EXTRA")

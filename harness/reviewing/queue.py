@@ -13,6 +13,7 @@ from harness.reviewing.texts import Text
 
 _FAR = 10
 _FARTHER = 20  # and by chance up to so many more
+_LEAST_SHARE = 1e-6
 LOWER = 0.5  # ranks of a theme from here on are the lower ones
 
 
@@ -132,21 +133,19 @@ def _mixed(wanted: Sequence[Text], lower: Sequence[Text], settings: QueueSetting
     if not settings.explore:
         yield from wanted
         return
-    stretch = max(2, round(1 / settings.explore))
+    stretch = max(2, round(1 / max(settings.explore, _LEAST_SHARE)))
     seen: set[str] = set()
     drawn = iter(lower)
-    at, number = _drawn_at(0, stretch, settings), 0
+    number = 0
     for text in wanted:
         if text.key in seen:
             continue
-        if number % stretch == at:
+        if number % stretch == _drawn_at(number, stretch, settings):
             other = next((each for each in drawn if each.key not in seen and each.key != text.key), None)
             if other is not None:
                 seen.add(other.key)
                 yield other
                 number += 1
-        if number % stretch == 0:
-            at = _drawn_at(number, stretch, settings)
         seen.add(text.key)
         yield text
         number += 1

@@ -37,8 +37,7 @@ class Teller:
     def __init__(self, events: Events, judged: Judged, connect: Callable[[], Tell]) -> None:
         self._events, self._judged, self._connect = events, judged, connect
         self._tell: Tell | None = None
-        self._wake, self._moved = threading.Event(), threading.Event()
-        self._over = False
+        self._wake, self._moved, self._over = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="telling MLflow", daemon=True)
         self.trouble: str | None = None
 
@@ -52,7 +51,7 @@ class Teller:
 
     def finish(self) -> int:
         """Tell the rest, as long as MLflow takes it; returns how many samples it has not heard of."""
-        self._over = True
+        self._over.set()
         self._wake.set()
         while self._thread.is_alive():
             self._moved.clear()
@@ -62,10 +61,9 @@ class Teller:
         return sum(1 for _ in self._due())
 
     def _work(self) -> None:
-        while not self._over:
-            self._wake.wait()
-            if not self._over:
-                threading.Event().wait(_GATHERING_SECONDS)
+        while self._wake.wait():
+            self._over.wait(_GATHERING_SECONDS)
+            last = self._over.is_set()
             self._wake.clear()
             try:
                 self._tell_all()
@@ -73,6 +71,8 @@ class Teller:
             except Exception as error:  # SQLAlchemy's, requests' and MLflow's errors share no base class
                 self.trouble = reason(error)
             self._moved.set()
+            if last:
+                return
 
     def _tell_all(self) -> None:
         due = list(self._due())
