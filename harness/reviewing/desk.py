@@ -148,9 +148,9 @@ class Desk:
             return self._shown_alone(person, look, self._answered[request])
         event = person.newest
         if event is None:
-            raise SayingError(Fault.REFUSED, "there is nothing to undo")
+            raise SayingError(Fault.STALE, "there is nothing to undo, in another tab it was undone before")
         if event.number != newest:
-            raise SayingError(Fault.STALE, "something else was decided since, in another tab: here is how it stands")
+            raise SayingError(Fault.STALE, "in another tab something was decided since: here is how it stands")
         texts = self._events.texts()
         undone = self._take(
             self._events.add(

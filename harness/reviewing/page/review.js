@@ -274,7 +274,9 @@ async function listThemes() {
 
 async function openMeasures() {
   $("written").hidden = true;
-  const shares = await ask("/api/measures", who());
+  $("shares").replaceChildren();
+  $("measures").showModal();
+  const shares = await ask("/api/measures", who()).catch((failure) => [{ what: failure.message, said: "" }]);
   $("shares").replaceChildren(
     ...shares.map(({ what, said }) => {
       const row = document.createElement("tr");
@@ -282,12 +284,15 @@ async function openMeasures() {
       return row;
     }),
   );
-  $("measures").showModal();
 }
 
 async function write() {
-  const { files } = await tell("/api/export", {});
-  $("written").textContent = `Written: ${files.join(", ")}`;
+  try {
+    const { files } = await tell("/api/export", {});
+    $("written").textContent = `Written: ${files.join(", ")}`;
+  } catch (failure) {
+    $("written").textContent = `Not written: ${failure.message}`;
+  }
   $("written").hidden = false;
 }
 
