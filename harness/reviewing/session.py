@@ -146,6 +146,7 @@ def _listening(review: Review) -> Iterator[tuple[socket.socket, Door]]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((review.host, review.port))
+            listener.listen(128)  # before the link is said: who is quick waits
         except OSError as error:
             raise HarnessError(
                 f"--port={review.port} on {review.host} cannot be used ({error.strerror}); choose another, such as "

@@ -6,18 +6,14 @@ One server with ten thousand texts and one browser for all; each test is a perso
 import json
 import re
 import shutil
-import signal
-import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from contextlib import closing
 from typing import Any
 
 import pytest
 
-from harness.config.paths import ROOT
 from harness.sampling.samples import write_in_order
+from tests.reviewing.served import Server
 from tests.reviewing.written import sample
 
 CHROMIUM = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
@@ -37,58 +33,16 @@ _WORDS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "-
 _WORDS += ["--disable-sync", "--no-first-run", "--host-resolver-rules=MAP evil.example 127.0.0.1"]
 
 
-class Server:
-    """The command as users start it, on a port of its own, which it has again after it was killed."""
-
-    def __init__(self, file: Path) -> None:
-        self.file, self.port = file, 0
-        self.start()
-
-    def start(self) -> None:
-        words = [sys.executable, "-m", "harness.review", str(self.file), "--order", "file", "--pause", "0"]
-        words += ["--repeats", "0", "--port", str(self.port), "--reviewer", "nobody"]
-        self._process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if found := re.search(r"http://127\.0\.0\.1:(\d+)/", line):
-                self.port = int(found[1])
-                return
-        raise AssertionError("the server did not start")
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
-
-    def kill(self) -> None:
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait(timeout=20)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-    def end(self) -> str:
-        self._process.send_signal(signal.SIGINT)
-        said, _ = self._process.communicate(timeout=60)
-        assert self._process.returncode == 0
-        return said
-
-    def decisions(self, reviewer: str) -> list[tuple[str, str | None]]:
-        """Of this person, in order: item and decision; None for an undoing."""
-        with sqlite3.connect(f"file:{self.file.with_suffix('.review.sqlite')}?mode=ro", uri=True) as database:
-            rows = database.execute("SELECT item, said FROM events WHERE reviewer = ? ORDER BY number", [reviewer])
-            found = [(item, None if said is None else json.loads(said)["decision"]) for item, said in rows]
-        database.close()
-        return found
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     file = tmp_path_factory.mktemp("page") / "s.jsonl"
     samples = [sample(number, theme=f"theme {number % 50}") for number in range(MANY - len(HOSTILE))]
     samples += [sample(MANY + number, theme=name, text=HOSTILE[name]) for number, name in enumerate(HOSTILE)]
     write_in_order(file, samples)
-    made = Server(file)
-    yield made
-    said = made.end()
+    made = Server(file, "--order", "file", "--pause", "0", "--repeats", "0", "--reviewer", "nobody")
+    with closing(made):
+        yield made
+        said = made.end()
     assert "decided the same at second sight" in said and "decisions.jsonl" in said
 
 

@@ -86,7 +86,7 @@ def test_decisions_are_there_after_the_process_is_gone(file: Path) -> None:
 def test_events_can_only_be_added(file: Path) -> None:
     with desk_of(file) as desk:
         Hand(desk).say("accept")
-    with sqlite3.connect(file.with_suffix(".sqlite")) as database:
+    with sqlite3.connect(file.with_suffix(".review.sqlite")) as database:
         for words in ("UPDATE events SET reviewer = 'x'", "DELETE FROM events"):
             with pytest.raises(sqlite3.IntegrityError, match="events stay"):
                 database.execute(words)
@@ -245,10 +245,10 @@ def test_selection_and_agreement_with_the_judge_are_measured(tmp_path: Path) -> 
 
 
 def test_what_cannot_be_saved_is_said_and_changes_nothing(file: Path) -> None:
-    events = Events(file.with_suffix(".sqlite"), patience=0.0)
+    events = Events(file.with_suffix(".review.sqlite"), patience=0.0)
     hand = Hand(Desk(file, events, UNJUDGED, QUEUE))
     hand.say("accept")
-    with sqlite3.connect(file.with_suffix(".sqlite"), isolation_level=None) as other:
+    with sqlite3.connect(file.with_suffix(".review.sqlite"), isolation_level=None) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(WriteError, match=r"s.sqlite cannot be written: database is locked"):
             hand.say("delete")

@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _write(desk: Desk, file: Path, folder: Path, system: str | None = None) -> None:
-    events = Events(file.with_suffix(".sqlite"))
+    events = Events(file.with_suffix(".review.sqlite"))
     export(folder, desk.people, events.texts(), system=system)
     events.close()
 

@@ -26,7 +26,7 @@ def test_each_sample_is_a_trace_of_its_run_with_what_people_and_the_judge_said(
     written = sample(0, run=run.run_id)
     file = write_samples(tmp_path / "s.jsonl", [written, sample(1, run="unknown")])
     judged = judged_as({written.id: 0.7})
-    events = Events(file.with_suffix(".sqlite"))
+    events = Events(file.with_suffix(".review.sqlite"))
 
     def tell() -> int:
         teller = Teller(events, judged, lambda: lambda reviewed: log_reviewed(store, reviewed))
@@ -60,7 +60,7 @@ def test_each_sample_is_a_trace_of_its_run_with_what_people_and_the_judge_said(
 
 def test_a_store_that_fails_loses_no_decision_and_is_told_the_next_time(tmp_path: Path) -> None:
     file = write_samples(tmp_path / "s.jsonl", [sample(number) for number in range(3)])
-    events = Events(file.with_suffix(".sqlite"))
+    events = Events(file.with_suffix(".review.sqlite"))
     heard: list[Reviewed] = []
 
     def broken(reviewed: Reviewed) -> bool:
@@ -87,7 +87,7 @@ def test_a_store_that_fails_loses_no_decision_and_is_told_the_next_time(tmp_path
 def test_nothing_is_opened_where_no_text_was_written_by_a_run(tmp_path: Path) -> None:
     file = tmp_path / "poems.json"
     file.write_text('[[["a", "b"]]]', "utf-8")
-    events = Events(file.with_suffix(".sqlite"))
+    events = Events(file.with_suffix(".review.sqlite"))
 
     def connect() -> Any:
         raise AssertionError("opened")

@@ -61,7 +61,7 @@ def judged_as(worth: dict[str, float]) -> Judged:
 @contextmanager
 def desk_of(file: Path, judged: Judged = UNJUDGED, *, look_every: float = 1.0, **settings: Any) -> Iterator[Desk]:
     """Opened as a command would, on the database beside the file."""
-    events = Events(file.with_suffix(".sqlite"))
+    events = Events(file.with_suffix(".review.sqlite"))
     try:
         yield Desk(file, events, judged, replace(QUEUE, **settings), look_every=look_every)
     finally:
@@ -72,7 +72,7 @@ def desk_of(file: Path, judged: Judged = UNJUDGED, *, look_every: float = 1.0, *
 def client_of(file: Path, door: Door | None = None, **settings: Any) -> Iterator[TestClient]:
     """The page's server, in this process."""
     door = door or Door(host="127.0.0.1", port=8400)
-    events = Events(file.with_suffix(".sqlite"))
+    events = Events(file.with_suffix(".review.sqlite"))
     desk = Desk(file, events, UNJUDGED, replace(QUEUE, **settings))
 
     def write() -> list[Path]:
@@ -80,7 +80,7 @@ def client_of(file: Path, door: Door | None = None, **settings: Any) -> Iterator
 
     app = create_app(desk, door, about={"review": "r", "reviewer": ADA, "pause": 0.3}, export=write)
     try:
-        yield TestClient(app, base_url=f"http://127.0.0.1:{door.port}", follow_redirects=False)  # type: ignore[arg-type]
+        yield TestClient(app, base_url=f"http://127.0.0.1:{door.port}", follow_redirects=False)
     finally:
         events.close()
 
