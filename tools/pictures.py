@@ -80,7 +80,7 @@ def _review(browser: str, folder: Path) -> None:
 
 def _shoot_review(browser: Browser, address: str) -> None:
     for scheme in ("light", "dark"):
-        page = browser.new_page(viewport={"width": 1000, "height": 700}, color_scheme=scheme)  # type: ignore[arg-type]
+        page = browser.new_page(viewport={"width": 1000, "height": 700}, color_scheme=scheme)
         page.goto(address)
         page.wait_for_selector("body[data-phase=ready]")
         if scheme == "dark":

@@ -250,7 +250,7 @@ def test_what_cannot_be_saved_is_said_and_changes_nothing(file: Path) -> None:
     hand.say("accept")
     with sqlite3.connect(file.with_suffix(".review.sqlite"), isolation_level=None) as other:
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(WriteError, match=r"s.sqlite cannot be written: database is locked"):
+        with pytest.raises(WriteError, match=r"s.review.sqlite cannot be written: database is locked"):
             hand.say("delete")
         other.execute("ROLLBACK")
     other.close()

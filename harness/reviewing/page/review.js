@@ -384,15 +384,18 @@ function listen() {
   $("write").addEventListener("click", write);
 }
 
+// What an earlier page could not save: a tab that was closed, or a server that was gone. Returns what was refused.
 async function sendWaiting() {
-  // what an earlier page could not save: a tab that was closed, or a server that was gone
+  let refused = "";
   for (const name of waiting()) {
     try {
       await send(name);
     } catch (failure) {
       if (failure.mayBeTriedAgain) throw failure;
+      refused = `A decision that waited was not taken: ${failure.message}.`;
     }
   }
+  return refused;
 }
 
 async function begin() {
@@ -400,14 +403,14 @@ async function begin() {
     about ??= JSON.parse(document.documentElement.dataset.about);
     shelfOf(about.review);
     reviewer = get("name") ?? about.reviewer;
-    await sendWaiting();
+    const refused = await sendWaiting();
     show(await ask("/api/view", who()));
+    say(refused, { alert: refused !== "" });
   } catch (failure) {
     say(`${failure.message} Trying again.`, { alert: true });
     setTimeout(begin, RETRY);
     return;
   }
-  say("");
   performance.mark("first text");
   listen();
   (window.requestIdleCallback ?? setTimeout)(() => listThemes().catch(() => {}));
