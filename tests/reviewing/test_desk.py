@@ -31,11 +31,11 @@ STEPS = some.lists(
         some.tuples(some.none(), some.none(), WORDS),
         some.tuples(some.just("undo"), some.none(), some.just("")),
     ),
-    max_size=25,
+    max_size=16,
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(steps=STEPS)
 def test_undo_of_any_depth_leads_back_through_every_state_also_after_a_restart(
     steps: list[tuple[str | None, str | None, str]],

@@ -62,6 +62,7 @@ function showOne(item) {
   setLanguage($("title"), item.theme);
   showText($("text"), item.texts[0]);
   $("edited").hidden = item.edited === null;
+  setLanguage($("edited-text"), item.edited ?? "");
   if (item.edited !== null) showChanges($("edited-text"), plain(item.texts[0]), item.edited);
   showNote(item, SAID);
 }
@@ -202,7 +203,7 @@ async function browse(step) {
 function edit() {
   const { item } = view;
   $("box").value = get(draft("text")) ?? item.edited ?? plain(item.texts[0]);
-  setLanguage($("box"), $("box").value);
+  for (const id of ["box", "changes"]) setLanguage($(id), $("box").value);
   $("one").hidden = true;
   $("editor").hidden = false;
   enter("editing");
@@ -245,6 +246,7 @@ function boxChanged() {
   clearTimeout(typed);
   typed = setTimeout(() => {
     if (phase !== "editing") return;
+    for (const id of ["box", "changes"]) setLanguage($(id), $("box").value);
     showChanges($("changes"), plain(view.item.texts[0]), plain($("box").value));
     put(draft("text"), $("box").value);
   }, 80);

@@ -2,6 +2,7 @@
 
 const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff]/gu;
 const MOST_LINES = 3000; // beyond, one block: a page of lines would take seconds
+const ENDLESS = /\S{1000}/; // shaping takes the square of such a run where a font has kerning: half a minute at 100,000
 const PROSE = 60; // characters a line, on average
 
 export function showText(element, text) {
@@ -18,6 +19,7 @@ export function showText(element, text) {
 }
 
 export function setLanguage(element, text) {
+  element.classList.toggle("endless", ENDLESS.test(text));
   // so that the right characters and line breaks are chosen
   if (/[\u3040-\u30ff]/.test(text)) element.lang = "ja";
   else if (/[\uac00-\ud7af]/.test(text)) element.lang = "ko";
