@@ -113,15 +113,17 @@ def open_tab(server: Server, browser: Any, request: pytest.FixtureRequest) -> It
         contexts.append(made)
         return made
 
-    def open_one(reviewer: str = request.node.name[:50], *, apart: bool = False, **values: Any) -> Tab:
+    def open_one(reviewer: str = request.node.name[:50], *, apart: bool = False) -> Tab:
         context = new_context() if apart or not contexts else contexts[-1]
-        context.add_init_script(
+        page = context.new_page()
+        page.add_init_script(
             "document.addEventListener('readystatechange', () => {"
             "  const { review } = JSON.parse(document.documentElement.dataset.about || '{}');"
-            f"  localStorage.setItem(`review:${{review}}:name`, {json.dumps(json.dumps(reviewer))});"
+            "  const name = `review:${review}:name`;"
+            f"  if (!sessionStorage.getItem(name)) sessionStorage.setItem(name, {json.dumps(json.dumps(reviewer))});"
             "}, { once: true });"
         )
-        tabs.append(Tab(context.new_page(), server, reviewer))
+        tabs.append(Tab(page, server, reviewer))
         return tabs[-1].open()
 
     yield open_one
@@ -290,6 +292,16 @@ def test_a_key_that_is_held_decides_once(open_tab: Opened) -> None:
     tab.page.keyboard.up("a")
     tab.press("d")
     assert tab.said == ["accept", "delete"]
+    tab.page.get_by_role("button", name=re.compile("^Skip")).focus()
+    for _ in range(5):
+        tab.page.keyboard.down("Enter")
+        tab.ready()
+    tab.page.keyboard.up("Enter")
+    assert tab.said == ["accept", "delete", "skip"], "also where it presses a button"
+    tab.page.get_by_role("button", name=re.compile("^Accept")).click()
+    tab.ready()
+    tab.press("Space")
+    assert tab.said[3:] == ["accept"], "the space bar scrolls after a click"
 
 
 def test_keys_that_compose_a_character_or_go_into_a_field_decide_nothing(open_tab: Opened) -> None:
@@ -371,6 +383,11 @@ def test_two_people_do_not_meet(open_tab: Opened) -> None:
     other.page.keyboard.press("Enter")
     other.page.wait_for_selector("#who-open:has-text('丙')")
     other.page.wait_for_selector("#counted:has-text('0 of')")
+    same = open_tab("two people: 丁")  # in the same browser
+    same.press("s")
+    other.page.reload()
+    other.ready()
+    assert other.text("who-open") == "two people: 丙", "each tab is of the one who took it"
 
 
 def test_hostile_texts_are_texts(open_tab: Opened) -> None:

@@ -1,5 +1,6 @@
 """What was decided reaches MLflow, on a trace of the run that wrote the text, and never holds up the page."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ def test_each_sample_is_a_trace_of_its_run_with_what_people_and_the_judge_said(
     experiment = store.experiment_id("reviewed")
     written = sample(0, run=run.run_id)
     file = write_samples(tmp_path / "s.jsonl", [written, sample(1, run="unknown")])
-    judged = judged_as({written.id: 0.7})
+    marks = {written.id: {"theme": {"score": 4, "reason": "on it"}}}
+    judged = dataclasses.replace(judged_as({written.id: 0.7}), marks=marks)
     events = Events(file.with_suffix(".review.sqlite"))
 
     def tell() -> int:
@@ -43,6 +45,7 @@ def test_each_sample_is_a_trace_of_its_run_with_what_people_and_the_judge_said(
             ("review", "ada"): ("accept", "clear"),
             ("review", "bo"): ("edit", None),
             ("judge", "judge"): (0.7, "places 1/2"),
+            ("judge/theme", "judge"): (4, "on it"),
         }
         ada.undo()
         ada.undo()
@@ -52,6 +55,7 @@ def test_each_sample_is_a_trace_of_its_run_with_what_people_and_the_judge_said(
         assert _told(store, experiment) == {
             ("review", "ada"): ("skip", None),
             ("judge", "judge"): (0.7, "places 1/2"),
+            ("judge/theme", "judge"): (4, "on it"),
         }
     (trace,) = store.client.search_traces(locations=[experiment], run_id=run.run_id)
     assert "line one of 0" in str(trace.data.response)

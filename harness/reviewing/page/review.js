@@ -6,7 +6,7 @@
 import { ask, save, send, tell, waiting } from "./ask.js";
 import { showChanges } from "./changes.js";
 import { isComposing, isField, meaning } from "./keys.js";
-import { drop, get, put, shelfOf } from "./shelf.js";
+import { drop, get, getHere, put, putHere, shelfOf } from "./shelf.js";
 import { setLanguage, showText } from "./verse.js";
 
 const RETRY = 2000; // milliseconds
@@ -308,7 +308,7 @@ async function named() {
   const name = $("name").value.trim();
   if ($("who").returnValue !== "take" || !name || name === reviewer) return;
   reviewer = name;
-  put("name", name);
+  putHere("name", name);
   await reload(null);
 }
 
@@ -341,7 +341,9 @@ function act(action) {
 
 function onKey(event) {
   if (isComposing(event) || document.querySelector("dialog[open]")) return;
+  if (event.repeat && event.target.closest?.("button")) event.preventDefault(); // a held key presses it once
   if (isField(event.target)) {
+    if (event.target.matches("select") && event.key === "Escape") event.target.blur();
     if (event.target === $("box")) inBox(event);
     else if (event.target === $("note") && ["Enter", "Escape"].includes(event.key)) $("note").blur();
     return;
@@ -363,7 +365,9 @@ function listen() {
   document.addEventListener("keydown", onKey);
   document.addEventListener("click", (event) => {
     const button = event.target.closest?.("[data-action]");
-    if (button && !button.disabled) act(button.dataset.action);
+    if (!button || button.disabled) return;
+    if (event.detail > 0) button.blur(); // else the space bar, meant to scroll, would press it again
+    act(button.dataset.action);
   });
   $("box").addEventListener("input", boxChanged);
   $("note").addEventListener("input", () => view.item && put(draft("note"), $("note").value));
@@ -404,7 +408,8 @@ async function begin() {
   try {
     about ??= JSON.parse(document.documentElement.dataset.about);
     shelfOf(about.review);
-    reviewer = get("name") ?? about.reviewer;
+    reviewer = getHere("name") ?? about.reviewer;
+    putHere("name", reviewer);
     const refused = await sendWaiting();
     show(await ask("/api/view", who()));
     say(refused, { alert: refused !== "" });

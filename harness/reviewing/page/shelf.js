@@ -15,8 +15,26 @@ export function put(name, value) {
 }
 
 export function get(name) {
+  return read(() => localStorage, name);
+}
+
+// this tab's own, else what another tab left: two people may share a browser
+export function getHere(name) {
+  return read(() => sessionStorage, name) ?? get(name);
+}
+
+export function putHere(name, value) {
+  put(name, value);
   try {
-    return JSON.parse(localStorage.getItem(prefix + name) ?? "null");
+    sessionStorage.setItem(prefix + name, JSON.stringify(value));
+  } catch {
+    // as above
+  }
+}
+
+function read(storage, name) {
+  try {
+    return JSON.parse(storage().getItem(prefix + name) ?? "null");
   } catch {
     return null;
   }
