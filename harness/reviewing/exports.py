@@ -13,14 +13,13 @@ from typing import Any
 
 from rapidfuzz.distance import Indel
 
-from harness.data.reviews import Decision
+from harness.data.reviews import CHAT, DECISIONS, LIST, PREFERENCES, WRITTEN, Decision
 from harness.data.sources import reviewed
 from harness.data.sources.found import Found, Tools
 from harness.files import make_folder, writable, write_json, write_text
 from harness.reviewing.standing import KEPT, Event, Person, Preferred
 from harness.reviewing.texts import Text
 
-DECISIONS, LIST, CHAT, PREFERENCES = "decisions.jsonl", "accepted.json", "chat.jsonl", "preferences.jsonl"
 # work that was done counts before what was only pressed, and a skip says nothing
 _WEIGHT = {Decision.SKIP: 0, Decision.DELETE: 1, Decision.ACCEPT: 1, Decision.EDIT: 2}
 _MOST_LINES = 5000  # of a text whose changes are shown
@@ -65,7 +64,7 @@ def export(folder: Path, people: Mapping[str, Person], texts: Mapping[str, Text]
     write_json(folder / LIST, list(lists.values()))
     _write_lines(folder / CHAT, _chat_lines(decisions, system) if outcomes else ())
     _write_lines(folder / PREFERENCES, _preferences(standing, texts))
-    return [folder / name for name in (DECISIONS, LIST, CHAT, PREFERENCES)]
+    return [folder / name for name in WRITTEN]
 
 
 def _outcomes(standing: Iterable[Event], texts: Mapping[str, Text]) -> list[_Outcome]:

@@ -83,6 +83,10 @@ def test_chat_lines_say_the_same_and_are_read_as_they_are(folder: Path) -> None:
     ]
 
 
+def test_of_the_whole_folder_the_decisions_are_read_and_each_text_once(folder: Path) -> None:
+    assert _rows(folder) == _rows(folder / "decisions.jsonl")
+
+
 def test_decisions_are_what_a_judge_is_compared_with(folder: Path) -> None:
     assert read_decisions(str(folder / "decisions.jsonl")) == {
         SAMPLES[0].id: "accept",

@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 from harness.data.cleaning import clean
 from harness.data.kinds import Kind
 from harness.data.records import SUFFIXES
-from harness.data.reviews import Decided, Decision, Piece, Trained, Written, read_review
+from harness.data.reviews import DECISIONS, WRITTEN, Decided, Decision, Piece, Trained, Written, read_review
 from harness.data.sources.found import Found, Rejected, Tools
 from harness.data.sources.poems import to_line
 from harness.errors import HarnessError
@@ -64,13 +64,15 @@ def rows(path: Path, settings: Settings, tools: Tools) -> Iterator[Found | Rejec
 
 
 def _files(path: Path, setting: str) -> list[Path]:
-    """In the order of their names, 2 before 10; of prepared data the splits."""
+    """In the order of their names, 2 before 10; of prepared data the splits, of a review's folder the decisions."""
     if not path.exists():
         raise HarnessError(f"source.{setting}={path} is not there; give a file of decisions, or a folder with some")
     if not path.is_dir():
         return [path]
     if (path / _SPLITS[0]).exists():
         return [path / name for name in _SPLITS if (path / name).exists()]
+    if all((path / name).exists() for name in WRITTEN):
+        return [path / DECISIONS]
     files = sorted((file for file in path.iterdir() if file.suffix in SUFFIXES), key=_by_number)
     if not files:
         raise HarnessError(f"source.{setting}={path} must hold files that end in {', '.join(SUFFIXES)}; it has none")

@@ -88,7 +88,8 @@ function showDone(counts) {
   const said = Object.entries(look.mode === "pairs" ? SAID_OF_TWO : SAID)
     .filter(([name]) => counts[name])
     .map(([name, word]) => `${counts[name]} ${word.toLowerCase()}`);
-  $("done-said").textContent = said.join(" · ");
+  const after = filtered ? "" : "M shows what this review says of itself, and writes the files";
+  $("done-said").textContent = [...said, after].filter(Boolean).join(" · ");
 }
 
 function showKeys() {
@@ -161,7 +162,7 @@ function taken(next, words, drafts, rest) {
 async function failed(failure, words, drafts, rest) {
   if (failure.mayBeTriedAgain) {
     enter("unsaved");
-    say(`Not saved: ${failure.message} What you decided is kept here and tried again.`, { alert: true, again: true });
+    say(`Not saved. ${failure.message} What you decided is kept here and tried again.`, { alert: true, again: true });
     const attempt = () => {
       clearTimeout(retry);
       return saving(words, () => send(failure.waiting, failure.kept), drafts, rest);
