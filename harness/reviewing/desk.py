@@ -72,7 +72,8 @@ class Desk:
         self.file, self._events, self.judged, self._settings = file, events, judged, settings
         past = events.all()
         self.people = people_of(past)
-        self._answered = {event.request: event for event in past}
+        self._answered = {(event.reviewer, event.request): event for event in past}
+        self._known: dict[str, Item] = {}
         self._looked, self._stamp = time.monotonic(), _stamp(file)
         self._lay_out()
 
@@ -83,6 +84,8 @@ class Desk:
             Mode.TEXTS: lay_out(found.texts, self.judged.worth, self._settings),
             Mode.PAIRS: lay_out_pairs(found.texts, self._settings),
         }
+        # what is on somebody's screen may leave the file meanwhile, as when duplicates are marked
+        self._known |= {item.key: item for items in self._items.values() for item in items}
         self._places = {item.key: (mode, at) for mode, items in self._items.items() for at, item in enumerate(items)}
 
     def refresh(self) -> None:
@@ -127,8 +130,8 @@ class Desk:
         """
         reviewer = named(reviewer)
         person, shown = self._person(reviewer), self._item(item)
-        if request not in self._answered:
-            said = _checked(said, shown)
+        said = _checked(said, shown)
+        if not self._was_taken(reviewer, request, item=item, said=said):
             self._refuse_stale(person, item, revision)
             self._add(person, reviewer, shown, request, said=said)
         if stay:
@@ -144,8 +147,8 @@ class Desk:
         """
         reviewer = named(reviewer)
         person = self._person(reviewer)
-        if request in self._answered:
-            return self._shown_alone(person, look, self._answered[request])
+        if self._was_taken(reviewer, request, undoes=newest):
+            return self._shown_alone(person, look, self._answered[reviewer, request])
         event = person.newest
         if event is None:
             raise SayingError(Fault.STALE, "there is nothing to undo, in another tab it was undone before")
@@ -187,10 +190,26 @@ class Desk:
         return self.people.setdefault(reviewer, Person())
 
     def _item(self, key: str) -> Item:
-        place = self._places.get(key)
-        if place is None:
+        if key not in self._known:
             raise SayingError(Fault.UNKNOWN, "this text is no longer in the file under review: load the page again")
-        return self._items[place[0]][place[1]]
+        return self._known[key]
+
+    def _was_taken(
+        self,
+        reviewer: str,
+        request: str,
+        *,
+        item: str | None = None,
+        said: Said | None = None,
+        undoes: int | None = None,
+    ) -> bool:
+        """Whether this very attempt was taken before."""
+        event = self._answered.get((reviewer, request))
+        if event is None:
+            return False
+        if event.said != said or event.undoes != undoes or (item is not None and event.item != item):
+            raise SayingError(Fault.REFUSED, f"request={request} was said of something else; give each attempt a name")
+        return True
 
     def _refuse_stale(self, person: Person, item: str, revision: int) -> None:
         if revision == person.revisions.get(item, 0):
@@ -216,7 +235,7 @@ class Desk:
 
     def _take(self, event: Event) -> Event:
         self.people[event.reviewer].take(event)
-        self._answered[event.request] = event
+        self._answered[event.reviewer, event.request] = event
         return event
 
     def _can_repeat(self, person: Person, mode: Mode) -> "_CanRepeat":

@@ -26,8 +26,8 @@ CREATE TABLE IF NOT EXISTS texts (
   record TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS events (
   number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, reviewer TEXT NOT NULL, item TEXT NOT NULL,
-  revision INTEGER NOT NULL, request TEXT NOT NULL UNIQUE, shown TEXT NOT NULL, said TEXT, undoes INTEGER,
-  UNIQUE (reviewer, item, revision));
+  revision INTEGER NOT NULL, request TEXT NOT NULL, shown TEXT NOT NULL, said TEXT, undoes INTEGER,
+  UNIQUE (reviewer, item, revision), UNIQUE (reviewer, request));
 CREATE TABLE IF NOT EXISTS told (text TEXT, reviewer TEXT, number INTEGER NOT NULL, PRIMARY KEY (text, reviewer));
 CREATE TRIGGER IF NOT EXISTS events_stay BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events stay'); END;
 CREATE TRIGGER IF NOT EXISTS events_remain BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events stay'); END;

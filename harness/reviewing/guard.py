@@ -6,6 +6,7 @@ A page elsewhere must reach nothing, by whatever name it calls this machine (DNS
 import hmac
 import ipaddress
 import json
+import re
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
+_LENGTH = re.compile("[0-9]{1,12}")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -103,7 +105,8 @@ def _refused(scope: Message, headers: dict[str, str], door: Door) -> tuple[int, 
     if scope["method"] not in ("GET", "HEAD"):
         if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return 415, "send JSON"
-        if not headers.get("content-length", "0").isdigit() or int(headers.get("content-length", "0")) > MOST_BYTES:
+        length = headers.get("content-length", "0")
+        if not _LENGTH.fullmatch(length) or int(length) > MOST_BYTES:
             return 413, f"send at most {MOST_BYTES} bytes"
     return None
 

@@ -30,6 +30,10 @@ class _Due:
     text: Text
     newest: Mapping[str, int]
 
+    @property
+    def run(self) -> str:
+        return str(self.text.record["run"])
+
 
 class Teller:
     """`connect`: opens the store, called in the thread and only when there is something to tell."""
@@ -37,6 +41,7 @@ class Teller:
     def __init__(self, events: Events, judged: Judged, connect: Callable[[], Tell]) -> None:
         self._events, self._judged, self._connect = events, judged, connect
         self._tell: Tell | None = None
+        self._elsewhere: set[str] = set()  # runs that the store does not know
         self._wake, self._moved, self._over = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="telling MLflow", daemon=True)
         self.trouble: str | None = None
@@ -58,7 +63,7 @@ class Teller:
             self._thread.join(0.05)
             if self._thread.is_alive() and not self._moved.wait(_PATIENCE_SECONDS):
                 break
-        return sum(1 for _ in self._due())
+        return sum(each.run not in self._elsewhere for each in self._due())
 
     def _work(self) -> None:
         while self._wake.wait():
@@ -81,7 +86,11 @@ class Teller:
         people, tell = people_of(self._events.all()), self._tell or self._connect()
         self._tell = tell
         for each in due:
-            tell(self._reviewed(each, people))
+            if each.run in self._elsewhere:
+                continue
+            if not tell(self._reviewed(each, people)):
+                self._elsewhere.add(each.run)
+                continue
             for reviewer, number in each.newest.items():
                 self._events.mark_told(each.text.key, reviewer, number)
             self._moved.set()
@@ -103,7 +112,7 @@ class Teller:
         said = [(name, event) for name in due.newest for event in _on(text, people[name])]
         return Reviewed(
             key=text.key,
-            run=str(text.record["run"]),
+            run=due.run,
             theme=text.theme,
             prompt=str(text.record.get("prompt", "")),
             text=text.text,

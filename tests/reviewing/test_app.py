@@ -99,9 +99,11 @@ def test_half_a_pair_of_utf_16_is_no_reason_to_fail(client: TestClient) -> None:
         ({"content-type": "text/plain"}, 415),
         ({"content-length": str(MOST_BYTES + 1)}, 413),
         ({"content-length": "-1"}, 413),
+        ({"content-length": b"\xb2"}, 413),  # a digit, and no number
+        ({"content-length": "9" * 5000}, 413),
     ],
 )
-def test_who_must_not_ask_reaches_nothing(headers: dict[str, str], status: int, client: TestClient) -> None:
+def test_who_must_not_ask_reaches_nothing(headers: dict[str, Any], status: int, client: TestClient) -> None:
     known = {"content-type": "application/json", "origin": "http://127.0.0.1:8400"}
     reply = client.post("/api/export", content=b"{}", headers=known | headers)
     assert reply.status_code == status

@@ -1,5 +1,6 @@
 """What a person has before them and says of it: undo, filters, stale pages, two people, texts that join."""
 
+import dataclasses
 import sqlite3
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ from harness.reviewing.events import Events
 from harness.reviewing.judged import UNJUDGED
 from harness.reviewing.queue import Order
 from harness.reviewing.standing import Said
+from harness.sampling.samples import write_in_order
 from tests.reviewing.written import ADA, QUEUE, Hand, desk_of, judged_as, sample, write_samples
 
 
@@ -115,6 +117,32 @@ def test_an_attempt_that_is_made_again_is_taken_once(file: Path) -> None:
         newest = first["undo"]
         desk.undo(ADA, Look(), newest=newest, request="u")
         assert desk.undo(ADA, Look(), newest=newest, request="u")["counts"]["left"] == 6
+
+
+def test_an_attempts_name_is_its_persons_own_and_stands_for_one_thing(file: Path) -> None:
+    with desk_of(file) as desk:
+        first, second = (desk.view(ADA, Look(), step=step)["item"] for step in (0, -1))
+        words: dict[str, Any] = {"revision": 0, "request": "1", "stay": False, "said": Said(decision="accept")}
+        desk.say(ADA, Look(), item=first["key"], **words)
+        assert desk.say("bo", Look(), item=first["key"], **words)["counts"]["accept"] == 1
+        for other in ({"item": second["key"]}, {"item": first["key"], "said": Said(decision="delete")}):
+            with pytest.raises(SayingError, match="request=1 was said of something else"):
+                desk.say(ADA, Look(), **words | other)
+        with pytest.raises(SayingError, match="request=1 was said of something else"):
+            desk.undo(ADA, Look(), newest=1, request="1")
+
+
+def test_a_text_that_leaves_the_file_while_it_is_read_can_be_decided(file: Path) -> None:
+    with desk_of(file, look_every=0.0) as desk:
+        hand = Hand(desk)
+        samples = [sample(number) for number in range(6)]
+        marked = dataclasses.replace(samples[0], duplicate_of=samples[1].id, likeness=0.95)
+        write_in_order(file, [marked, *samples[1:]])  # as harness.generate does in the end
+        desk.refresh()
+        hand.say("accept")
+        assert hand.view["counts"] == {"left": 5, "total": 5}
+        hand.undo()
+        assert desk.people[ADA].standing == []
 
 
 def test_two_people_decide_apart_from_one_another(file: Path) -> None:

@@ -88,6 +88,27 @@ def test_a_store_that_fails_loses_no_decision_and_is_told_the_next_time(tmp_path
     events.close()
 
 
+def test_what_one_store_does_not_know_is_told_to_another(tmp_path: Path) -> None:
+    file = write_samples(tmp_path / "s.jsonl", [sample(0), sample(2), sample(1)])  # of two runs
+    events = Events(file.with_suffix(".review.sqlite"))
+    asked: list[str] = []
+
+    def knows_none(reviewed: Reviewed) -> bool:
+        asked.append(reviewed.run)
+        return False
+
+    with desk_of(file) as desk:
+        hand = Hand(desk)
+        for _ in range(3):
+            hand.say("accept")
+        for tell in (knows_none, lambda reviewed: not asked.append(reviewed.text)):
+            teller = Teller(events, desk.judged, lambda tell=tell: tell)  # type: ignore[misc]
+            teller.start()
+            assert teller.finish() == 0
+    assert asked[:2] == ["a" * 8, "b" * 8] and len(asked) == 5, "a run that is not known is asked for once"
+    events.close()
+
+
 def test_nothing_is_opened_where_no_text_was_written_by_a_run(tmp_path: Path) -> None:
     file = tmp_path / "poems.json"
     file.write_text('[[["a", "b"]]]', "utf-8")

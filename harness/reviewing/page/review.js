@@ -117,7 +117,7 @@ function showStates(words) {
 function say(words, { alert = false, again = false } = {}) {
   $("message").hidden = !alert;
   $("again").hidden = !again;
-  $("message-said").textContent = alert ? words : "";
+  if ($("message-said").textContent !== (alert ? words : "")) $("message-said").textContent = alert ? words : "";
   $("status").textContent = alert ? "" : words;
 }
 
@@ -142,6 +142,10 @@ async function undo() {
 
 async function saving(words, attempt, drafts, rest) {
   enter("busy");
+  await trying(words, attempt, drafts, rest);
+}
+
+async function trying(words, attempt, drafts, rest) {
   try {
     taken(await attempt(), words, drafts, rest);
   } catch (failure) {
@@ -163,9 +167,12 @@ async function failed(failure, words, drafts, rest) {
   if (failure.mayBeTriedAgain) {
     enter("unsaved");
     say(`Not saved. ${failure.message} What you decided is kept here and tried again.`, { alert: true, again: true });
+    let begun = false; // one attempt at a time, or a late reply would show what is past
     const attempt = () => {
       clearTimeout(retry);
-      return saving(words, () => send(failure.waiting, failure.kept), drafts, rest);
+      if (begun) return undefined;
+      begun = true;
+      return trying(words, () => send(failure.waiting, failure.kept), drafts, rest);
     };
     $("again").onclick = attempt;
     clearTimeout(retry);
@@ -399,6 +406,7 @@ async function sendWaiting() {
       await send(name);
     } catch (failure) {
       if (failure.mayBeTriedAgain) throw failure;
+      drop(name);
       refused = `A decision that waited was not taken: ${failure.message}.`;
     }
   }
