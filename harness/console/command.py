@@ -20,6 +20,7 @@ from harness.config.load import from_hydra
 from harness.config.overrides import prepare
 from harness.config.paths import CONF
 from harness.config.yaml_file import unreadable
+from harness.console.help_page import asks_only_for_help, help_page
 from harness.console.interrupt import requests_heeded, told
 from harness.console.terminal import outlive_terminal
 from harness.errors import HarnessError, SettingError, reason
@@ -41,6 +42,9 @@ def hydra_command(task: Callable[[Command], None], command: type[Command], confi
         sys.argv[1:] = prepare(sys.argv[1:], command)
 
     plainly(arguments)
+    if asks_only_for_help(sys.argv[1:]):
+        plainly(lambda: print(help_page(config_name, sys.argv[1:])))
+        return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra would print its own errors, over many lines
     plainly(hydra.main(config_path=str(CONF), config_name=config_name, version_base="1.3")(composed))
 
