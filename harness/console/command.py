@@ -3,6 +3,7 @@
 Knows nothing of what the commands do. Nothing heavy is imported here: `--help` goes through it.
 """
 
+import atexit
 import gc
 import os
 import sys
@@ -73,6 +74,7 @@ def plainly(action: Callable[[], object]) -> None:
     A signal that asks it to end (see interrupt.py) ends it with 128 and the signal's number.
     """
     outlive_terminal()
+    _end_without_collecting()
     try:
         with requests_heeded():
             action()
@@ -89,6 +91,12 @@ def plainly(action: Callable[[], object]) -> None:
     except KeyboardInterrupt as error:
         print(told(error).why, file=sys.stderr)
         sys.exit(told(error).exit_code)
+
+
+def _end_without_collecting() -> None:
+    """Python looks for garbage among all that there is when it ends: a second, for what the system takes back anyway."""
+    atexit.unregister(gc.freeze)  # once
+    atexit.register(gc.freeze)
 
 
 def _light_libraries() -> None:
