@@ -94,7 +94,7 @@ def plainly(action: Callable[[], object]) -> None:
 
 
 def _end_without_collecting() -> None:
-    """Python looks for garbage among all that there is when it ends: a second, for what the system takes back anyway."""
+    """Python looks for garbage among all that there is when it ends: a second, for what the system takes anyway."""
     atexit.unregister(gc.freeze)  # once
     atexit.register(gc.freeze)
 
