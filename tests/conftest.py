@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 
 from harness.machine import blas
 
+# Here and in all that tests start: products of small models gain nothing by more, and where more threads than cores
+# want to run, OpenBLAS's spin while they wait for one another: three times the CPU
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 blas.load()  # before anything imports mlx
 
 from hydra import compose, initialize_config_dir
