@@ -66,6 +66,12 @@ def _varied(config_name: str) -> Varied:
     return Varied(composed)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole commands first: their files take longest, and beside the last of them no process is to be idle."""
+    long = (ROOT / "tests" / "pipeline", ROOT / "tests" / "faults")
+    items.sort(key=lambda item: item.path.parent not in long)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """With several processes (pytest -n), what is marked `alone` has no neighbours."""

@@ -34,8 +34,8 @@ class Counted:
         ["++train.optimizer_args.betas=[0.8,0.9]", "train.optimizer_args={eps: 1e-6}"],
         ["train.optimizer_args={eps: 1e-6}", "++train.optimizer_args.betas=[0.8,0.9]"],
         ["sweep=ranks", "sweep.trials=3", "~generate.prompts"],
-            ["++lora.rank=3", "lora.rank=4"],
-            ["lora.rank=4", "++lora.rank=3"],
+        ["++lora.rank=3", "lora.rank=4"],
+        ["lora.rank=4", "++lora.rank=3"],
     ],
 )
 def test_a_varied_configuration_is_the_one_that_hydra_composes(words: list[str]) -> None:
