@@ -4,6 +4,7 @@ Everything is a file in the run's folder first; sending it to MLflow is tracking
 """
 
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,27 @@ from harness.tuning.evaluate import Score
 from harness.tuning.meter import Window
 
 
+class Event(StrEnum):
+    """What a line of a run's log tells."""
+
+    STARTED = "started"
+    WARNING = "warning"
+    RESUMED = "resumed"
+    TRAINED = "trained"
+    SCORED = "scored"
+    SAVED = "saved"
+    TESTED = "tested"
+    TRACEBACK = "traceback"
+    ENDED = "ended"
+
+
 class EventLog:
     """log.jsonl: one JSON object a line, with the time in seconds since the epoch and the event's name."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def write(self, event: str, **fields: Any) -> None:
+    def write(self, event: Event, **fields: Any) -> None:
         """One event, now; or `time` of another."""
         append_json(self.path, {"time": round(time.time(), 3), "event": event} | fields)
 
