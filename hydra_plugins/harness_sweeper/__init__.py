@@ -14,7 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from harness.config.load import from_hydra
-from harness.config.overrides import as_typed, check_names
+from harness.config.overrides import as_typed, check_names, prepare
 from harness.config.read_axes import read_space
 from harness.config.schema import Config
 from harness.config.vary import Varied
@@ -78,7 +78,7 @@ class HarnessSweeper(Sweeper):
             sys.exit(conclude(swept, self._compose(space.fixed), display))
 
     def _compose(self, overrides: Sequence[str]) -> Config:
-        return from_hydra(self._varied(overrides), Config)
+        return from_hydra(self._varied(prepare(overrides, Config)), Config)
 
     def _composed(self, words: list[str]) -> DictConfig:
         composed = self._context.config_loader.load_sweep_config(self._config, words)
