@@ -28,12 +28,17 @@ class ModelConfig:
 
 @dataclass(frozen=True, config=_strict)
 class LoraConfig:
-    """`scale` is what the low-rank branch is multiplied by; `alpha` is the other way to say it: scale * rank."""
+    """`scale` is what the low-rank branch is multiplied by; `alpha` is the other way to say it: scale * rank.
+
+    `rank_scaling`: rslora, alpha is scale * √rank. `b_rate`: the learning rate of B over that of A.
+    """
 
     fine_tune_type: Literal["lora", "dora"]
     rank: Annotated[int, Field(ge=1, le=4096)]
     scale: Positive | None
     alpha: Positive | None
+    rank_scaling: Literal["lora", "rslora"]
+    b_rate: Positive | None
     dropout: Share
     num_layers: Annotated[int, Field(ge=-1)]
     keys: Annotated[list[Text], Field(min_length=1)] | None
@@ -57,7 +62,10 @@ class SystemConfig:
 
 @dataclass(frozen=True, config=_strict)
 class TrainConfig:
-    """Counts of `iters`, `steps_per_*` and `save_every` are optimizer updates, not micro-batches."""
+    """Counts of `iters`, `steps_per_*` and `save_every` are optimizer updates, not micro-batches.
+
+    `neftune_alpha`: of the noise on what enters the first block. `memory_limit_gb`, `cache_limit_gb`: MLX's limits.
+    """
 
     iters: Annotated[int, Field(ge=0)] | None
     epochs: Positive | None
@@ -72,6 +80,7 @@ class TrainConfig:
     lr_schedule: Literal["constant", "linear", "cosine"]
     warmup: Annotated[float, Field(ge=0)]
     max_grad_norm: Positive | None
+    neftune_alpha: Positive | None
     grad_checkpoint: bool
     trunk_cache: Literal["auto", False]
     trunk_cache_gb: Positive
@@ -79,6 +88,8 @@ class TrainConfig:
     head_in_chunks: bool
     last_block_on_targets: bool
     dequantize_tail: bool
+    memory_limit_gb: Positive | None
+    cache_limit_gb: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     steps_per_report: Count
     steps_per_eval: Count
     save_every: Count
