@@ -84,7 +84,9 @@ class Split:
         said = []
         weighted = sum(row.weight != 1 for row in self.rows)
         if weighted and self.name != "train":
-            said.append(f"the weights of {weighted} rows of {self.path.name} are passed over: in a score tokens count alike")
+            said.append(
+                f"{self.path.name}: the weights of {weighted} rows are passed over, in a score all tokens count"
+            )
         if self.cut:
             said.append(
                 f"{self.cut} of {len(self.rows) + len(self.dropped)} rows of {self.path.name} "

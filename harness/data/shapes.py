@@ -90,12 +90,13 @@ def weight_of(record: Mapping[str, Any]) -> float:
     Raises:
         ShapeError: for what is no number above 0.
     """
-    weight = record.get("weight", 1.0)
+    weight = record.get("weight")
+    if weight is None:
+        return 1.0
     if isinstance(weight, int | float) and not isinstance(weight, bool) and 0 < weight < math.inf:
         return float(weight)
-    raise ShapeError(
-        Kind.TYPE, f"weight must be a number above 0, but it is {weight!r:.60}; leave it out for 1, or leave out the row"
-    )
+    rule = f"weight must be a number above 0, but it is {weight!r:.60}; leave it out for 1, or leave out the row"
+    raise ShapeError(Kind.TYPE, rule)
 
 
 def _messages(name: str, value: Any, system: Any, roles: Mapping[str, str]) -> list[Message]:

@@ -55,9 +55,7 @@ class Batch:
 # tokens, learn, chosen, places, hidden: see Batch
 ScoreInputs = tuple[mx.array, mx.array, mx.array | None, mx.array | None, mx.array | None]
 # and lengths, weights
-Inputs = tuple[
-    mx.array, mx.array, mx.array | None, mx.array | None, mx.array | None, mx.array | None, mx.array | None
-]
+Inputs = tuple[mx.array, mx.array, mx.array | None, mx.array | None, mx.array | None, mx.array | None, mx.array | None]
 
 
 class Hidden(Protocol):
