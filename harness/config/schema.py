@@ -176,6 +176,7 @@ class SweepConfig:
     """How -m searches. `trials`: how many in all; null: every combination of the values given.
 
     `require`: conditions on what a run measures, by the names in MLflow; a trial that breaks one counts as failed.
+    `stop_when`: no further trials once the last `stagnant_trials` brought no more than the noise.
     """
 
     trials: Count | None
@@ -198,6 +199,8 @@ class SweepConfig:
     constraints: list[Text]
     only_if: dict[str, Text]
     warm_start: Text | None
+    stop_when: Literal["stagnant"] | None
+    stagnant_trials: Count
     reuse: Literal["sweep", "store"]
     repeats: Annotated[int, Field(ge=0)]
     report: bool
