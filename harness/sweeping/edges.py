@@ -108,11 +108,11 @@ def _wider(name: str, distribution: BaseDistribution, *, upper: bool) -> str | N
 
 
 def _next(values: Sequence[float]) -> float:
-    """What comes after the last: by the same factor where all are apart by one, else by the last step."""
+    """What comes after the last: by the same factor where all are apart by one, ten at most, else by the last step."""
     *_, before, last = values
     ratios = [two / one for one, two in itertools.pairwise(values) if one]
     even = len(ratios) == len(values) - 1 and max(ratios) - min(ratios) < 1e-6 * abs(max(ratios))
-    found = last * ratios[-1] if even else last + (last - before)
+    found = last * min(max(ratios[-1], 0.1), 10) if even else last + (last - before)
     if found <= 0 < last:
         found = last / 2
     whole = all(isinstance(value, int) for value in values)
