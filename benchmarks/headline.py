@@ -32,8 +32,9 @@ from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import Tail
 from harness.tuning.evaluate import Evaluator
 
-RANKS, RATES, ROWS, VALIDATIONS = (4, 16), (1e-3, 3e-3, 1e-2), 48, 10
-PRUNING = ["sweep.pruner=halving", "sweep.pruner_args={reduction_factor: 4}"]
+# what is likely best comes first: what follows is pruned by it
+RANKS, RATES, ROWS, VALIDATIONS = (4, 16), (1e-2, 3e-3, 1e-3), 48, 10
+PRUNING = ["sweep.pruner=halving"]
 
 
 @dataclass(frozen=True, order=True)
@@ -95,7 +96,7 @@ def _mlx_lm(folder: Path, settings: Settings, combination: Combination) -> float
 def _ours(folder: Path, settings: Settings, adapted: list[int], trials: int) -> tuple[float, Chosen]:
     """Seconds of the whole sweep, what the frozen blocks make of the rows included; the rate varies fastest."""
     forget_trunk(folder)
-    axes = {"lora.rank": RANKS, "lora.num_layers": adapted, "train.learning_rate": RATES}
+    axes = {"lora.rank": RANKS, "lora.num_layers": sorted(adapted, reverse=True), "train.learning_rate": RATES}
     varied = [f"{name}={','.join(str(value) for value in values)}" for name, values in axes.items()]
     done = run_harness(["-m", *_fixed(folder, settings, *axes), *varied, *PRUNING, "name=headline"])
     print(f"one sweep: {done.seconds:.1f} s", file=sys.stderr)
