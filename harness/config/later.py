@@ -8,6 +8,9 @@ from typing import Any
 
 NEUTRAL: dict[str, Any] = {
     "lora.rank_scaling": "lora",
+    "model.template_args": None,
+    "data.thinking": "learn",
+    "judge.template_args": None,
     "lora.b_rate": None,
     "train.neftune_alpha": None,
     "train.chunked_recurrence": True,

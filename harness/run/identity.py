@@ -41,8 +41,10 @@ def parts_of(config: Config, spec: AdapterSpec, train_split: Split, init_weights
     values = flat(config)
     lora = {f"lora.{key}": getattr(spec, key) for key in _LORA}
     train = {k: v for k, v in values.items() if k.startswith("train.") and k not in _WATCHING}
+    # the rows' digest has what the template's arguments do to rows; but texts are asked for with them too
+    more = {"lora.b_rate": values.get("lora.b_rate"), "model.template_args": spec.template_args or None}
     # settings of after the first runs are no part where they train as those did
-    recipe = {k: v for k, v in (train | {"lora.b_rate": config.lora.b_rate}).items() if not is_neutral(k, v)}
+    recipe = {k: v for k, v in (train | more).items() if not is_neutral(k, v)}
     start = None if init_weights is None else hashlib.sha256(init_weights.read_bytes()).hexdigest()[:16]
     first = {"engine": ENGINE, "base": spec.base_revision, "data": train_split.digest, "start": start}
     return first | lora | recipe
