@@ -48,8 +48,8 @@ def unlike_scores(names: Sequence[str], objective: Objective) -> list[str]:
     if objective.name not in (VALID_LOSS.name, TEST_LOSS) or not changing:
         return []
     return [
-        f"trials that differ in {changing[0]} are scored on other tokens, so that their {objective.label} does not say "
-        "which learned better; compare texts instead: sweep.metric=judge/win_rate, or harness.generate and harness.judge"
+        f"trials that differ in {changing[0]} are scored on other tokens, so that their {objective.label} does not "
+        "say which learned better; compare texts instead: sweep.metric=judge/win_rate, or harness.judge"
     ]
 
 

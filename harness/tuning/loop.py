@@ -10,6 +10,7 @@ from typing import Protocol
 
 import mlx.core as mx
 import mlx.nn as nn
+import mlx.optimizers as optim
 
 from harness.config.checks import total_updates
 from harness.config.schema import TrainConfig
@@ -87,25 +88,27 @@ def train(
     engine: Engine = WHOLE_MODEL,
     stop: Callable[[Score], bool] = lambda score: False,
     interrupted: Callable[[], bool] = lambda: False,
+    b_rate: float | None = None,
 ) -> Outcome:
     """Train the attached adapter for the configured number of updates, from the start or from `resume`.
 
     Validation runs before the first update, at each multiple of steps_per_eval and save_every, and after
     the last: always after the update, on exactly the weights that are then handed to the watcher. With
     `patience`, that many validations in a row without a new best end the run; so does `stop`, asked after each.
-    `interrupted` is asked after each update.
+    `interrupted` is asked after each update. `b_rate`: see make_optimizer.
 
     Raises:
         HarnessError: when the loss is not finite any more.
         KeyboardInterrupt: when `interrupted`, once the watcher has the state to go on from.
     """
-    tail = engine.tail(model)
+    tail = engine.tail(model, noise=settings.neftune_alpha)
     checkpointed = checkpointed_blocks(model, settings.grad_checkpoint)
     dequantized = dequantized_blocks(model, settings.dequantize_tail)
     mx.reset_peak_memory()
     in_chunks = chunked_recurrence(engine.chunked)
     with wired_memory(), seeded(settings.seed), in_chunks, dequantized, checkpointed, tail.in_place():
-        run = _Run(tail, train_split, valid_split, settings, watcher, engine=engine, stop=stop)
+        optimizer = make_optimizer(settings, total_updates(settings, len(train_split.rows)), b_rate=b_rate)
+        run = _Run(tail, train_split, valid_split, settings, watcher, optimizer, engine=engine, stop=stop)
         run.begin(resume)
         del resume  # its arrays would stay beside the new ones
         while not run.ended:
@@ -128,6 +131,7 @@ class _Run:
         valid_split: Split,
         settings: TrainConfig,
         watcher: Watcher,
+        optimizer: optim.Optimizer,
         *,
         engine: Engine,
         stop: Callable[[Score], bool],
@@ -138,7 +142,7 @@ class _Run:
         self._updates = total_updates(settings, len(train_split.rows))
         self._make = engine.batcher(valid_split.name)
         self._evaluator = Evaluator(tail, fixed_batches(valid_split.rows, settings.batch_size, self._make))
-        self._optimizer = make_optimizer(settings, self._updates)
+        self._optimizer = optimizer
         self._optimizer.init(self._model.trainable_parameters())
         self._step, self._pruned, self._grad_norm = 0, False, 0.0
 
@@ -157,7 +161,7 @@ class _Run:
         self._step = self._course.step
         self._meter = Meter(self._optimizer, self._course)
         self._apply = make_step(self._tail, self._optimizer, max_grad_norm=self._settings.max_grad_norm)
-        batcher = self._engine.batcher(self._train.name)
+        batcher = self._engine.training_batcher(self._train, noise=self._settings.neftune_alpha)
         self._micro_batches = micro_batches(self._train, self._settings, self._step, batcher)
 
     @property
