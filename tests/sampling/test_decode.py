@@ -15,7 +15,7 @@ from harness.models.randomness import seeded
 from harness.sampling.choose import Choice, Chooser
 from harness.sampling.decode import Decoder, Request
 from tests.tuning.architectures import ARCHITECTURES, make_model
-from tests.tuning.every_architecture import tiny_model
+from tools.architectures.tiny import tiny_model
 
 PREFIX = [7, 8, 9, 10, 11, 12]
 _lengths = np.random.default_rng(3)

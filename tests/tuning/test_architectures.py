@@ -19,7 +19,7 @@ from harness.tuning.engine import Engine, disagreement, first_adapted, is_compil
 from harness.tuning.loop import train
 from harness.tuning.memory import Load, sampling_need, shape_of, tail_weights, training_need
 from tests.conftest import compose_config
-from tests.tuning.every_architecture import EVERY, settings_of, tiny_model
+from tools.architectures.tiny import EVERY, VOCABULARY, settings_of, tiny_model
 from tests.tuning.test_memory import Silent
 
 MORE = "its blocks hand on more than hidden states"
@@ -114,10 +114,10 @@ def test_layers_whose_weights_the_model_reads_itself_are_left_without_an_adapter
 @pytest.mark.parametrize(
     ("name", "sizes"),
     [
-        ("gpt2", Sizes(hidden=64, vocabulary=256, heads=4, cached=64)),
-        ("rwkv7", Sizes(hidden=64, vocabulary=256, heads=0, cached=0)),
-        ("dbrx", Sizes(hidden=64, vocabulary=256, heads=4, cached=64)),
-        ("gemma4", Sizes(hidden=64, vocabulary=256, heads=4, cached=64)),
+        ("gpt2", Sizes(hidden=64, vocabulary=VOCABULARY, heads=4, cached=64)),
+        ("rwkv7", Sizes(hidden=64, vocabulary=VOCABULARY, heads=0, cached=0)),
+        ("dbrx", Sizes(hidden=64, vocabulary=VOCABULARY, heads=4, cached=64)),
+        ("gemma4", Sizes(hidden=64, vocabulary=VOCABULARY, heads=4, cached=64)),
     ],
 )
 def test_sizes_are_told_by_the_model_whatever_its_settings_call_them(name: str, sizes: Sizes) -> None:
