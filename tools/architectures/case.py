@@ -45,11 +45,11 @@ class Case:
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name, self.folder = name, folder
-        tiny.save(name, folder / "model")
         self.config = _config()
 
     @cached_property
     def base(self) -> Base:
+        tiny.save(self.name, self.folder / "model")
         return opened(self.folder / "model")
 
     @cached_property

@@ -1,6 +1,8 @@
 """Each architecture in a process of its own with a time limit: what one crashes costs one cell of the table."""
 
+import logging
 import multiprocessing
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,9 +16,8 @@ from tools.architectures.case import Case
 from tools.architectures.checks import CHECKS, Grade, Outcome, outcome_of
 
 Outcomes = dict[str, Outcome]
-_MADE = "made"  # what is told once the model is there
 # forked off this process, which computes nothing, each has its libraries at once; macOS allows no fork after Metal
-_START = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+_FORKED = sys.platform == "linux"
 
 
 def try_all(names: Sequence[str], *, at_once: int, seconds: float) -> Iterator[tuple[str, Outcomes]]:
@@ -28,39 +29,46 @@ def try_all(names: Sequence[str], *, at_once: int, seconds: float) -> Iterator[t
 def _try_one(name: str, seconds: float) -> Outcomes:
     outcomes: Outcomes = {}
     while left := [check for check in CHECKS if check not in outcomes]:
-        here, there = _START.Pipe()
-        process = _START.Process(target=_work, args=(name, left, there))
-        process.start()
-        there.close()
-        ended = _received(here, left, outcomes, seconds)
-        process.kill()
-        process.join()
-        if ended is None:
-            return outcomes
-        first = next((check for check in left if check not in outcomes), None)
-        if first is not None:
-            outcomes[first] = Outcome(Grade.FAULT, ended)
-        if first == left[0] == next(iter(CHECKS)):  # it cannot even be made or trained
+        outcomes |= _received(name, left, seconds)
+        if not _goes_on(outcomes):
             return {check: outcomes.get(check, Outcome(Grade.UNTRIED)) for check in CHECKS}
     return outcomes
 
 
-def _received(connection: Connection, left: Sequence[str], outcomes: Outcomes, seconds: float) -> str | None:
-    """Takes outcomes in until all are there; else how the process ended."""
-    for _ in left:
-        try:
-            if not connection.poll(seconds):
-                return f"it takes more than {seconds:g} s"
-            check, outcome = connection.recv()
-        except EOFError:
-            return "it ends the process"
-        outcomes[check] = outcome
-    return None
+def _received(name: str, left: Sequence[str], seconds: float) -> Outcomes:
+    """What one process finds; where it ends before its time, so does the check that it was at."""
+    start = multiprocessing.get_context("fork") if _FORKED else multiprocessing.get_context("spawn")
+    here, there = start.Pipe()
+    process = start.Process(target=_work, args=(name, left, there))
+    process.start()
+    there.close()
+    found: Outcomes = {}
+    try:
+        for check in left:
+            if not here.poll(seconds):
+                found[check] = Outcome(Grade.FAULT, f"it takes more than {seconds:g} s")
+                break
+            found[check] = here.recv()
+            if not _goes_on(found):
+                break
+    except EOFError:
+        found[left[len(found)]] = Outcome(Grade.FAULT, "it ends the process")
+    finally:
+        process.kill()
+        process.join()
+    return found
+
+
+def _goes_on(outcomes: Outcomes) -> bool:
+    """What cannot be trained would only say so again in each check."""
+    return outcomes[next(iter(CHECKS))].grade is Grade.YES
 
 
 def _work(name: str, checks: Sequence[str], connection: Connection) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what mlx-lm prints
+    logging.disable()
     mx.disable_compile()  # kernels of a model that is used once cost more to compile than they spare
     with tempfile.TemporaryDirectory() as folder:
         case = Case(name, Path(folder))
         for check in checks:
-            connection.send((check, outcome_of(CHECKS[check], case)))
+            connection.send(outcome_of(CHECKS[check], case))
