@@ -92,6 +92,10 @@ _VALUES: dict[str, Any] = {
     **_same(False, "mup_enabled post_norm block_auto_adjust_ff_dim mamba_proj_bias linear_allow_neg_eigval"),
     "q_lora_rank": 24,
     "mamba_d_ssm": 128,
+    "global_head_dim": 16,
+    "num_vocab": VOCABULARY,
+    "share_expert_dim": 64,
+    "hidden_size_per_head": 16,
     "conv_L_cache": 3,
     "scale_depth": 1.4,
     "gegelu_limit": 20.0,
@@ -215,9 +219,9 @@ def settings_of(name: str) -> dict[str, Any]:
     return settings
 
 
-def tiny_model(name: str) -> tuple[nn.Module, dict[str, Any]]:
-    """In float32, frozen, in evaluation mode, the same every time; and its settings."""
-    module, settings = import_module(f"mlx_lm.models.{name}"), settings_of(name)
+def tiny_model(name: str, **own: Any) -> tuple[nn.Module, dict[str, Any]]:
+    """In float32, frozen, in evaluation mode, the same every time; and its settings, of which some may be given."""
+    module, settings = import_module(f"mlx_lm.models.{name}"), settings_of(name) | own
     model = module.Model(module.ModelArgs.from_dict(settings))
 
     def drawn(value: mx.array) -> mx.array:
