@@ -74,7 +74,7 @@ class Case:
     def requests(self) -> list[Request]:
         """Prompts of several lengths that begin alike, and a short one."""
         rng = np.random.default_rng(3)
-        lengths = [1, 4, 2, 13]
+        lengths = [3, 1, 2, 13, 5]
         prompts = [_PREFIX + rng.integers(3, 250, length).tolist() for length in lengths]
         return [Request(ids, seed) for seed, ids in enumerate(prompts)]
 

@@ -76,17 +76,22 @@ def last_block(case: Case) -> Outcome:
 
 
 def writes(case: Case) -> Outcome:
-    """With an adapter on: texts in batches are mlx-lm's, and so are logits, whoever is in the batch."""
+    """With an adapter on: texts in batches are mlx-lm's, and so are logits, whoever is in the batch.
+
+    A token that ends one text in the middle lets another prompt join the batch there.
+    """
+    said: list[str] = []
     with case.adapted():
         with _by_mlx_lm("write with it"):
             stock = _stock(case)
+        end = stock[case.requests[0].seed][1]
         alone, together = Recording(), Recording()
-        _written(case, alone, rows=1)
-        said: list[str] = []
-        _written(case, together, rows=4, tell=said.append)
+        _written(case, alone, {end}, rows=1)
+        _written(case, together, {end}, rows=3, tell=said.append)
         worst = max(_difference(logits, together.logits[key]) for key, logits in alone.logits.items())
-        if _written(case, Chooser(0.0, 1.0), rows=4, settle=True) != stock:
-            return Outcome(Grade.FAULT, "texts in batches are not those that mlx-lm writes one by one")
+        ours = _written(case, Chooser(0.0, 1.0), {end}, rows=3, settle=True)
+    if ours != {seed: tokens[: [*tokens, end].index(end)] for seed, tokens in stock.items()}:
+        return Outcome(Grade.FAULT, "texts in batches are not those that mlx-lm writes one by one")
     if together.most < 2:
         return Outcome(Grade.WHOLE, said[0] if said else "mlx-lm has no batches for its cache")
     return _FINE if worst < _ROUNDING else Outcome(Grade.YES, f"logits vary by {worst:.2g} of their spread")
@@ -195,11 +200,17 @@ def _falling(outcome: Trained) -> Outcome:
 
 
 def _written(
-    case: Case, choose: Choose, *, rows: int, settle: bool = False, tell: Callable[[str], None] = lambda line: None
+    case: Case,
+    choose: Choose,
+    end_ids: set[int],
+    *,
+    rows: int,
+    settle: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> dict[int, list[int]]:
     """The tokens of each request, by its seed."""
-    requests = case.requests
-    decoder = Decoder(case.base.model, set(), choose, max_tokens=NEW_TOKENS, batch_size=rows, settle=settle, tell=tell)
+    requests, model = case.requests, case.base.model
+    decoder = Decoder(model, end_ids, choose, max_tokens=NEW_TOKENS, batch_size=rows, settle=settle, tell=tell)
     return {requests[index].seed: done.tokens for index, done in decoder.write(requests)}
 
 
