@@ -161,10 +161,10 @@ class Decoder:
     def _fitting(self, start: tuple[int, Cache], requests: Sequence[Request]) -> int:
         """How many rows may be written at a time: what was asked for, or fewer where memory is short."""
         length, cache = start
-        if not all(hasattr(part, "merge") for part in cache):  # a kind of cache that mlx-lm cannot batch
+        if len(requests) < 2 or self._batch_size == 1:
             return 1
-        if len(requests) < 2:
-            return 1
+        if not all(hasattr(part, "merge") for part in cache):
+            return self._one(f"mlx-lm has no batches for the cache of {self._kind}")
         if not length:
             cache, length = make_prompt_cache(self._model), len(requests[0].ids)
             self._feed(mx.array([requests[0].ids]), cache)
@@ -178,21 +178,27 @@ class Decoder:
             return 1
         longest = max((request.ids for request in requests), key=len)[-_TRIED_TOKENS:]
         prompts = [longest, longest[len(longest) // 3 :]]
-        alone = mx.concatenate([self._beginning([ids]) for ids in prompts])
+        alone = mx.concatenate([self._model(mx.array([[*ids, ids[0]]]))[:, -2:] for ids in prompts])
+        alone = alone.astype(mx.float32)
         try:
-            differing = mx.abs(self._beginning(prompts) - alone).mean(axis=-1) / mx.std(alone, axis=-1)
+            differing = mx.abs(self._together(prompts) - alone).mean(axis=-1) / mx.std(alone, axis=-1)
             if differing.max().item() < _OTHER:
                 return size
-            why = "a row of a batch gets other logits than alone"
+            return self._one(f"with mlx-lm's {self._kind}, a row of a batch gets other logits than alone")
         except (RuntimeError, MemoryError):  # the device's
             raise
         except Exception as error:  # what an architecture's own code raises
-            why = f"a batch ends with {reason(error)}"
-        kind = getattr(self._model, "model_type", type(self._model).__name__)
-        self._tell(f"texts are written one by one: with mlx-lm's {kind}, {why}")
+            return self._one(f"with mlx-lm's {self._kind}, a batch ends with {reason(error)}")
+
+    @property
+    def _kind(self) -> str:
+        return str(getattr(self._model, "model_type", type(self._model).__name__))
+
+    def _one(self, why: str) -> int:
+        self._tell(f"texts are written one by one: {why}")
         return 1
 
-    def _beginning(self, prompts: Sequence[list[int]]) -> mx.array:
+    def _together(self, prompts: Sequence[list[int]]) -> mx.array:
         """Logits after each prompt, and after its first token behind it, float32 [prompts, 2, vocabulary]."""
         rows = [_Row(index, Request(ids, 0)) for index, ids in enumerate(prompts)]
         start = 0, make_prompt_cache(self._model)

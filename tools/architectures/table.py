@@ -18,6 +18,10 @@ one, and a dozen of them are tried by every `make test`. It says that the code w
 - **fuses**: mlx-lm takes the adapter, fuses it, and the harness reads what it saves: the same logits all the way.
 - **4 bits**: mlx-lm quantizes it, the harness reads that, and it trains with what can be left out.
 
+Presets (`model=…`, in conf/model/) are there for Qwen 2.5, 3 and 3.5, Gemma 3, Llama 3.2, Mistral and Ministral 3,
+SmolLM3 and gpt-oss. Where a model has experts, its preset adapts attention and each expert at half the rank, and leaves
+alone what chooses them; `lora.keys=null` means every linear layer, as in mlx-lm.
+
 `whole`: a run notices at its start that this would not agree, says so and computes everything. `no`: it is said in a
 line. `–`: not tried after that. `fault`: what should not be.
 
