@@ -181,11 +181,12 @@ def _by_mlx_lm(what: str) -> Iterator[None]:
 def outcome_of(check: Callable[[Case], Outcome], case: Case) -> Outcome:
     """How it went; an error that the harness explains is an answer, any other a fault."""
     try:
-        return check(case)
+        outcome = check(case)
     except HarnessError as error:
-        return Outcome(Grade.NO, str(error))
+        outcome = Outcome(Grade.NO, str(error))
     except Exception as error:  # the table has a row for each
-        return Outcome(Grade.FAULT, f"it ends with {reason(error)}")
+        outcome = Outcome(Grade.FAULT, f"it ends with {reason(error)}")
+    return dataclasses.replace(outcome, why=outcome.why.replace(str(case.folder), "…"))
 
 
 def _agreeing(case: Case, engine: Engine) -> Outcome:
