@@ -14,7 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from harness.config.load import from_hydra
-from harness.config.overrides import as_typed, check_names
+from harness.config.overrides import as_typed, check_names, prepare
 from harness.config.read_axes import read_space
 from harness.config.schema import Config
 from harness.console.command import plainly
@@ -76,7 +76,7 @@ class HarnessSweeper(Sweeper):
             sys.exit(conclude(swept, self._compose(space.fixed), display))
 
     def _compose(self, overrides: Sequence[str]) -> Config:
-        composed = self._context.config_loader.load_sweep_config(self._config, list(overrides))
+        composed = self._context.config_loader.load_sweep_config(self._config, prepare(overrides, Config))
         with open_dict(composed):
             del composed["hydra"]
         return from_hydra(composed, Config)
