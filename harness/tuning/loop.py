@@ -173,7 +173,8 @@ class _Run:
     def update(self) -> None:
         """Change the weights once, and tell what that was like."""
         self._step += 1
-        self._model.train()
+        if not self._model.training:  # after a validation; telling each module takes a millisecond of a large model
+            self._model.train()
         tic = time.perf_counter()
         done = one_update(self._apply, next(self._micro_batches), self._step, self._train)
         self._meter.add(done, time.perf_counter() - tic)
