@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from harness.data.dataset import Row
 from harness.files import one_at_a_time, write_json, write_whole
 from harness.tuning.batches import fixed_rows, padded_tokens
-from harness.tuning.cut import between
+from harness.tuning.cut import between, hands_on_more
 
 _ROWS_AT_ONCE = 4  # always: a row's bits may depend on the shape that it was computed in
 _KINDS: dict[str, tuple[Any, mx.Dtype, mx.Dtype]] = {
@@ -67,8 +67,9 @@ def compute_hidden(
 ) -> HiddenRows:
     """What enters block `at`, of all rows, from its file or computed into it.
 
-    Block after block, so that one block's weights are needed at a time; `release` is told which is not needed any
-    more, `on_batch` how many batches of how many are done. One process computes, others wait for it.
+    Block after block, so that one block's weights are needed at a time, unless blocks hand on more than hidden states;
+    `release` is told which is not needed any more, `on_batch` how many batches of how many are done. One process
+    computes, others wait for it.
 
     Raises:
         WriteError: when the file cannot be written.
@@ -77,25 +78,31 @@ def compute_hidden(
     batches = fixed_rows(rows, _ROWS_AT_ONCE)
     with one_at_a_time(folder / ".lock"):
         start, found = _deepest(folder, at, rows)
-        for block in range(start, at):
-            tell = partial(_told, on_batch, block - start, at - start, len(batches))
-            found = _through_block(model, block, batches, found, folder, tell)
-            release(block)
-            if block > start:  # on the way only; what was there before stays
-                _remove(folder, block)
+        if start < at and hands_on_more(model):  # to a block further on, perhaps
+            start, found, parts = 0, None, [(0, at)]
+        else:
+            parts = [(block, block + 1) for block in range(start, at)]
+        for done, (begin, end) in enumerate(parts):
+            tell = partial(_told, on_batch, done, len(parts), len(batches))
+            found = _through_blocks(model, begin, end, batches, found, folder, tell)
+            for block in range(begin, end):
+                release(block)
+            if begin > start:  # on the way only; what was there before stays
+                _remove(folder, begin)
     assert found is not None, "at is at least 1"
     return replace(found, inherited=start > 0)
 
 
-def _through_block(
+def _through_blocks(
     model: nn.Module,
-    block: int,
+    begin: int,
+    end: int,
     batches: Sequence[Sequence[Row]],
     before: HiddenRows | None,
     folder: Path,
     on_batch: Callable[[int], None],
 ) -> HiddenRows:
-    """What enters the next block, into its file."""
+    """What enters block `end`, into its file; `before` entered block `begin`."""
     starts: dict[int, int] = {}
     total = 0
     for batch in batches:
@@ -107,7 +114,7 @@ def _through_block(
 
     def write(file: Path) -> None:
         nonlocal kind, size
-        with file.open("wb") as out, between(model, block, block + 1) as compute:
+        with file.open("wb") as out, between(model, begin, end) as compute:
             for done, batch in enumerate(batches, start=1):
                 tokens = padded_tokens(batch)[:, :-1]
                 hidden = compute(mx.array(tokens), before.batch(batch, tokens.shape[1]) if before else None)
@@ -120,10 +127,10 @@ def _through_block(
                 on_batch(done)
 
     model.eval()
-    write_whole(_bits_file(folder, block + 1), write, durable=False)  # it can be computed again
+    write_whole(_bits_file(folder, end), write, durable=False)  # it can be computed again
     index = {"dtype": kind, "size": size, "starts": list(starts.items()), "checksums": list(checksums.items())}
-    write_json(_index_file(folder, block + 1), index)
-    return _open(folder, block + 1)
+    write_json(_index_file(folder, end), index)
+    return _open(folder, end)
 
 
 def _deepest(folder: Path, at: int, rows: Sequence[Row]) -> tuple[int, HiddenRows | None]:
