@@ -3,6 +3,7 @@
 It alone tracks, saves, writes and judges. Knows nothing of what they all train.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
@@ -27,6 +28,13 @@ class Followers:
     def __init__(self, group: Group) -> None:
         self.group = group
         self._waiting = group.size > 1
+        self._launcher = os.getppid()
+
+    def why_to_leave(self) -> str | None:
+        """That mlx.launch is gone, which would leave them training with nobody to end them."""
+        if self.group.size > 1 and os.getppid() != self._launcher:
+            return "interrupted: mlx.launch is gone"
+        return None
 
     def check(self, parts: Parts) -> None:
         """Whether each of them starts from the same; `parts`: what determines the weights.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from harness.config.checks import total_updates
 from harness.config.schema import Config
@@ -93,7 +94,7 @@ def _loop(context: RunContext, watcher: RunWatcher, course: Course | None, engin
     with (
         display.updates(updates, context.name),
         shortage_said(plan),
-        gentle_interrupt(display.say, lambda: context.hooks.leave() or why_deleted(context)) as asked,
+        gentle_interrupt(display.say, partial(_why_to_leave, context)) as asked,
     ):
         return train(
             inputs.base.model,
@@ -108,3 +109,7 @@ def _loop(context: RunContext, watcher: RunWatcher, course: Course | None, engin
             interrupted=asked,
             group=context.session.group,
         )
+
+
+def _why_to_leave(context: RunContext) -> str | None:
+    return context.hooks.leave() or why_deleted(context) or context.session.followers.why_to_leave()
