@@ -60,9 +60,9 @@ def _words(home: Path, name: str, *more: str) -> list[str]:
     return [*SETTINGS, f"data.path={home}/lines", uri, f"name={name}", *more]
 
 
-def _signalled(home: Path, name: str, *, rank: int, number: int) -> list[Ended]:
-    """Both processes of a run, one of which gets the signal in its third update."""
-    return run_several([["-c", CHILD, f"{rank} 3 {int(number)}", *_words(home, name)]] * 2, home)
+def _signalled(home: Path, name: str, *, rank: int, update: int, number: int) -> list[Ended]:
+    """Both processes of a run, one of which gets the signal in an update."""
+    return run_several([["-c", CHILD, f"{rank} {update} {int(number)}", *_words(home, name)]] * 2, home)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_two_processes_learn_what_one_does_and_one_of_them_records_it(home: Path
 def test_ctrl_c_of_any_process_ends_all_after_the_update_and_one_process_goes_on(
     home: Path, alone: dict[str, mx.array]
 ) -> None:
-    first, second = _signalled(home, "interrupted", rank=1, number=signal.SIGINT)
+    first, second = _signalled(home, "interrupted", rank=1, update=2, number=signal.SIGINT)
     assert second.returncode == 0 and second.stderr == ""
     assert first.returncode == 130 and "go on with, under mlx.launch as before or alone: python" in first.stderr
     assert _only_run(home, "interrupted").info.status == "KILLED"
@@ -133,7 +133,7 @@ def test_ctrl_c_of_any_process_ends_all_after_the_update_and_one_process_goes_on
 
 
 def test_a_lost_process_ends_the_run_in_a_line_and_two_go_on_with_it(home: Path, alone: dict[str, mx.array]) -> None:
-    first, second = _signalled(home, "lost", rank=1, number=signal.SIGKILL)
+    first, second = _signalled(home, "lost", rank=1, update=3, number=signal.SIGKILL)
     assert second.returncode != 0
     _check_one_line([first], "of the 2 processes that train together all must stay")
     run = _only_run(home, "lost")
@@ -145,7 +145,7 @@ def test_a_lost_process_ends_the_run_in_a_line_and_two_go_on_with_it(home: Path,
 
 
 def test_the_others_end_in_a_line_when_the_first_process_is_lost(home: Path) -> None:
-    first, second = _signalled(home, "headless", rank=0, number=signal.SIGKILL)
+    first, second = _signalled(home, "headless", rank=0, update=3, number=signal.SIGKILL)
     assert first.returncode != 0
     _check_one_line([second], "of the 2 processes that train together all must stay")
     assert _only_run(home, "headless").info.status == "RUNNING", "as of any killed run, until somebody looks"
