@@ -28,6 +28,15 @@ _WATCHING = {
     "train.trunk_cache_gb",
     "train.patience",  # when it stops, not what a step does
     "train.test",
+    "train.memory_limit_gb",
+    "train.cache_limit_gb",
+}
+
+# Settings of after the first runs, each with the value that trains as those did: with it they are no part.
+_NEUTRAL: dict[str, Any] = {
+    "lora.b_rate": None,
+    "train.neftune_alpha": None,
+    "train.chunked_recurrence": True,
 }
 
 Parts = dict[str, Any]
@@ -35,10 +44,13 @@ Parts = dict[str, Any]
 
 def parts_of(config: Config, spec: AdapterSpec, train_split: Split, init_weights: Path | None) -> Parts:
     """The parts by name, as JSON can hold them."""
+    values = flat(config)
     lora = {f"lora.{key}": getattr(spec, key) for key in _LORA}
-    train = {k: v for k, v in flat(config).items() if k.startswith("train.") and k not in _WATCHING}
+    train = {k: v for k, v in values.items() if k.startswith("train.") and k not in _WATCHING | _NEUTRAL.keys()}
+    later = {k: values[k] for k, neutral in _NEUTRAL.items() if k in values and values[k] != neutral}
     start = None if init_weights is None else hashlib.sha256(init_weights.read_bytes()).hexdigest()[:16]
-    return {"engine": ENGINE, "base": spec.base_revision, "data": train_split.digest, "start": start, **lora, **train}
+    first = {"engine": ENGINE, "base": spec.base_revision, "data": train_split.digest, "start": start}
+    return first | lora | train | later
 
 
 _LORA = ("fine_tune_type", "rank", "scale", "dropout", "num_layers", "keys")
@@ -59,6 +71,11 @@ def renewed(written: Parts, base: Base) -> Parts:
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """Names and both values of what differs."""
-    names = sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))
-    return ", ".join(f"{name} was {there.get(name)} and is {here.get(name)}" for name in names)
+    """Names and both values of what differs. A part that one lacks has its neutral value there."""
+
+    def both(name: str) -> tuple[Any, Any]:
+        neutral = _NEUTRAL.get(name)
+        return there.get(name, neutral), here.get(name, neutral)
+
+    told = {name: both(name) for name in sorted(there.keys() | here.keys())}
+    return ", ".join(f"{name} was {was} and is {now}" for name, (was, now) in told.items() if was != now)

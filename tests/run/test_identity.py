@@ -36,3 +36,9 @@ def test_what_only_watches_is_not_part_of_the_identity(store: Store, quick_confi
 
 def test_differences_name_both_values() -> None:
     assert differences({"a": 1, "b": 2}, {"a": 1, "b": 3}) == "b was 2 and is 3"
+
+
+def test_a_part_that_one_lacks_has_its_neutral_value() -> None:
+    assert differences({}, {"train.chunked_recurrence": False}) == "train.chunked_recurrence was True and is False"
+    assert differences({"lora.b_rate": 4.0}, {}) == "lora.b_rate was 4.0 and is None"
+    assert differences({}, {"train.neftune_alpha": None}) == ""
