@@ -11,15 +11,20 @@ from pathlib import Path
 from tests.commands import Ended, run_command
 
 
-def run_several(words: Sequence[Sequence[str]], folder: Path) -> list[Ended]:
-    """`python` with these words, a process for each, in the folders 0, 1, … of this one; how they ended, in order."""
-    hosts = folder / "hosts.json"
-    hosts.write_text(json.dumps([[f"127.0.0.1:{port}"] for port in _free_ports(len(words))]), "utf-8")
+def run_several(
+    words: Sequence[Sequence[str]], folder: Path, *, hosts: Sequence[Sequence[str]] | None = None
+) -> list[Ended]:
+    """`python` with these words, a process for each, in the folders 0, 1, … of this one; how they ended, in order.
+
+    `hosts`: the addresses that they are told, if not free ones.
+    """
+    told = folder / "hosts.json"
+    told.write_text(json.dumps(hosts or [[f"127.0.0.1:{port}"] for port in _free_ports(len(words))]), "utf-8")
 
     def run(rank: int) -> Ended:
         own = folder / str(rank)
         own.mkdir(exist_ok=True)
-        environment = os.environ | {"MLX_RANK": str(rank), "MLX_HOSTFILE": str(hosts)}
+        environment = os.environ | {"MLX_RANK": str(rank), "MLX_HOSTFILE": str(told)}
         return run_command(*words[rank], folder=own, environment=environment)
 
     with ThreadPoolExecutor(len(words)) as threads:

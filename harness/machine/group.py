@@ -68,6 +68,8 @@ class Group:
 
     def _array(self, value: mx.array | None, shape: list[int], dtype: str) -> mx.array:
         kind: mx.Dtype = getattr(mx, dtype)
+        if 0 in shape:
+            return mx.zeros(shape, kind)
         if self.rank == 0 and value is not None:
             self._summed(value.reshape(-1).view(mx.uint8))
             return value

@@ -24,6 +24,6 @@ def _names_several(variable: str) -> bool:
     if variable not in os.environ:
         return False
     try:
-        return len(json.loads(Path(os.environ[variable]).read_text("utf-8") or "[]")) > 1
+        return len(json.loads(Path(os.environ[variable]).read_text("utf-8").strip() or "[]")) > 1
     except (OSError, ValueError):
         return True

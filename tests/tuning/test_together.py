@@ -13,6 +13,7 @@ from pathlib import Path
 import mlx.core as mx
 from harness.config.schema import ModelConfig
 from harness.data.dataset import load_split
+from harness.errors import DivergedError
 from harness.machine.group import ALONE, join
 from harness.models.adapter import adapter_weights, attached, spec_for
 from harness.models.base import open_base
@@ -40,7 +41,13 @@ recorder, outcome, whole = trained()
 middle = recorder.states[2]
 resumed = trained(resume=middle if group.rank == 0 else None)
 stopped = trained(stop=lambda score: group.rank == 0)[1]
+config.train.learning_rate = 1e30
+try:
+    diverged = str(trained()[1])
+except DivergedError as error:
+    diverged = str(error)
 print(json.dumps({
+    "diverged": diverged,
     "exact": same(whole, resumed[2]),
     "moved": not same(whole, middle.weights),
     "alike": same(whole, group.share_arrays(whole)),
@@ -60,3 +67,4 @@ def test_processes_end_alike_go_on_to_the_byte_and_stop_when_the_first_is_told(t
     first, second = (json.loads(each.stdout) for each in ended)
     assert first == second and first["exact"] and first["moved"] and first["alike"]
     assert len(first["losses"]) == 4 and first["stopped"] == [2, True]
+    assert "must be a finite number" in first["diverged"]
