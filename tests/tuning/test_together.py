@@ -9,6 +9,7 @@ from tests.several import run_several
 # and only the first is asked whether to stop
 PROGRAM = """
 import json
+from dataclasses import replace
 from pathlib import Path
 import mlx.core as mx
 from harness.config.schema import ModelConfig
@@ -28,10 +29,10 @@ spec = spec_for(config.lora, base.model, base=base.path, base_revision=base.revi
 splits = [load_split(Path(config.data.path), name, base.tokenizer, labels=None,
     max_seq_length=32, mask_prompt=False) for name in ("train", "valid")]
 
-def trained(**more):
+def trained(settings=config.train, **more):
     recorder = Recorder()
     with attached(base.model, spec, seed=group.rank):
-        outcome = train(base.model, *splits, config.train, recorder, group=group, **more)
+        outcome = train(base.model, *splits, settings, recorder, group=group, **more)
         return recorder, outcome, adapter_weights(base.model)
 
 def same(one, other):
@@ -41,9 +42,8 @@ recorder, outcome, whole = trained()
 middle = recorder.states[2]
 resumed = trained(resume=middle if group.rank == 0 else None)
 stopped = trained(stop=lambda score: group.rank == 0)[1]
-config.train.learning_rate = 1e30
 try:
-    diverged = str(trained()[1])
+    diverged = str(trained(replace(config.train, learning_rate=1e30))[1])
 except DivergedError as error:
     diverged = str(error)
 print(json.dumps({
