@@ -1,8 +1,8 @@
 """How much of a grid's compute each pruner spends, and what it finds for it: python -m benchmarks.search
 
-On recorded learning curves: 60 runs of the shipped poems on builtin:tiny, and the best three again with four other
-seeds, which say how much of a difference is noise. `--record` trains them anew (a quarter of an hour) and writes them
-to benchmarks/curves.json; without it the file is replayed through the harness's own study, in random orders.
+On recorded learning curves: 60 runs of the shipped poems on builtin:small, and the best three again with four other
+seeds, which say how much of a difference is noise. `--record` trains those that benchmarks/curves.json lacks (some 20
+minutes for all); without it the file is replayed through the harness's own study, in random orders.
 """
 
 import dataclasses
@@ -22,13 +22,14 @@ import yaml
 from harness.config.axes import Axis, Space
 from harness.config.paths import CONF
 from harness.config.schema import SweepConfig
+from harness.files import write_json
 from harness.multirun.repeats import noise_floor
 from harness.sweeping.storage import Studies
 from harness.sweeping.study import Pace, open_study
 from harness.sweeping.trial import Trial, TrialEnd
 
 CURVES = Path(__file__).with_name("curves.json")
-RANKS, RATES, DEPTHS = (2, 4, 8, 16), (5e-4, 1e-3, 2e-3, 5e-3, 1e-2), (2, 4, 8)
+RANKS, RATES, DEPTHS = (2, 4, 8, 16), (1e-4, 3e-4, 1e-3, 3e-3, 1e-2), (2, 4, 6)
 UPDATES, EVERY, SEEDS, REPEATED = 100, 10, 4, 3
 
 # update -> valid/loss
@@ -149,7 +150,6 @@ def _record() -> None:
 
     def configured(rank: int, rate: float, depth: int, seed: int) -> Config:
         words = [
-            "model=tiny",
             f"lora.rank={rank}",
             f"train.learning_rate={rate}",
             f"lora.num_layers={depth}",
@@ -181,10 +181,25 @@ def _record() -> None:
             return losses
 
         grid = list(itertools.product(RANKS, RATES, DEPTHS))
-        curves = {_name(*each): curve(*each, 0) for each in grid}
+        kept = _kept(list(map(list, (RANKS, RATES, DEPTHS))))
+        curves: dict[str, Any] = kept["curves"]
+        repeats: dict[str, list[float]] = kept["repeats"]
+        for each in grid:
+            if _name(*each) not in curves:
+                curves[_name(*each)] = curve(*each, 0)
+                write_json(CURVES, kept)
         best = sorted(grid, key=lambda each: min(curves[_name(*each)].values()))[:REPEATED]
-        repeats = {_name(*each): [min(curve(*each, seed).values()) for seed in range(1, SEEDS + 1)] for each in best}
-    CURVES.write_text(json.dumps({"curves": curves, "repeats": repeats}, indent=1) + "\n", encoding="utf-8")
+        for each in best:
+            again = repeats.setdefault(_name(*each), [])
+            while len(again) < SEEDS:
+                again.append(min(curve(*each, len(again) + 1).values()))
+                write_json(CURVES, kept)
+
+
+def _kept(grid: list[list[float]]) -> dict[str, Any]:
+    """What was recorded of this grid: an interrupted recording goes on."""
+    recorded = json.loads(CURVES.read_text("utf-8"))
+    return recorded if recorded.get("grid") == grid else {"grid": grid, "curves": {}, "repeats": {}}
 
 
 if __name__ == "__main__":

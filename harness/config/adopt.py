@@ -31,7 +31,7 @@ def adopt(file: Path, name: str, presets: Path = CONF / "experiment") -> tuple[P
         raise HarnessError(f"{target} is there already; choose another --name")
     if not file.exists():
         raise HarnessError(f"{file} is not there; give a settings file of mlx_lm.lora")
-    values, notes = translate(read_mapping(file))
+    values, notes = translate(read_mapping(file), file)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         defaults = cast(dict[str, Any], OmegaConf.to_object(compose("config")))
     merged = {key: value | values.get(key, {}) if isinstance(value, dict) else value for key, value in defaults.items()}

@@ -3,10 +3,13 @@
 Defaults are mlx-lm's own for what a file leaves out, so that the translation trains as the file did there.
 """
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.config.mlx_lm_data import FEATURES, data_sets
+from harness.config.paths import MLRUNS
 from harness.errors import HarnessError
 
 _DEFAULTS: dict[str, Any] = {
@@ -37,8 +40,8 @@ _SCHEDULES = {"cosine_decay": "cosine", "linear_schedule": "linear"}
 Values = dict[str, dict[str, Any]]
 
 
-def translate(content: Mapping[str, Any]) -> tuple[Values, list[str]]:
-    """Values by group, and notes, a line each.
+def translate(content: Mapping[str, Any], file: Path) -> tuple[Values, list[str]]:
+    """Values by group, and notes, a line each. `file`: the one that holds the content.
 
     Raises:
         HarnessError: for what has no counterpart here.
@@ -48,14 +51,29 @@ def translate(content: Mapping[str, Any]) -> tuple[Values, list[str]]:
     values: Values = {"lora": _lora(said, notes), "train": _train(said, notes)}
     if "model" in said:
         values["model"] = {"path": _absolute(str(said["model"]))}
-    if "data" in said:
-        values["data"] = {"path": _absolute(str(said["data"])), "system": None}
+    if "data" in said or said.get("hf_dataset"):
+        values["data"] = {"path": _data(said, file, notes), "system": None}
         notes.append("data.system is null: give the system prompt of your lines, so that samples are written with it")
     if "adapter_path" in said:
         notes.append(f"adapter_path={said['adapter_path']} is left out: each run has its folder under mlruns/runs")
-    known = {*_DEFAULTS, *_WITHOUT_MEANING, "model", "data", "adapter_path"}
+    known = {*_DEFAULTS, *_WITHOUT_MEANING, *FEATURES, "model", "data", "adapter_path", "hf_dataset"}
     notes += [f"{key} has no counterpart here and is left out" for key in content if key not in known]
     return values, notes
+
+
+def _data(said: Mapping[str, Any], file: Path, notes: list[str]) -> str:
+    """The folder to train on; one that is still to be prepared where the file names other data than such a folder."""
+    named = data_sets(said)
+    if not named and Path(str(said["data"])).expanduser().exists():
+        return _absolute(str(said["data"]))
+    if not named:
+        notes.append(f"data={said['data']} is no folder here, so that it is a name on Hugging Face's hub, as in mlx-lm")
+    folder = str(MLRUNS / "data" / file.stem)
+    notes.append(
+        f"make the lines once: python -m harness.prepare source=hf source.path={shlex.quote(str(file))} "
+        f"source.test=0 source.near_duplicates=off data.path={shlex.quote(folder)}"
+    )
+    return folder
 
 
 def _lora(said: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:

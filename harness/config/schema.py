@@ -50,9 +50,13 @@ class DataConfig:
 
 @dataclass(frozen=True, config=ConfigDict(strict=True, extra="ignore", defer_build=True))
 class SystemConfig:
-    """What a command that reads no lines uses of a data group; what else the group's presets hold is left aside."""
+    """What a command that reads no lines uses of a data group; what else the group's presets hold is left aside.
+
+    `recorded`: where no system prompt is given, the one of the adapter's run.
+    """
 
     system: Text | None
+    recorded: bool = False
 
 
 @dataclass(frozen=True, config=_strict)
@@ -113,29 +117,25 @@ class PromptConfig:
 
 
 @dataclass(frozen=True, config=_strict)
-class JudgeConfig:
-    """`task`, `criteria`: the rubric; no criteria, no judge. `key_env`: the environment variable with the key.
+class WritingPromptConfig:
+    """A PromptConfig for a command that writes. `recorded`: besides what is given, what the adapter's run was told."""
 
-    `model` is asked at `base_url` (null: OpenAI), or with `serve` by an mlx_lm.server that the harness starts.
-    `second_*`: another judge beside it. `block`: texts judged together. `controls`: texts that pairs with a known
-    answer are made of. `scores`: each text also by each criterion. `price_*`: of a million tokens.
+    templates: dict[Text, Text]
+    fields: dict[Text, str]
+    recorded: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
+class EndpointConfig:
+    """A model that is asked at `base_url` (null: OpenAI), or with `serve` by an mlx_lm.server that the harness starts.
+
+    `key_env`: the environment variable with the key. `max_*`: of all calls together; `price_*`: of a million tokens.
     """
 
-    task: str
-    criteria: dict[Text, Text]
     model: Text | None
     base_url: Annotated[str, Field(pattern="^https?://")] | None
     serve: bool
     key_env: Text | None
-    second_model: Text | None
-    second_base_url: Annotated[str, Field(pattern="^https?://")] | None
-    second_key_env: Text | None
-    block: Annotated[int, Field(ge=2, le=8)]
-    anchors: Text | None
-    anchors_per_theme: Annotated[int, Field(ge=1, le=5)]
-    controls: Annotated[int, Field(ge=0)]
-    scores: bool
-    decisions: Text | None
     max_calls: Count | None
     max_tokens: Count | None
     max_cost: Positive | None
@@ -146,6 +146,27 @@ class JudgeConfig:
     concurrency: Count
     timeout_seconds: Positive
     retries: Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
+class JudgeConfig(EndpointConfig):
+    """`task`, `criteria`: the rubric; no criteria, no judge.
+
+    `second_*`: another judge beside it. `block`: texts judged together. `controls`: texts that pairs with a known
+    answer are made of. `scores`: each text also by each criterion.
+    """
+
+    task: str
+    criteria: dict[Text, Text]
+    second_model: Text | None
+    second_base_url: Annotated[str, Field(pattern="^https?://")] | None
+    second_key_env: Text | None
+    block: Annotated[int, Field(ge=2, le=8)]
+    anchors: Text | None
+    anchors_per_theme: Annotated[int, Field(ge=1, le=5)]
+    controls: Annotated[int, Field(ge=0)]
+    scores: bool
+    decisions: Text | None
     seed: Seed
 
     @property
@@ -257,7 +278,7 @@ class GenerateCommand:
     model: ModelConfig
     data: SystemConfig
     generate: GenerateConfig
-    prompt: PromptConfig
+    prompt: WritingPromptConfig
     tracking: TrackingConfig
 
 

@@ -15,6 +15,7 @@ from harness.errors import HarnessError
 
 _SAMPLE_BYTES = 1 << 18
 _BROKEN_LINES = 0.05  # up to this share of lines that are no UTF-8, a file is UTF-8 with broken lines
+_ZEROS = 0.1
 _MENDING = ftfy.TextFixerConfig(
     unescape_html=False,
     remove_terminal_escapes=True,
@@ -73,6 +74,8 @@ def encoding_of(path: Path) -> str:
         sample = file.read(_SAMPLE_BYTES)
     if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
+    if (bare := _utf16_without_mark(sample)) is not None:
+        return bare
     lines = sample.split(b"\n")
     whole = lines[:-1] if len(sample) == _SAMPLE_BYTES else lines
     broken = sum(not _is_utf8(line) for line in whole)
@@ -82,6 +85,14 @@ def encoding_of(path: Path) -> str:
         return "gb18030"
     best = charset_normalizer.from_bytes(b"\n".join(whole)).best()
     return "utf-8-sig" if best is None else best.encoding
+
+
+def _utf16_without_mark(sample: bytes) -> str | None:
+    """By the zeros that line ends, spaces and Latin letters have as one of their two bytes, always the same."""
+    low, high = sample[0::2].count(0), sample[1::2].count(0)
+    if high > _ZEROS * len(sample) / 2 and low < high / 20:
+        return "utf-16-le"
+    return "utf-16-be" if low > _ZEROS * len(sample) / 2 and high < low / 20 else None
 
 
 def _is_common_chinese(sample: bytes) -> bool:

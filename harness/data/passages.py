@@ -4,19 +4,23 @@ Knows where each stands and what made it. Does not know what becomes of them.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.data.cleaning import clean, read_any
 from harness.data.kinds import Kind
+from harness.data.sources.files import Wanted
 from harness.data.sources.found import Rejected
 from harness.errors import HarnessError
 
 _TEXTS = (".txt", ".md", ".text")
 _LINES = (".jsonl", ".ndjson")
 _JSON = (".json",)
+_FILES = Wanted(
+    suffixes=(*_TEXTS, *_LINES, *_JSON), what="JSON lines, a JSON list or a folder of text files with passages"
+)
 
 
 @dataclass(frozen=True)
@@ -28,14 +32,15 @@ class Passage:
     lineage: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_passages(path: Path, fields: Sequence[str]) -> Iterator[Passage | Rejected]:
-    """Each once. `fields`: names of what holds the text in a record; the first that is there is taken.
+def read_passages(path: Path, fields: Sequence[str], say: Callable[[str], object]) -> Iterator[Passage | Rejected]:
+    """Each once. `fields`: names of what holds the text in a record; the first that is there is taken. `say` gets a
+    line on files left aside.
 
     Raises:
         HarnessError: when there is nothing to read, or a JSON list cannot be.
     """
     seen: dict[str, str] = {}
-    for file in _files(path):
+    for file in _FILES.files(path, say):
         for record, origin in _records(file):
             found = record if isinstance(record, Rejected) else _passage(record, origin, fields)
             if isinstance(found, Passage) and found.text in seen:
@@ -44,20 +49,6 @@ def read_passages(path: Path, fields: Sequence[str]) -> Iterator[Passage | Rejec
             elif isinstance(found, Passage):
                 seen[found.text] = origin
             yield found
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.exists():
-        raise HarnessError(
-            f"source.path={path} is not there; give JSON lines, a JSON list or a folder of text files with passages"
-        )
-    if not path.is_dir():
-        return [path]
-    known = (*_TEXTS, *_LINES, *_JSON)
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in known and file.is_file())
-    if not files:
-        raise HarnessError(f"source.path={path} must hold files that end in {', '.join(known)}, but it has none")
-    return files
 
 
 def _records(file: Path) -> Iterator[tuple[Any, str]]:

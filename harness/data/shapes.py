@@ -37,7 +37,7 @@ ROLE_NAMES: dict[str, str] = {role: role for role in ROLES} | {
     "工具": "tool",
 }
 
-_CONVERSATIONS = ("messages", "conversations", "conversation")
+CONVERSATIONS = ("messages", "conversations", "conversation")
 
 
 class ShapeError(Exception):
@@ -66,7 +66,7 @@ def shaped(record: Mapping[str, Any], roles: Mapping[str, str] = ROLE_NAMES) -> 
     tools = record.get("tools")
     if tools is not None and not isinstance(tools, list):
         raise ShapeError(Kind.TYPE, f"tools must be a list, but it is a {type(tools).__name__}")
-    for name in _CONVERSATIONS:
+    for name in CONVERSATIONS:
         if name in record:
             return Shaped(_messages(name, record[name], record.get("system"), roles), None, tools or None)
     if "prompt" in record and "completion" in record:

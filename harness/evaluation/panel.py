@@ -4,20 +4,19 @@ Knows nothing of what is judged.
 """
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from harness.config.paths import MLRUNS
-from harness.config.schema import JudgeConfig, ModelConfig
+from harness.config.schema import JudgeConfig
 from harness.console.progress import Display
 from harness.judging.rubric import Rubric
 from harness.judging.verdicts import Judge
 from harness.llm.cache import ReplyCache
 from harness.llm.chat import Chat
+from harness.llm.configured import endpoint_of, limits_of, other_endpoint
 from harness.llm.endpoint import Endpoint
-from harness.llm.serve import SERVED, served
-from harness.llm.spending import Limits, Spending
+from harness.llm.spending import Spending
 
 
 def rubric_of(judge: JudgeConfig) -> Rubric:
@@ -25,15 +24,7 @@ def rubric_of(judge: JudgeConfig) -> Rubric:
 
 
 def spending_of(judge: JudgeConfig) -> Spending:
-    return Spending(
-        Limits(
-            calls=judge.max_calls,
-            tokens=judge.max_tokens,
-            cost=judge.max_cost,
-            price_in=judge.price_in,
-            price_out=judge.price_out,
-        )
-    )
+    return Spending(limits_of(judge, settings="judge"))
 
 
 @asynccontextmanager
@@ -62,7 +53,10 @@ def try_judges(judge: JudgeConfig, display: Display) -> None:
         HarnessError: when one cannot be asked.
     """
     if judge.serve:
-        local_folder(judge)
+        from harness.models.served import local_folder
+
+        assert judge.model is not None, "check_judge comes first"
+        local_folder(judge.model, setting="judge.model")
         return
 
     async def ask() -> None:
@@ -77,39 +71,15 @@ def endpoints(judge: JudgeConfig) -> Iterator[list[Endpoint]]:
     """The judges' endpoints; a local server is there inside."""
     assert judge.model is not None, "check_judge comes first"
     second = judge.second_model
-    others = [] if second is None else [_endpoint(judge, second, judge.second_base_url, judge.second_key_env)]
-    if not judge.serve:
-        yield [_endpoint(judge, judge.model, judge.base_url, judge.key_env), *others]
-        return
-    with served(local_folder(judge)) as url:
-        local = _endpoint(judge, SERVED, url, None)
-        yield [dataclasses.replace(local, name=f"{judge.model} (served here)"), *others]
-
-
-def local_folder(judge: JudgeConfig) -> str:
-    """Of the judge that is to be served; fetched if it is a hub name that is not here yet.
-
-    Raises:
-        HarnessError: when there is no such model, or a file of its weights is not whole.
-    """
-    from harness.models.base import open_base  # loads MLX, which other judges do without
-    from harness.models.weights_file import read_metadata
-
-    folder = open_base(ModelConfig(path=judge.model, revision=None), setting="judge.model").folder
-    for file in sorted(folder.glob("model*.safetensors")):
-        read_metadata(file)
-    return str(folder)
-
-
-def _endpoint(judge: JudgeConfig, model: str, base_url: str | None, key_env: str | None) -> Endpoint:
-    return Endpoint(
-        base_url=base_url,
-        model=model,
-        name=model if base_url is None else f"{model} at {base_url}",
-        key_env=key_env,
-        timeout_seconds=judge.timeout_seconds,
-        retries=judge.retries,
-        concurrency=judge.concurrency,
-        temperature=judge.temperature,
-        max_tokens=judge.reply_tokens,
+    others = (
+        []
+        if second is None
+        else [other_endpoint(judge, second, judge.second_base_url, judge.second_key_env, settings="judge")]
     )
+    if not judge.serve:
+        yield [endpoint_of(judge, settings="judge"), *others]
+        return
+    from harness.models.served import served_model  # loads MLX, which other judges do without
+
+    with served_model(judge.model, setting="judge.model") as url:
+        yield [endpoint_of(judge, settings="judge", served_at=url), *others]

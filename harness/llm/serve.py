@@ -1,4 +1,4 @@
-"""A local judge: stock mlx_lm.server with one model, for as long as it is asked.
+"""A local model that is asked: stock mlx_lm.server with it, for as long as that takes.
 
 Knows nothing of what the weights are.
 """
@@ -22,8 +22,8 @@ _PATIENCE_SECONDS = 900.0  # for reading, or downloading, the weights
 
 
 @contextmanager
-def served(model: str) -> Iterator[str]:
-    """The base URL of a server that is there inside, on a free port of this machine alone.
+def served(model: str, *, setting: str) -> Iterator[str]:
+    """The base URL of a server that is there inside, on a free port of this machine alone. `setting`: that names it.
 
     Raises:
         HarnessError: when it ends, or does not answer for long, with its last words.
@@ -35,7 +35,7 @@ def served(model: str) -> Iterator[str]:
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            _wait(process, port, model, lambda: _last_words(log))
+            _wait(process, port, f"{setting}={model}", lambda: _last_words(log))
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             process.terminate()
@@ -46,20 +46,20 @@ def served(model: str) -> Iterator[str]:
                 process.wait()
 
 
-def _wait(process: "subprocess.Popen[bytes]", port: int, model: str, last_words: Callable[[], str]) -> None:
+def _wait(process: "subprocess.Popen[bytes]", port: int, named: str, last_words: Callable[[], str]) -> None:
     """Until it has written its first token: only then are the weights known to be sound."""
     until = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise HarnessError(f"mlx_lm.server cannot serve judge.model={model}: {last_words()}")
+            raise HarnessError(f"mlx_lm.server cannot serve {named}: {last_words()}")
         try:
             _first_token(f"http://127.0.0.1:{port}/v1/chat/completions", until - time.monotonic())
             return
         except urllib.error.HTTPError as error:  # it is up, and its thread that reads the weights has died
-            raise HarnessError(f"mlx_lm.server cannot serve judge.model={model}: {last_words()}") from error
+            raise HarnessError(f"mlx_lm.server cannot serve {named}: {last_words()}") from error
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    raise HarnessError(f"mlx_lm.server with judge.model={model} does not answer: {last_words()}")
+    raise HarnessError(f"mlx_lm.server with {named} does not answer: {last_words()}")
 
 
 def _first_token(address: str, seconds: float) -> None:

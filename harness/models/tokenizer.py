@@ -66,6 +66,13 @@ class Tokenizer:
         result = self._fast(text, add_special_tokens=special, return_offsets_mapping=True)
         return Encoded(list(result["input_ids"]), [tuple(span) for span in result["offset_mapping"]])
 
+    def count(self, text: str) -> int:
+        """How many tokens `text` has without special ones, in half of encode's time: nobody asks where they stand."""
+        backend = self._fast.backend_tokenizer
+        if backend.truncation is not None:  # some tokenizer.json bring one along
+            backend.no_truncation()
+        return len(backend.encode_batch_fast([text], add_special_tokens=False)[0])
+
     def render(
         self, messages: Sequence[Message], *, add_generation_prompt: bool, tools: Sequence[Any] | None = None
     ) -> str:

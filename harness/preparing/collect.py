@@ -8,7 +8,7 @@ import json
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TextIO
 
 from harness.config.schema import SourceConfig
@@ -20,18 +20,30 @@ from harness.preparing.near import Groups, Neighbours, Pieces, pieces, signature
 from harness.preparing.near import common as template_of
 from harness.preparing.spool import Entry, Spool
 
+OTHERS = "others"
 _EXAMPLES = 3
+_SORTS = 500  # reasons that are counted one by one; memory does not grow with the rows
 _THREADS, _AT_ONCE = 2, 32
 _SAMPLE = 512  # rows by which the pieces of a template are known
 
 
 @dataclass
+class Sort:
+    """Pieces that are no rows for the same reason: the `first`, and how many."""
+
+    first: Rejected
+    count: int = 0
+
+
+@dataclass
 class Collected:
-    """`entries`: the rows; `rejected`: how many of each kind, and `examples` of them; `alike`: rows near another."""
+    """`entries`: the rows; `rejected`: how many of each kind, and `examples` of them; `sorts`: how many of each reason,
+    with the first of them; `alike`: rows near another."""
 
     entries: list[Entry] = field(default_factory=list)
     rejected: Counter[Kind] = field(default_factory=Counter)
     examples: dict[Kind, list[Rejected]] = field(default_factory=dict)
+    sorts: dict[tuple[Kind, str], "Sort"] = field(default_factory=dict)
     alike: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -89,7 +101,12 @@ def _note(row: Rejected, collected: Collected, list_of: TextIO) -> None:
     examples = collected.examples.setdefault(row.kind, [])
     if len(examples) < _EXAMPLES:
         examples.append(row)
-    text = json.dumps(asdict(row), ensure_ascii=False)
+    key = (row.kind, row.sort or row.reason)
+    if key not in collected.sorts and len(collected.sorts) >= _SORTS:
+        key = (row.kind, OTHERS)
+    collected.sorts.setdefault(key, Sort(row)).count += 1
+    line = {"origin": row.origin, "kind": row.kind, "reason": row.reason, "start": row.start}
+    text = json.dumps(line, ensure_ascii=False)
     list_of.write(text.encode("utf-8", "replace").decode() + "\n")
 
 
@@ -116,7 +133,7 @@ class _Kin:
     def placed(self, checked: Checked, collected: Collected) -> _Placed | Rejected:
         found, same = checked.found, digest(checked.line)
         if same in self._origins:
-            return _left_out(checked, Kind.DUPLICATE, f"the same as {self._origins[same]}")
+            return _left_out(checked, Kind.DUPLICATE, f"the same as {self._origins[same]}", "the same as another row")
         text = said(checked.line)
         group = f"row {same.hex()}" if found.group is None else f"group {found.group}"
         if self._common.near_duplicates != "off":
@@ -124,7 +141,7 @@ class _Kin:
             near = self._neighbours.near(signature(own), self._common.similarity)
             like = [self._rows[number] for number in near]
             if like and self._common.near_duplicates == "drop":
-                return _left_out(checked, Kind.NEAR_DUPLICATE, f"nearly the same as {like[0][1]}")
+                return _left_out(checked, Kind.NEAR_DUPLICATE, f"nearly the same as {like[0][1]}", "nearly the same")
             self._neighbours.keep()
             self._rows.append((group, found.origin))
             for other, origin in like:
@@ -134,5 +151,5 @@ class _Kin:
         return _Placed(checked, group, text)
 
 
-def _left_out(checked: Checked, kind: Kind, reason: str) -> Rejected:
-    return Rejected.of(said(checked.line), origin=checked.found.origin, kind=kind, reason=reason)
+def _left_out(checked: Checked, kind: Kind, reason: str, sort: str) -> Rejected:
+    return Rejected.of(said(checked.line), origin=checked.found.origin, kind=kind, reason=reason, sort=sort)

@@ -5,6 +5,7 @@ Knows models only to get a tokenizer.
 
 import dataclasses
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,8 @@ def job_of(command: PrepareCommand, display: Display, beside: Path = CONF / "sou
         raise SettingError("source.path", "source.path must be a file or a folder, but got null")
     base = None if command.model.path is None else _base(command, display)
     encoder = None if base is None else base.tokenizer
-    count = None if encoder is None else lambda text: len(encoder.encode(text, special=False).ids)
-    tools = Tools(count_tokens=count, say=display.say, cache=MLRUNS / "cache")
+    count = None if encoder is None else encoder.count
+    tools = Tools(count_tokens=count, say=display.say, cache=MLRUNS / "cache", serve=_serve)
     return Job(
         command=command,
         common=common,
@@ -70,6 +71,12 @@ def _out(command: PrepareCommand, common: SourceConfig) -> Path:
     if out.is_relative_to(_SHIPPED) and not path.absolute().is_relative_to(_SHIPPED):
         return path if path.is_dir() else path.parent
     return out
+
+
+def _serve(model: str) -> AbstractContextManager[str]:
+    from harness.models.served import served_model
+
+    return served_model(model, setting="source.model")
 
 
 def _base(command: PrepareCommand, display: Display) -> "Base":

@@ -5,6 +5,7 @@ Its bytes depend on the source, the configuration and the versions alone, not on
 
 import dataclasses
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,15 @@ from harness.preparing.place import LAST
 _PACKAGES = ("lora-harness", "ftfy", "charset-normalizer", "numpy", "transformers", "tokenizers")
 
 
-def write_manifest(folder: Path, command: PrepareCommand, source: Path | None, tokenizer: str | None) -> None:
-    """`source`: a file or folder, whose digests are taken where it is one. `tokenizer`: the base's revision."""
+def write_manifest(folder: Path, command: PrepareCommand, *, sources: Mapping[str, str], tokenizer: str | None) -> None:
+    """`sources`: the digest of each thing that was read. `tokenizer`: the base's revision."""
     outputs = {file.name: digest_of(file) for file in sorted(folder.iterdir()) if not file.name.startswith(".")}
     write_json(
         folder / LAST,
         {
             "configuration": _configuration(command),
             "tokenizer": tokenizer,
-            "sources": {} if source is None else _digests(source),
+            "sources": dict(sources),
             "outputs": outputs,
             "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
         },
@@ -37,10 +38,3 @@ def _configuration(command: PrepareCommand) -> dict[str, Any]:
         del values[name]
     values["data"].pop("path")
     return values | {"source": {name: value for name, value in command.source.items() if name != "out"}}
-
-
-def _digests(source: Path) -> dict[str, str]:
-    if source.is_file():
-        return {source.name: digest_of(source)}
-    files = sorted(file for file in source.rglob("*") if file.is_file()) if source.is_dir() else []
-    return {file.relative_to(source).as_posix(): digest_of(file) for file in files}

@@ -19,7 +19,7 @@ def histogram(spread: Spread, unit: str) -> str:
         parts.append(_bar(place * wide, _HEIGHT - high, wide - 1, high, said))
     end = f"{len(spread.bins) * spread.step} {unit}"
     parts += [_words(0, _HEIGHT + 16, "0"), _words(_WIDTH, _HEIGHT + 16, end, "end")]
-    parts.append(_words(0, 10, f"{most} rows"))
+    parts.append(_words(0, 10, f"{most} row{'s' if most > 1 else ''}"))
     return _svg(_HEIGHT + 24, parts)
 
 

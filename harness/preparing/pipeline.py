@@ -1,14 +1,12 @@
 """The recipe: a source's rows are checked, the like are grouped, split, and written whole with what is told of them."""
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config.schema import PrepareCommand, SourceConfig
+from harness.console.interrupt import interrupted_by, requests_collected
 from harness.data.dataset import TextEncoder
 from harness.data.sources.find import Source
 from harness.data.sources.found import Rejected, Tools
@@ -19,10 +17,12 @@ from harness.preparing.collect import Collected, collect
 from harness.preparing.figures import figures_of, warnings_of
 from harness.preparing.manifest import write_manifest
 from harness.preparing.place import put_in_place
-from harness.preparing.report import PAGE, Report
-from harness.preparing.splits import SPLITS, Member, Shares, split
+from harness.preparing.report import PAGE, Reason, Report
+from harness.preparing.splits import SPLITS, Member, Shares, moved, split
 from harness.preparing.spool import Entry, Spool
+from harness.preparing.staging import staging
 
+_NAMED = 5  # reasons
 REJECTED, ORIGINS = "rejected.jsonl", "origins.jsonl"
 
 
@@ -74,17 +74,20 @@ def prepare_folder(job: Job) -> Prepared:
     Raises:
         HarnessError: for a source that cannot be read, is too bad or too small; for another output that is there.
     """
-    with _beside(job.out) as folder:
+    with staging(job.out) as folder:
         with Spool(folder / ".rows") as spool:
             collected = _collected(job, spool, folder)
-            splits = _split(collected, job.common)
+            splits = _split(collected, job.common, job.tools.say)
             for name, entries in splits.items():
                 spool.write(entries, folder / f"{name}.jsonl")
         _write_origins(splits, folder / ORIGINS)
         report = _report(job, collected, splits)
         report.write(folder)
-        write_manifest(folder, job.command, job.path, job.revision)
-        changed = put_in_place(folder, job.out, replace=job.command.replace)
+        write_manifest(folder, job.command, sources=job.source.digests(job.path), tokenizer=job.revision)
+        with requests_collected() as requests:  # it takes no time, and half of it is no output
+            changed = put_in_place(folder, job.out, replace=job.command.replace)
+        if requests:
+            raise interrupted_by(requests[0])
     return Prepared(out=job.out, collected=collected, splits=splits, report=report, changed=changed)
 
 
@@ -94,13 +97,24 @@ def _collected(job: Job, spool: Spool, folder: Path) -> Collected:
     with (folder / REJECTED).open("w", encoding="utf-8") as list_of:
         collected = collect(given, checker, job.common, spool, list_of)
     total = collected.bad + len(collected.entries)
+    if not collected.rejected and not collected.entries:
+        raise HarnessError(f"source.path={job.path} has nothing in it to make a row of; give a file that is not empty")
     if total and collected.bad > job.common.max_bad * total:
-        out = job.out.absolute()
-        beside = out.with_name(f"{out.name}.{REJECTED}")
-        make_folder(beside.parent)
-        (folder / REJECTED).replace(beside)
-        raise HarnessError(_too_bad(collected, job.common, total, beside))
+        raise HarnessError(_too_bad(collected, job.common, total, _listed_beside(job, folder)))
+    if not collected.entries:
+        left = ", ".join(f"{each.count} {reason}" for (_, reason), each in list(collected.sorts.items())[:_NAMED])
+        beside = _listed_beside(job, folder)
+        raise HarnessError(f"no row is left: {left}; {beside} has all of it, see conf/source for what leaves it out")
     return collected
+
+
+def _listed_beside(job: Job, folder: Path) -> Path:
+    """What was rejected, beside the output that is not made."""
+    out = job.out.absolute()
+    beside = out.with_name(f"{out.name}.{REJECTED}")
+    make_folder(beside.parent)
+    (folder / REJECTED).replace(beside)
+    return beside
 
 
 def _write_origins(splits: dict[str, list[Entry]], path: Path) -> None:
@@ -119,10 +133,24 @@ def _report(job: Job, collected: Collected, splits: dict[str, list[Entry]]) -> R
         tokenizer=job.command.model.path,
         splits=figures,
         rejected={kind.value: count for kind, count in collected.rejected.most_common()},
+        reasons=_reasons(collected),
         examples=[each for kind, _ in collected.rejected.most_common() for each in collected.examples[kind]],
         alike=collected.alike,
         warnings=warnings_of(splits, figures, job.command),
     )
+
+
+def _reasons(collected: Collected) -> list[Reason]:
+    by_kind = {kind: place for place, (kind, _) in enumerate(collected.rejected.most_common())}
+    found = [
+        (
+            by_kind[kind],
+            -sort.count,
+            Reason(kind=kind.value, reason=reason, rows=sort.count, origin=sort.first.origin, start=sort.first.start),
+        )
+        for (kind, reason), sort in collected.sorts.items()
+    ]
+    return [reason for _, _, reason in sorted(found, key=lambda each: each[:2])]
 
 
 def _too_bad(collected: Collected, common: SourceConfig, total: int, beside: Path) -> str:
@@ -134,25 +162,15 @@ def _too_bad(collected: Collected, common: SourceConfig, total: int, beside: Pat
     )
 
 
-def _split(collected: Collected, common: SourceConfig) -> dict[str, list[Entry]]:
-    members = [Member(entry.group, entry.label) for entry in collected.entries]
+def _split(collected: Collected, common: SourceConfig, say: Callable[[str], object]) -> dict[str, list[Entry]]:
+    members = [Member(entry.group, entry.label, entry.split) for entry in collected.entries]
     names = split(members, Shares(valid=common.valid, test=common.test, seed=common.seed))
     chosen: dict[str, list[Entry]] = {name: [] for name in SPLITS}
     for entry, name in zip(collected.entries, names, strict=True):
         chosen[name].append(entry)
+    if count := moved(members, names):
+        say(
+            f"{count} rows stand with those of valid or test that they are near or share a group with, not where their "
+            "source has them; source.near_duplicates=drop leaves out the near ones, off lets them be"
+        )
     return chosen
-
-
-@contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """A folder on the same disk as the output, gone afterwards."""
-    out = out.absolute()
-    there = next(parent for parent in out.parents if parent.is_dir())
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=there))
-    except OSError as error:
-        raise HarnessError(f"{out} cannot be written: {error.strerror}; choose another data.path") from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

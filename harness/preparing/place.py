@@ -9,14 +9,16 @@ from pathlib import Path
 from harness.errors import HarnessError, WriteError
 from harness.files import digest_of, sync
 
+_TRAINED_ON = "train.jsonl"
 LAST = "manifest.json"  # it says what the others are
 
 
 def put_in_place(folder: Path, out: Path, *, replace: bool) -> bool:
     """Move the files of `folder` into `out`; False when all are there already, byte for byte.
 
-    Where `out` is not there, the folder itself is renamed. Else each file is, the manifest last; files of other names
-    stay as they are.
+    Where `out` is not there, the folder itself is renamed. Else each file is: files of other names stay as they are.
+    Then train.jsonl is taken away first where lines change and put there last but the manifest, so that nobody trains
+    on a mixture when the process is killed between.
 
     Raises:
         HarnessError: when there are other lines, or files of the same names that prepare did not write, and they are
@@ -35,17 +37,17 @@ def put_in_place(folder: Path, out: Path, *, replace: bool) -> bool:
             "or say replace=true"
         )
     try:
-        _move(files, folder, out)
+        _move(files, folder, out, lines_change=any(file.suffix == ".jsonl" for file in differ))
     except OSError as error:
         raise WriteError(f"{out} cannot be written: {error.strerror}; see that it is a folder you may write") from error
     return True
 
 
-def _last(file: Path) -> tuple[bool, str]:
-    return file.name == LAST, file.name
+def _last(file: Path) -> tuple[bool, bool, str]:
+    return file.name == LAST, file.name == _TRAINED_ON, file.name
 
 
-def _move(files: Sequence[Path], folder: Path, out: Path) -> None:
+def _move(files: Sequence[Path], folder: Path, out: Path, *, lines_change: bool) -> None:
     for file in files:
         sync(file)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -55,6 +57,8 @@ def _move(files: Sequence[Path], folder: Path, out: Path) -> None:
     else:
         out.mkdir(exist_ok=True)
         (out / LAST).unlink(missing_ok=True)
+        if lines_change:
+            (out / _TRAINED_ON).unlink(missing_ok=True)
         for file in files:
             file.replace(out / file.name)
     sync(out)

@@ -17,16 +17,30 @@ from harness.preparing.pictures import bars, histogram
 
 JSON, MARKDOWN, PAGE = "report.json", "report.md", "report.html"
 _ALIKE = 20  # pairs listed
+_REASONS = 12  # of a kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Why pieces are no rows: how many, and where the first of them stands and how it begins."""
+
+    kind: str
+    reason: str
+    rows: int
+    origin: str
+    start: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """`tokenizer`: of which base; None where nothing counted tokens. `alike`: pairs of near duplicates."""
+    """`tokenizer`: of which base; None where nothing counted tokens. `reasons`: of each kind, those of most rows first.
+    `alike`: pairs of near duplicates."""
 
     title: str
     tokenizer: str | None
     splits: dict[str, SplitFigures]
     rejected: dict[str, int]
+    reasons: list[Reason]
     examples: list[Rejected]
     alike: list[tuple[str, str]]
     warnings: list[str]
@@ -56,6 +70,8 @@ def _tables(report: Report) -> list[_Table]:
         tables.append(_Table("Labels", ["label", *names], counts))
     if report.rejected:
         tables.append(_Table("Left out", ["why", "rows"], [[k, str(n)] for k, n in report.rejected.items()]))
+        heads = ["why", "reason", "rows", "the first", "how it begins"]
+        tables.append(_Table("Left out, by reason", heads, _reasons(report)))
         examples = [[each.kind, each.origin, each.reason, each.start] for each in report.examples]
         tables.append(_Table("The first of each", ["why", "where", "what is wrong", "how it begins"], examples))
     if report.alike:
@@ -66,6 +82,19 @@ def _tables(report: Report) -> list[_Table]:
     longest = [[name, origin, str(size)] for name, each in report.splits.items() for origin, size in each.longest]
     tables.append(_Table("The longest rows", ["split", "where", unit], longest))
     return tables
+
+
+def _reasons(report: Report) -> list[list[str]]:
+    """The most frequent ones of each kind, and the rest together."""
+    lines = []
+    for kind in report.rejected:
+        of_kind = [each for each in report.reasons if each.kind == kind]
+        for each in of_kind[:_REASONS]:
+            lines.append([kind, each.reason, str(each.rows), each.origin, each.start])
+        if rest := of_kind[_REASONS:]:
+            count = sum(each.rows for each in rest)
+            lines.append([kind, f"{len(rest)} other reasons", str(count), "rejected.jsonl", ""])
+    return lines
 
 
 def _figures(splits: Sequence[SplitFigures]) -> list[list[str]]:

@@ -6,8 +6,9 @@ Knows groups and labels, nothing of texts.
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from harness.data.sources.found import HeldOut
 from harness.errors import HarnessError
 
 SPLITS = ("train", "valid", "test")
@@ -26,10 +27,11 @@ class Shares:
 
 @dataclass(frozen=True)
 class Member:
-    """A row by its group and its label."""
+    """A row by its group and its label. `held_out`: the split that its source has it in."""
 
     group: str
     label: str | None
+    held_out: HeldOut | None = None
 
 
 def split(members: Sequence[Member], shares: Shares) -> list[str]:
@@ -38,24 +40,39 @@ def split(members: Sequence[Member], shares: Shares) -> list[str]:
     Each label of two groups or more has one in valid, and three quarters of what was asked for, but not half as much
     again: those that are nearest to the border change sides. So does test, of three groups or more.
 
+    Where a source holds rows out for a split, that split has those groups and no others; test goes before valid.
+
     Raises:
         HarnessError: when train or valid would be empty.
     """
-    places = {member.group: _place(member.group, shares.seed) for member in members}
-    chosen = {group: _by_place(place, shares) for group, place in places.items()}
+    held_out = {member.group: name for name in ("valid", "test") for member in members if member.held_out == name}
+    shares = replace(
+        shares,
+        valid=0.0 if "valid" in held_out.values() else shares.valid,
+        test=0.0 if "test" in held_out.values() else shares.test,
+    )
+    places = {member.group: _place(member.group, shares.seed) for member in members if member.group not in held_out}
+    chosen: dict[str, str] = {group: _by_place(place, shares) for group, place in places.items()}
     labels: dict[str | None, list[str]] = {}
-    for member in members:
+    for member in (each for each in members if each.group in chosen):
         labels.setdefault(member.label, []).append(member.group)
     for label in sorted(labels, key=str):
         _see_to(chosen, sorted(set(labels[label]), key=lambda group: places[group]), shares)
-    names = [chosen[member.group] for member in members]
+    sides = {**held_out, **chosen}
+    names = [sides[member.group] for member in members]
     if "train" not in names or (shares.valid > 0 and "valid" not in names):
         raise HarnessError(
-            f"{len(members)} rows in {len(places)} groups cannot be split with source.valid={shares.valid:g} and "
+            f"{len(members)} rows in {len(sides)} groups cannot be split with source.valid={shares.valid:g} and "
             f"source.test={shares.test:g}; train and valid need at least one group each; "
             "rows that are nearly the same are one group: source.near_duplicates=off parts them"
         )
     return names
+
+
+def moved(members: Sequence[Member], names: Sequence[str]) -> int:
+    """How many rows are held out with their group, though their source does not hold them out there."""
+    groups = {member.group for member in members if member.held_out is not None}
+    return sum(member.group in groups and member.held_out != name for member, name in zip(members, names, strict=True))
 
 
 def _place(group: str, seed: int) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from harness.data.sources.found import HeldOut
 from harness.preparing.check import Checked, Length
 
 
@@ -16,7 +17,7 @@ class Entry:
     """One row: its place in the spool (bytes), and what decides its split and is reported of it.
 
     `prompt`: a few bytes that rows with the same first words of the user share; empty where there are none;
-    `words`: that rows share which say the same.
+    `words`: that rows share which say the same. `split`: where its source holds it out.
     """
 
     start: int
@@ -24,6 +25,7 @@ class Entry:
     origin: str
     group: str
     label: str | None
+    split: HeldOut | None
     length: Length | None
     characters: int
     prompt: bytes
@@ -49,7 +51,18 @@ class Spool:
         found = checked.found
         line = checked.written
         self._file.write(line)
-        entry = Entry(self._end, len(line), found.origin, group, found.label, checked.length, characters, prompt, words)
+        entry = Entry(
+            self._end,
+            len(line),
+            found.origin,
+            group,
+            found.label,
+            found.split,
+            checked.length,
+            characters,
+            prompt,
+            words,
+        )
         self._end += len(line)
         return entry
 

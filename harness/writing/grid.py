@@ -31,6 +31,7 @@ from harness.sampling.samples import (
 from harness.sampling.write import plan, write
 from harness.tracking.references import Selection
 from harness.tracking.store import open_store
+from harness.writing.asked import differ, ways_of_asking
 
 
 @dataclass(frozen=True)
@@ -70,26 +71,29 @@ def lay_out(command: GenerateCommand, scales: Sequence[float]) -> Grid:
         HarnessError: for an adapter, theme or variant that is not there, or adapters of different bases.
     """
     themes = _themes(command)
-    ways = variants(command.prompt, command.variants)
     selection = Selection(
         adapters=command.adapters, from_iteration=command.from_iteration, first=command.first, top=command.top
     )
     adapters = selection.find(lambda: open_store(command.tracking))
     if not any(adapters) and list(scales) != [1]:
         raise HarnessError(f"scale {scales[0]:g} needs an adapter to scale; give adapters=…")
+    asked = ways_of_asking(command, adapters)
+    ways = [variants(each.prompt, command.variants) for each in asked]
     base = _base(command, [adapter for adapter in adapters if adapter is not None])
+    if differ(asked):
+        Display().say("each adapter is asked as its run recorded, not all alike; data= and prompt= ask all in one way")
     parts = []
-    for adapter in adapters:
+    for adapter, told, said in zip(adapters, asked, ways, strict=True):
         for scale in scales if adapter is not None else [1.0]:
             planned = plan(
                 base.tokenizer,
                 _origin(base, adapter, scale),
                 themes,
-                ways,
+                said,
                 command.generate,
                 n=command.n,
-                system=command.data.system,
-                fields=command.prompt.fields,
+                system=told.system,
+                fields=told.prompt.fields,
             )
             parts.append(Part(adapter, scale, planned))
     return Grid(base, parts)

@@ -7,7 +7,7 @@ import pytest
 
 from harness.config.adopt import adopt
 from harness.config.mlx_lm_yaml import translate
-from harness.config.paths import CONF
+from harness.config.paths import CONF, MLRUNS
 from harness.config.yaml_file import read_mapping
 from harness.errors import HarnessError
 
@@ -30,7 +30,7 @@ lr_schedule: {name: cosine_decay, warmup: 10, arguments: [1e-5, 190, 1e-7]}
 
 def _translated(tmp_path: Path, text: str = FILE) -> tuple[dict[str, dict[str, Any]], list[str]]:
     (tmp_path / "lora.yaml").write_text(text, encoding="utf-8")
-    return translate(read_mapping(tmp_path / "lora.yaml"))
+    return translate(read_mapping(tmp_path / "lora.yaml"), tmp_path / "lora.yaml")
 
 
 @pytest.mark.parametrize("name", ["../../x", "/tmp/x", "..", ""])
@@ -105,3 +105,38 @@ def test_an_adopted_preset_is_one_of_this_harness(tmp_path: Path) -> None:
     assert path == tmp_path / "experiment" / "adopted.yaml"
     text = path.read_text("utf-8")
     assert text.startswith("# @package _global_\n") and "rank: 8" in text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "hf_dataset: {path: mlx-community/wikisql, prompt_feature: question, completion_feature: sql}",
+        "hf_dataset: [{path: a/b, config: {name: en}, train_split: 'train[:1000]'}, {path: c, chat_feature: talk}]",
+        "data: mlx-community/wikisql",
+        "data: DATA\nprompt_feature: question\ncompletion_feature: sql",
+    ],
+)
+def test_data_that_is_no_folder_of_lines_is_to_be_prepared_first(data: str, tmp_path: Path) -> None:
+    values, notes = _translated(tmp_path, data.replace("DATA", str(tmp_path)))
+    assert values["data"]["path"] == str(MLRUNS / "data" / "lora")
+    (note,) = [note for note in notes if "harness.prepare" in note]
+    assert f"source=hf source.path={tmp_path / 'lora.yaml'}" in note and f"data.path={MLRUNS / 'data' / 'lora'}" in note
+    assert any("is a name on Hugging Face's hub" in note for note in notes) == (data == "data: mlx-community/wikisql")
+    assert not any("no counterpart" in note for note in notes)
+
+
+def test_a_folder_of_lines_is_trained_on_as_it_is(tmp_path: Path) -> None:
+    values, notes = _translated(tmp_path, f"data: {tmp_path}")
+    assert values["data"]["path"] == str(tmp_path) and not any("prepare" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        ("hf_dataset: {prompt_feature: q}", "hf_dataset must have a path"),
+        ("hf_dataset: {path: a, promt_feature: q}", "hf_dataset.promt_feature has no meaning in mlx-lm; it has path"),
+    ],
+)
+def test_a_data_set_that_says_too_little_is_refused(data: str, complaint: str, tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match=complaint):
+        _translated(tmp_path, data)

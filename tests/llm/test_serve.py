@@ -8,10 +8,9 @@ import mlx.core as mx
 import pytest
 
 from harness.errors import HarnessError
-from harness.evaluation.panel import local_folder
 from harness.llm.serve import served
 from harness.models.base import Base
-from tests.conftest import compose_config
+from harness.models.served import local_folder
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def test_a_local_judge_whose_weights_cannot_be_read_is_noticed_at_once(damaged: 
     began = time.monotonic()
     with (
         pytest.raises(HarnessError, match=r"cannot serve judge.model=.*: .*Missing 1 parameters"),
-        served(str(damaged)),
+        served(str(damaged), setting="judge.model"),
     ):
         pass
     assert time.monotonic() - began < 300  # of the 900 s that a server may take to begin
@@ -37,6 +36,5 @@ def test_a_local_judge_whose_weights_cannot_be_read_is_noticed_at_once(damaged: 
 def test_a_local_judge_whose_weights_were_cut_is_noticed_before_its_server_begins(damaged: Path) -> None:
     file = damaged / "model.safetensors"
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    judge = compose_config("judge=poetry", f"judge.model={damaged}", "judge.serve=true").judge
     with pytest.raises(HarnessError, match=r"model.safetensors"):
-        local_folder(judge)
+        local_folder(str(damaged), setting="judge.model")

@@ -53,3 +53,14 @@ def test_it_writes_sentences_about_the_theme_and_ends_its_turn(small: Base) -> N
         text = small.tokenizer.decode(tokens[: tokens.index(end)])
         assert theme in text.lower() and text.endswith(("。", "！", "？", "”", ".")), text
         assert "\n" not in text  # prose: lines are what a tuning adds
+
+
+def test_tokens_are_counted_as_they_are_encoded(base: Base) -> None:
+    for text in (
+        "",
+        "河水 runs\n\n",
+        "<|im_start|>user\n河<|im_end|>",
+        "🌊" * 40,
+        "half \ud800".encode("utf-8", "replace").decode(),
+    ):
+        assert base.tokenizer.count(text) == len(base.tokenizer.encode(text, special=False).ids)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from mlx.utils import tree_flatten
 from mlx_lm import generate, load
 
@@ -255,3 +256,21 @@ def test_a_sample_of_a_run_is_what_generate_writes_with_its_adapter(runs: Runs) 
     )
     (again,) = write_all(lay_out(command, [1.0]), command, Display())
     assert (sampled["text"], sampled["seed"], sampled["iteration"]) == (again.text, again.seed, again.iteration)
+
+
+def test_an_adapter_of_another_kind_of_use_is_asked_as_its_run_was(runs: Runs, tmp_path: Path) -> None:
+    adapters = shutil.copytree(runs.low.folder / "adapters", tmp_path / "adapters")
+    persona = compose_config(*QUICK, "prompt=persona", "data.system=null")
+    record = yaml.safe_dump(dataclasses.asdict(persona), allow_unicode=True)
+    (tmp_path / "config.yaml").write_text(record, encoding="utf-8")
+
+    def prompts(*words: str) -> list[str]:
+        folders = f"adapters=[{adapters},{runs.high.folder}/adapters]"
+        command = compose_config(folders, "theme=河", *words, command=GenerateCommand, config_name="generate")
+        return [prompt.text for part in lay_out(command, [1.0]).parts for _, prompt in part.planned]
+
+    one, other = prompts()
+    assert one.startswith("### Role:\nYou are the author") and "### Input:\n河" in one
+    assert "### Role" not in other and "现代诗" in other
+    one, other = prompts("data.system=只写", "prompt=chat")
+    assert one == other and "只写" in one

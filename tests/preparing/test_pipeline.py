@@ -101,6 +101,15 @@ def test_a_source_that_cannot_be_used_writes_no_folder(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_source_of_which_no_row_is_left_says_why_and_lists_all(prepare: Prepare, tmp_path: Path) -> None:
+    (tmp_path / "book.txt").write_text("CHAPTER 1\n\nShort.\n\nShorter.\n", encoding="utf-8")
+    with pytest.raises(HarnessError, match="no row is left: 1 heading, 2 short paragraph; .*out.rejected.jsonl has"):
+        prepare(None, "source=corpus", f"source.path={tmp_path / 'book.txt'}")
+    assert len((tmp_path / "out.rejected.jsonl").read_text("utf-8").splitlines()) == 3
+    with pytest.raises(HarnessError, match="raw.json has nothing in it to make a row of; give a file that is not"):
+        prepare([])
+
+
 def test_too_many_bad_rows_are_all_listed_beside_the_output(prepare: Prepare, tmp_path: Path) -> None:
     raw = [{"title": f"{number}", "body": f"{number}"} for number in range(8)] + [{"title": "x"}, 5]
     with pytest.raises(

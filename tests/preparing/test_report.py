@@ -141,3 +141,32 @@ def test_rows_are_shown_as_the_model_sees_them_with_what_it_learns_marked(base: 
 def test_a_spread_counts_every_value_once() -> None:
     spread = Spread.of([1, 5, 5, 100])
     assert (spread.total, spread.least, spread.median, spread.most, sum(spread.bins)) == (111, 1, 5, 100, 4)
+
+
+def test_what_was_left_out_is_counted_by_reason_with_the_first_of_each(tmp_path: Path) -> None:
+    broken: list[Any] = [{"messages": [{"role": role, "content": "x"}] * 2} for role in ("user", "system", "user")]
+    broken += [
+        pair(1),
+        pair(1),
+        pair(1),
+        {"prompt": "a\u0007", "completion": "b"},
+        {"prompt": "aa\u0008", "completion": "b"},
+    ]
+    report = chat(tmp_path, [*(pair(number) for number in range(30)), *broken], "source.max_bad=0.5")
+    told = {
+        (each["kind"], each["reason"]): (each["rows"], each["origin"].rpartition(":")[2]) for each in report["reasons"]
+    }
+    assert told["duplicate", "the same as another row"] == (3, "34")
+    assert told["control characters", "character … is …"] == (2, "37")
+    assert sum(each["rows"] for each in report["reasons"]) == sum(report["rejected"].values()) == 8
+    for name in ("report.md", "report.html"):
+        assert "the same as another row" in (tmp_path / "out" / name).read_text("utf-8")
+
+
+def test_pieces_of_a_corpus_are_counted_by_what_they_are(tmp_path: Path) -> None:
+    prose = " ".join(f"word{number}" for number in range(70)) + "."
+    chapters = [f"CHAPTER {number}\n\n{prose.replace('word', f'w{number}x')}\n\nShort.\n" for number in range(12)]
+    (tmp_path / "book.txt").write_text("\n\n".join(chapters), encoding="utf-8")
+    report = prepared(tmp_path, "source=corpus", f"source.path={tmp_path / 'book.txt'}", "source.min_tokens=10")
+    told = {each["reason"]: (each["rows"], each["start"]) for each in report["reasons"]}
+    assert told["heading"] == (12, "CHAPTER 0") and told["short paragraph"] == (12, "Short.")

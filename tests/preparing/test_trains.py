@@ -65,6 +65,8 @@ def test_a_source_gives_the_same_bytes_again_and_they_train(
     command = compose_config(*words, command=PrepareCommand, config_name="prepare")
     assert prepare_folder(job_of(command, Display())).changed
     assert not prepare_folder(job_of(command, Display())).changed
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text("utf-8"))
+    assert [name.partition(" ")[0] for name in manifest["sources"]] in (["mlx.optimizers"], ["review.jsonl"])
     assert updates(session, quick_config, tmp_path / "out") > 0
 
 

@@ -3,7 +3,7 @@
 `text` is kept byte for byte, messages and pairs as they are; the other shapes become messages.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,11 @@ from pydantic.dataclasses import dataclass
 from harness.data.kinds import Kind
 from harness.data.records import SUFFIXES, records
 from harness.data.shapes import ROLE_NAMES, ROLES, ShapeError, shaped
-from harness.data.sources.found import Found, Rejected, Tools
-from harness.errors import HarnessError, SettingError
+from harness.data.sources.files import Wanted
+from harness.data.sources.found import Found, HeldOut, Rejected, Tools
+from harness.errors import SettingError
+
+_FILES = Wanted(suffixes=SUFFIXES, what="a file of JSON lines, or a folder of them")
 
 
 @dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
@@ -28,33 +31,30 @@ class Settings:
 
 def rows(path: Path, settings: Settings, tools: Tools) -> Iterator[Found | Rejected]:
     """Raises: HarnessError when there is nothing to read, or a JSON list cannot be."""
-    for name, role in settings.roles.items():
+    check_roles(settings.roles)
+    for file in _FILES.files(path, tools.say):
+        for record in records(file):
+            yield record if isinstance(record, Rejected) else row_of(*record, settings)
+
+
+def check_roles(roles: Mapping[str, str]) -> None:
+    """Raises: SettingError for a name that means no role."""
+    for name, role in roles.items():
         if role not in ROLES:
             rule = f"source.roles.{name} must be one of {', '.join(ROLES)}, but got {role}"
             raise SettingError(f"source.roles.{name}", rule)
-    for file in _files(path):
-        for record in records(file):
-            yield record if isinstance(record, Rejected) else _shallow(*record, settings)
 
 
-def _files(path: Path) -> list[Path]:
-    if not path.exists():
-        raise HarnessError(f"source.path={path} is not there; give a file of JSON lines, or a folder of them")
-    files = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES) if path.is_dir() else [path]
-    if not files:
-        raise HarnessError(f"source.path={path} must hold files that end in {', '.join(SUFFIXES)}, but it has none")
-    return files
-
-
-def _shallow(record: Any, origin: str, settings: Settings) -> Found | Rejected:
+def row_of(record: Any, origin: str, settings: Settings, *, split: HeldOut | None = None) -> Found | Rejected:
+    """`split`: what the source holds it out for."""
     try:
-        return _row(record, origin, settings)
+        return _row(record, origin, settings, split)
     except RecursionError:
         reason = "it is nested too deeply"
         return Rejected.of(f"a {type(record).__name__}", origin=origin, kind=Kind.SHAPE, reason=reason)
 
 
-def _row(record: Any, origin: str, settings: Settings) -> Found | Rejected:
+def _row(record: Any, origin: str, settings: Settings, split: HeldOut | None) -> Found | Rejected:
     if not isinstance(record, dict):
         reason = f"it must be an object, but it is a {type(record).__name__}"
         return Rejected.of(record, origin=origin, kind=Kind.SHAPE, reason=reason)
@@ -67,6 +67,7 @@ def _row(record: Any, origin: str, settings: Settings) -> Found | Rejected:
     return Found(
         line=line,
         origin=origin,
+        split=split,
         group=" / ".join(parts) or None,
         label=None if label is None else str(label),
         lineage=record["lineage"] if isinstance(record.get("lineage"), dict) else {},

@@ -20,10 +20,11 @@ from harness.data.books.chunks import Chunk, Counted, CountTokens, even_sample, 
 from harness.data.books.pieces import Heading, Paragraph, Why, count_han, count_words
 from harness.data.cleaning import read_any
 from harness.data.kinds import Kind
+from harness.data.sources.files import Wanted
 from harness.data.sources.found import Found, Rejected, Tools
 from harness.errors import HarnessError, SettingError
 
-_TEXTS = (".txt", ".text", ".md", ".rst")
+_FILES = Wanted(suffixes=(".txt", ".text", ".md", ".rst"), what="a text file, or a folder of them")
 _WORD_OR_HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]{1,6}|[^\w\s]")
 
 
@@ -49,7 +50,7 @@ def rows(path: Path, settings: Settings, tools: Tools) -> Iterator[Found | Rejec
             "source.min_tokens",
             f"source.min_tokens must be at most source.max_tokens={settings.max_tokens}, but got {settings.min_tokens}",
         )
-    files = _files(path)
+    files = _FILES.files(path, tools.say)
     with _Store() as store:
         chunker = _Chunker(settings, tools, store)
         for file in files:
@@ -61,17 +62,6 @@ def rows(path: Path, settings: Settings, tools: Tools) -> Iterator[Found | Rejec
 def estimated_tokens(text: str) -> int:
     """Without a tokenizer: one for a Chinese character, a mark, and each 6 letters of a word begun."""
     return sum(1 for _ in _WORD_OR_HAN.finditer(text))
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.exists():
-        raise HarnessError(f"source.path={path} is not there; give a text file, or a folder of them")
-    if not path.is_dir():
-        return [path]
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _TEXTS and file.is_file())
-    if not files:
-        raise HarnessError(f"source.path={path} must hold files that end in {', '.join(_TEXTS)}; it has none")
-    return files
 
 
 def _sampled(store: "_Store", settings: Settings) -> Iterator[Found | Rejected]:
@@ -213,4 +203,4 @@ class _Chunker:
 
     def _out(self, file: Path, number: int, text: str, why: str, reason: str) -> Rejected:
         self._left[why] += 1
-        return Rejected.of(text, origin=f"{file}:{number}", kind=Kind.UNWANTED, reason=reason)
+        return Rejected.of(text, origin=f"{file}:{number}", kind=Kind.UNWANTED, reason=reason, sort=why)

@@ -7,6 +7,7 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -22,6 +23,7 @@ from harness.data.documented import Docstring, FileDocs, read_file
 from harness.data.exports import Exports
 from harness.data.installed import ModuleFile, Package, find_packages
 from harness.data.kinds import Kind
+from harness.data.sources.digests import digest_of_all
 from harness.data.sources.found import Found, Rejected, Tools
 from harness.errors import HarnessError, SettingError
 
@@ -83,6 +85,15 @@ def rows(path: Path | None, settings: Settings, tools: Tools) -> Iterator[Found 
         tools.say(f"{cut} answers are cut to source.limit={settings.limit}; source.longer=drop leaves them out")
 
 
+def digests(path: Path | None, settings: Settings) -> dict[str, str]:
+    """One of each package's files, with its version."""
+    packages = [each for name in settings.packages for each in find_packages(name, settings.skip, path)]
+    return {
+        f"{each.name} {each.version}": digest_of_all((file.shown, file.path) for file in each.files)
+        for each in packages
+    }
+
+
 def _check(path: Path | None, settings: Settings) -> None:
     if path is not None and not path.is_dir():
         raise HarnessError(f"source.path={path} must be a folder of packages, but it is none; leave it out, or mend it")
@@ -103,12 +114,21 @@ def _read_all(paths: Sequence[Path]) -> list[FileDocs]:
     if workers == 1:
         return [read_file(path) for path in paths]
     spawn = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads that it does not have
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_leave_ctrl_c_to_the_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_leave_the_end_to_the_parent) as pool:
         return list(pool.map(read_file, paths, chunksize=_AT_ONCE))
 
 
-def _leave_ctrl_c_to_the_parent() -> None:
+def _leave_the_end_to_the_parent() -> None:
+    """Ctrl-C is the parent's to heed; when it is killed, this process ends too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "it was started by a pool"
+    parent.join()
+    os._exit(1)
 
 
 def _of_package(

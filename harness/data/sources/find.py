@@ -13,10 +13,11 @@ from harness.config.hints import did_you_mean
 from harness.config.load import from_values
 from harness.config.paths import CONF
 from harness.config.schema import SourceConfig
+from harness.data.sources.digests import digests_of
 from harness.data.sources.found import Found, Rejected, Tools
 from harness.errors import HarnessError, SettingError
 
-_NO_SOURCES = ("__init__", "find", "found")
+_NO_SOURCES = ("__init__", "find", "found", "files", "digests")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,13 @@ class Source:
 
     def rows(self, path: Path | None, tools: Tools) -> Iterator[Found | Rejected]:
         yield from self.module.rows(path, self.settings, tools)
+
+    def digests(self, path: Path | None) -> dict[str, str]:
+        """Of all that is read, by name: what the module says, else that of the file or folder."""
+        if (of := getattr(self.module, "digests", None)) is not None:
+            found: dict[str, str] = of(path, self.settings)
+            return found
+        return {} if path is None else digests_of(path)
 
 
 def find_source(kind: str, values: Mapping[str, Any], beside: Path = CONF / "source") -> Source:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from harness.config.schema import Count, Positive, PromptConfig, Share, Text
+from harness.config.schema import Count, EndpointConfig, Positive, PromptConfig, Share, Text
 from harness.console.progress import Display
 from harness.data.kinds import Kind
 from harness.data.passages import Passage, read_passages
@@ -23,16 +23,17 @@ from harness.errors import SettingError
 from harness.llm import spending
 from harness.llm.cache import ReplyCache
 from harness.llm.chat import Chat
-from harness.llm.endpoint import Endpoint
+from harness.llm.configured import endpoint_of, limits_of
 from harness.llm.many import Answers
 
+_NO_SERVER = "http://127.0.0.1/v1"  # what is in the cache needs none
 _MARKED = "it has a heading or marker of the prompt's own, so that the turns cannot be told apart"
 
 
-@checked_dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
-class Settings:
+@checked_dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid"))
+class Settings(EndpointConfig):
     """`form`, `template`: the preset that rows are put in. `prompts`: what is asked for the input of each name; null
-    leaves one out. `demands`: what those of a name must do besides. The rest is as for judges (JudgeConfig).
+    leaves one out. `demands`: what those of a name must do besides. The model that writes is asked as judges are.
     """
 
     form: PromptConfig
@@ -46,19 +47,6 @@ class Settings:
     max_kept: Positive
     placeholders: Share
     attempts: Count
-    model: Text | None
-    base_url: Annotated[str, Field(pattern="^https?://")] | None
-    key_env: Text | None
-    max_calls: Count | None
-    max_tokens: Count | None
-    max_cost: Positive | None
-    price_in: Annotated[float, Field(ge=0)]
-    price_out: Annotated[float, Field(ge=0)]
-    reply_tokens: Count
-    temperature: Annotated[float, Field(ge=0, le=2)] | None
-    concurrency: Count
-    timeout_seconds: Positive
-    retries: Annotated[int, Field(ge=0)]
 
     def __post_init__(self) -> None:
         """Raises: SettingError for what cannot be gone on with, before anything is read."""
@@ -68,6 +56,9 @@ class Settings:
                 "model must name the model that writes the inputs, but is null; say source.model=…, and for another "
                 "endpoint than OpenAI's source.base_url=http://127.0.0.1:8080/v1",
             )
+        if self.serve and self.base_url is not None:
+            rule = "serve=true starts a server of its own; leave out source.base_url, or source.serve"
+            raise SettingError("serve", rule)
         if not self.asked:
             raise SettingError("prompts", "prompts must hold at least one that is not null; see conf/source/pairs.yaml")
         for name, prompt in self.asked.items():
@@ -95,31 +86,8 @@ class Settings:
         return Form(self.form.templates[self.template], self.system, self.form.fields)
 
     @property
-    def endpoint(self) -> Endpoint:
-        assert self.model is not None, "see __post_init__"
-        return Endpoint(
-            base_url=self.base_url,
-            model=self.model,
-            name=self.model if self.base_url is None else f"{self.model} at {self.base_url}",
-            key_env=self.key_env,
-            timeout_seconds=self.timeout_seconds,
-            retries=self.retries,
-            concurrency=self.concurrency,
-            temperature=self.temperature,
-            max_tokens=self.reply_tokens,
-            settings="source",
-        )
-
-    @property
     def budget(self) -> spending.Limits:
-        return spending.Limits(
-            calls=self.max_calls,
-            tokens=self.max_tokens,
-            cost=self.max_cost,
-            price_in=self.price_in,
-            price_out=self.price_out,
-            settings="source",
-        )
+        return limits_of(self, settings="source")
 
     @property
     def limits(self) -> Limits:
@@ -134,10 +102,8 @@ def rows(path: Path, settings: Settings, tools: Tools) -> Iterator[Found | Rejec
     Raises:
         HarnessError: when there is nothing to read, or the endpoint cannot be asked.
     """
-    counted = spending.Spending(settings.budget)
-    # opening it looks for the key, before anything is read
-    chat = Chat(settings.endpoint, counted, ReplyCache(tools.cache / "replies.sqlite"))
-    pieces = [_fit(piece, settings.shape) for piece in read_passages(path, settings.passage_fields)]
+    chat = _chat(settings, tools, _NO_SERVER if settings.serve else None)  # looks for the key before anything is read
+    pieces = [_fit(piece, settings.shape) for piece in read_passages(path, settings.passage_fields, tools.say)]
     wanted = [
         (piece, name, Question(prompt.replace("{passage}", piece.text), piece.text, settings.demands.get(name)))
         for piece in pieces
@@ -150,10 +116,23 @@ def rows(path: Path, settings: Settings, tools: Tools) -> Iterator[Found | Rejec
         yield _row(passage, name, written.done.get(number), written.spent, settings)
 
 
+def _chat(settings: Settings, tools: Tools, served_at: str | None) -> Chat:
+    endpoint = endpoint_of(settings, settings="source", served_at=served_at)
+    return Chat(endpoint, spending.Spending(settings.budget), ReplyCache(tools.cache / "replies.sqlite"))
+
+
 def _written(questions: list[Question], chat: Chat, settings: Settings, tools: Tools) -> Answers[Draft]:
     """The drafts, with a line before and after of what they cost."""
     plan = planned(questions, chat)
     tools.say(_before(plan, settings))
+    if settings.serve and plan.calls:
+        assert settings.model is not None and tools.serve is not None, "see __post_init__, and who made the tools"
+        with tools.serve(settings.model) as url:
+            return _asked(questions, _chat(settings, tools, url), settings, tools)
+    return _asked(questions, chat, settings, tools)
+
+
+def _asked(questions: list[Question], chat: Chat, settings: Settings, tools: Tools) -> Answers[Draft]:
     writer = Writer(chat, settings.limits, settings.attempts)
     done = 0
     try:

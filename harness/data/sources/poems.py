@@ -14,11 +14,13 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from harness.data.cleaning import clean, read_any
 from harness.data.kinds import Kind
+from harness.data.sources.files import Wanted
 from harness.data.sources.found import Found, Rejected, Tools
 from harness.errors import HarnessError
 
 _TEXTS = (".txt", ".md", ".text")
-_JSON = (".json", ".jsonl")
+_LINES = (".jsonl", ".ndjson")
+_FILES = Wanted(suffixes=(*_TEXTS, ".json", *_LINES), what="a JSON file of poems, or a folder of text files")
 
 
 @checked_dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
@@ -43,8 +45,9 @@ class Raw:
 
 def rows(path: Path, settings: Settings, tools: Tools) -> Iterator[Found | Rejected]:
     """Raises: HarnessError when there is nothing to read, or a file is no JSON."""
-    for raw in _raw(path, settings):
-        yield raw if isinstance(raw, Rejected) else _row(raw, settings)
+    for file in _FILES.files(path, tools.say):
+        for raw in _of_file(file, settings):
+            yield raw if isinstance(raw, Rejected) else _row(raw, settings)
 
 
 def to_line(theme: str, body: str, system: str | None, line_format: str) -> dict[str, Any]:
@@ -57,30 +60,15 @@ def to_line(theme: str, body: str, system: str | None, line_format: str) -> dict
     return {"text": "\n".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>" for m in messages)}
 
 
-def _raw(path: Path, settings: Settings) -> Iterator[Raw | Rejected]:
-    if not path.exists():
-        raise HarnessError(f"source.path={path} is not there; give a JSON file of poems, or a folder of text files")
-    if not path.is_dir():
-        yield from _of_file(path, settings)
-        return
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in (*_TEXTS, *_JSON) and file.is_file())
-    if not files:
-        raise HarnessError(
-            f"source.path={path} must hold files that end in {', '.join((*_TEXTS, *_JSON))}; it has none"
-        )
-    for file in files:
-        yield from _of_file(file, settings)
-
-
 def _of_file(file: Path, settings: Settings) -> Iterator[Raw | Rejected]:
     text = read_any(file)
     if file.suffix.lower() in _TEXTS:
         yield Raw(_of_text(file, text, settings), str(file))
-    elif file.suffix.lower() == ".jsonl":
+    elif file.suffix.lower() in _LINES:
         lines = enumerate(text.split("\n"), start=1)
         yield from (_of_line(line, f"{file}:{number}") for number, line in lines if line.strip())
     else:
-        yield from _listed(_json(text, file), file)
+        yield from _listed(_json(text, file), file, settings)
 
 
 def _of_line(line: str, origin: str) -> Raw | Rejected:
@@ -106,7 +94,10 @@ def _json(text: str, file: Path) -> Any:
         raise HarnessError(f"{file} cannot be read as JSON: {error}; mend the file") from error
 
 
-def _listed(value: Any, file: Path) -> Iterator[Raw]:
+def _listed(value: Any, file: Path, settings: Settings) -> Iterator[Raw]:
+    if isinstance(value, dict):
+        yield from _of_object(value, file, settings)
+        return
     if not isinstance(value, list):
         raise HarnessError(f"{file} must hold a JSON list of poems, but it holds a {type(value).__name__}")
     for number, each in enumerate(value, start=1):
@@ -115,6 +106,16 @@ def _listed(value: Any, file: Path) -> Iterator[Raw]:
                 yield Raw(pair, f"{file}, poem {number}.{inner}")
         else:
             yield Raw(each, f"{file}, poem {number}")
+
+
+def _of_object(value: dict[str, Any], file: Path, settings: Settings) -> Iterator[Raw]:
+    """One poem; or a list of them under its only name, such as {"poems": […]}; or titles with their bodies."""
+    if {*settings.theme_fields} & value.keys() and {*settings.body_fields} & value.keys():
+        yield Raw(value, str(file))
+    elif len(value) == 1 and isinstance(only := next(iter(value.values())), list):
+        yield from _listed(only, file, settings)
+    else:
+        yield from (Raw([title, body], f"{file}, {title}") for title, body in value.items())
 
 
 def _row(raw: Raw, settings: Settings) -> Found | Rejected:

@@ -17,11 +17,11 @@ from harness.data.cleaning import clean
 from harness.data.kinds import Kind
 from harness.data.records import SUFFIXES
 from harness.data.reviews import Decided, Decision, Piece, Trained, Written, read_review
+from harness.data.sources.digests import digests_of
+from harness.data.sources.files import SPLIT_FILES, Wanted
 from harness.data.sources.found import Found, Rejected, Tools
 from harness.data.sources.poems import to_line
-from harness.errors import HarnessError
 
-_SPLITS = ("train.jsonl", "valid.jsonl", "test.jsonl")
 _LABELS = {Decision.ACCEPT: "accepted", Decision.EDIT: "edited"}
 _DONE = {Decision.DELETE: "deleted", Decision.SKIP: "skipped"}
 # of the sample and the decision on it, what the line keeps
@@ -41,7 +41,7 @@ class Settings:
 def rows(path: Path, settings: Settings, tools: Tools) -> Iterator[Found | Rejected]:
     """Raises: HarnessError when there is nothing to read."""
     inputs = [Path(each).expanduser() for each in settings.earlier]
-    files = [*(file for each in inputs for file in _files(each, "earlier")), *_files(path, "path")]
+    files = [*(file for each in inputs for file in _files(each, "earlier", tools)), *_files(path, "path", tools)]
     pieces = [piece for file in files for piece in read_review(file)]
     rounds = _Rounds(pieces)
     made = [rounds.row(each, settings) for each in rounds.last]
@@ -50,18 +50,22 @@ def rows(path: Path, settings: Settings, tools: Tools) -> Iterator[Found | Rejec
     tools.say(rounds.summary)
 
 
-def _files(path: Path, setting: str) -> list[Path]:
-    """In the order of their names, 2 before 10; of prepared data the splits."""
-    if not path.exists():
-        raise HarnessError(f"source.{setting}={path} is not there; give a file of decisions, or a folder with some")
-    if not path.is_dir():
-        return [path]
-    if (path / _SPLITS[0]).exists():
-        return [path / name for name in _SPLITS if (path / name).exists()]
-    files = sorted((file for file in path.iterdir() if file.suffix in SUFFIXES), key=_by_number)
-    if not files:
-        raise HarnessError(f"source.{setting}={path} must hold files that end in {', '.join(SUFFIXES)}; it has none")
-    return files
+def digests(path: Path, settings: Settings) -> dict[str, str]:
+    """Of the last round and of each earlier file, as "earlier 1: samples.jsonl"."""
+    found = digests_of(path)
+    for number, each in enumerate(settings.earlier, start=1):
+        earlier = digests_of(Path(each).expanduser())
+        found |= {f"earlier {number}: {name}": digest for name, digest in earlier.items()}
+    return found
+
+
+def _files(path: Path, setting: str, tools: Tools) -> list[Path]:
+    """In the order of their names, 2 before 10; of data to train on the splits."""
+    if (path / SPLIT_FILES[0]).exists():
+        return [path / name for name in SPLIT_FILES if (path / name).exists()]
+    what = "a file of decisions, or a folder with some"
+    wanted = Wanted(suffixes=SUFFIXES, what=what, setting=f"source.{setting}")
+    return sorted(wanted.files(path, tools.say, deep=False), key=_by_number)
 
 
 def _by_number(file: Path) -> list[tuple[int, str]]:
@@ -108,9 +112,11 @@ class _Rounds:
         before = self._last.get(key)
         if before is not None:
             if _says_nothing(piece, before):
-                self.left.append(_left(piece, f"it was skipped, and {before.origin} counts"))
+                self.left.append(
+                    _left(piece, f"it was skipped, and {before.origin} counts", "skipped after another decision")
+                )
                 return
-            self.left.append(_left(before, f"replaced by {piece.origin}"))
+            self.left.append(_left(before, f"replaced by {piece.origin}", "replaced by a later one"))
             del self._last[key]  # to stand where the later one does
         self._last[key] = piece
 
@@ -145,9 +151,9 @@ def _says_nothing(piece: Decided | Trained, before: Decided | Trained) -> bool:
     return not isinstance(before, Decided) or before.file != piece.file
 
 
-def _left(piece: Decided | Trained, reason: str) -> Rejected:
+def _left(piece: Decided | Trained, reason: str, sort: str | None = None) -> Rejected:
     text = piece.record.get("text") or piece.sample or piece.record
-    return Rejected.of(text, origin=piece.origin, kind=Kind.UNWANTED, reason=reason)
+    return Rejected.of(text, origin=piece.origin, kind=Kind.UNWANTED, reason=reason, sort=sort)
 
 
 def _as_it_was(piece: Trained) -> Found:

@@ -125,3 +125,23 @@ def test_a_broken_byte_costs_its_line_alone(read: Read, tmp_path: Path) -> None:
     *_, bad, last = read(file)
     assert isinstance(bad, Rejected) and (bad.origin, bad.kind) == (f"{file}:31", Kind.UNREADABLE)
     assert bad.reason == "character 11 is no utf-8" and isinstance(last, Found)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "gb18030"])
+def test_lines_are_read_in_the_encodings_that_editors_write(encoding: str, read: Read, tmp_path: Path) -> None:
+    rows = [{"prompt": f"河{number}", "completion": "它 runs\n"} for number in range(5)]
+    text = "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (tmp_path / "chat.jsonl").write_bytes(text.encode(encoding))
+    assert [dict(row.line) for row in read(tmp_path / "chat.jsonl") if isinstance(row, Found)] == rows
+
+
+def test_an_object_over_several_lines_is_a_row_or_has_them_in_a_list(read: Read, tmp_path: Path) -> None:
+    row = {"prompt": "a", "completion": "b", "tools": [{"name": "look"}]}
+    for whole, origins in [
+        (row, ["one.json"]),
+        ({"version": 1, "data": [row, row]}, ["one.json, data 1", "one.json, data 2"]),
+    ]:
+        (tmp_path / "one.json").write_text(json.dumps(whole, indent=2), encoding="utf-8")
+        rows = [each for each in read(tmp_path / "one.json") if isinstance(each, Found)]
+        assert [dict(each.line) for each in rows] == [row] * len(origins)
+        assert [Path(each.origin).name for each in rows] == origins

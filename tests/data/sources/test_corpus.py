@@ -146,7 +146,7 @@ def test_neighbours_share_a_passage_a_chapter_or_a_work(read: Read, long_book: P
 
 
 def test_a_file_that_cannot_be_read_is_one_bad_row_and_none_at_all_an_error(read: Read, tmp_path: Path) -> None:
-    with pytest.raises(HarnessError, match="must hold files that end in .txt, .text, .md, .rst; it has none"):
+    with pytest.raises(HarnessError, match="must hold files that end in .txt, .text, .md, .rst, but it has none"):
         read(tmp_path)
     with pytest.raises(HarnessError, match="is not there; give a text file, or a folder of them"):
         read(tmp_path / "none.txt")

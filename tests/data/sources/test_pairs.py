@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,15 @@ class Bench:
     folder: Path
     usual: dict[str, Any]
     said: list[str] = dataclasses.field(default_factory=list)
+    served: list[str] = dataclasses.field(default_factory=list)
+
+    def _serve(self, model: str) -> AbstractContextManager[str]:
+        self.served.append(model)
+        return nullcontext(self.url)
 
     def rows(self, path: Path = PERSONA / "passages.json", **settings: Any) -> list[Found | Rejected]:
         values = self.usual | {"base_url": self.url, "model": "m", "retries": 1, "timeout_seconds": 5.0} | settings
-        tools = Tools(count_tokens=None, say=self.said.append, cache=self.folder / "cache")
+        tools = Tools(count_tokens=None, say=self.said.append, cache=self.folder / "cache", serve=self._serve)
         return list(find_source("pairs", values).rows(path, tools))
 
     @property
@@ -102,6 +108,15 @@ def test_each_passage_has_its_inputs_as_rows_of_the_preset(bench: Bench) -> None
     assert {(row.lineage["model"], len(row.lineage["prompt"])) for row in rows} == {("m", 12)}
     assert len({row.lineage["prompt"] for row in rows}) == 3
     assert all("response_format" not in request for request in bench.habits.requests)
+
+
+def test_a_model_of_this_machine_is_served_while_it_is_asked(bench: Bench) -> None:
+    for _ in range(2):  # the second time all is in the cache
+        rows = found(bench.rows(bench.some(2), serve=True, base_url=None))
+        assert len(rows) == 6 and rows[0].lineage["model"] == "m" and bench.served == ["m"]
+    assert {request["model"] for request in bench.habits.requests} == {"default_model"}
+    with pytest.raises(SettingError, match="serve=true starts a server of its own; leave out source.base_url"):
+        bench.rows(serve=True)
 
 
 def test_the_same_command_again_asks_nothing(bench: Bench) -> None:

@@ -107,8 +107,23 @@ def test_what_is_no_poem_is_named_with_its_place(read: Read, tmp_path: Path) -> 
     assert kinds(read(lines)) == [(Kind.UNREADABLE, f"{lines}:2")]
 
 
-@pytest.mark.parametrize(("content", "complaint"), [("{", "raw.json:1 is not JSON"), ("{}", "but it holds a dict")])
+@pytest.mark.parametrize(("content", "complaint"), [("{", "raw.json:1 is not JSON"), ("7", "but it holds a int")])
 def test_a_file_that_is_no_list_is_refused(content: str, complaint: str, read: Read, tmp_path: Path) -> None:
     (tmp_path / "raw.json").write_text(content, encoding="utf-8")
     with pytest.raises(HarnessError, match=complaint):
         read(tmp_path / "raw.json")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"河": "河的诗", "灯": "灯的诗"},
+        {"poems": [{"title": "河", "body": "河的诗"}, {"title": "灯", "body": "灯的诗"}]},
+        [{"title": "河", "body": "河的诗"}, {"title": "灯", "body": "灯的诗"}],
+    ],
+)
+def test_poems_under_a_name_and_titles_with_their_bodies_are_read(value: Any, read: Read, tmp_path: Path) -> None:
+    (tmp_path / "raw.json").write_text(json.dumps(value), encoding="utf-8")
+    assert turns(read(tmp_path / "raw.json")) == [("河", "河的诗"), ("灯", "灯的诗")]
+    (tmp_path / "one.json").write_text(json.dumps({"title": "河", "body": "河的诗"}), encoding="utf-8")
+    assert turns(read(tmp_path / "one.json")) == [("河", "河的诗")]

@@ -187,6 +187,8 @@ def test_two_rounds_and_the_lines_before_them_become_one_folder(write: Write, tm
     assert by_sample.keys() == {LAMP.id, RAIN.id}
     assert by_sample[LAMP.id]["messages"][-1]["content"] == "新的灯亮着"
     assert by_sample[LAMP.id]["lineage"]["review"] == "second.jsonl"
+    read = json.loads((tmp_path / "two" / "manifest.json").read_text("utf-8"))["sources"]
+    assert {"second.jsonl", "earlier 1: train.jsonl", "earlier 2: samples.jsonl"} <= read.keys()
     assert by_sample[RAIN.id]["lineage"]["review"] == "first.jsonl" and by_sample[RAIN.id]["label"] == "accepted"
 
 
