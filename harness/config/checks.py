@@ -88,6 +88,10 @@ def _poor_choices(config: Config) -> list[tuple[bool, str]]:
             f"train.warmup={train.warmup:g} spends over 30 % of the run warming up: 5 % is usual",
         ),
         (
+            config.data.thinking == "mask" and not train.mask_prompt,
+            "data.thinking=mask has no effect with train.mask_prompt=false, by which all is learned",
+        ),
+        (
             train.lr_schedule == "constant" and train.learning_rate_end > 0,
             "train.learning_rate_end has no effect with train.lr_schedule=constant",
         ),

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 from pydantic import TypeAdapter, ValidationError
@@ -109,7 +109,18 @@ def free_names(command: type[Any]) -> list[str]:
     for field in dataclasses.fields(command):
         if dataclasses.is_dataclass(field.type) and isinstance(field.type, type):
             names += [f"{field.name}.{inner}" for inner in free_names(field.type)]
-        elif getattr(field.type, "__origin__", None) is dict:
+        elif dict in {get_origin(each) for each in (field.type, *get_args(field.type))}:
+            names.append(field.name)
+    return names
+
+
+def presumed_names(command: type[Any]) -> list[str]:
+    """Settings that presets need not hold, such as model.template_args."""
+    names: list[str] = []
+    for field in dataclasses.fields(command):
+        if dataclasses.is_dataclass(field.type) and isinstance(field.type, type):
+            names += [f"{field.name}.{inner}" for inner in presumed_names(field.type)]
+        elif field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING:
             names.append(field.name)
     return names
 

@@ -14,16 +14,22 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Text = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Thinking = Literal["learn", "drop", "mask"]
 
 _strict = ConfigDict(strict=True, extra="forbid", defer_build=True)
 
 
 @dataclass(frozen=True, config=_strict)
 class ModelConfig:
-    """The frozen base. `path`: a hub name, a folder or a built-in model; null only where an adapter names it."""
+    """The frozen base. `path`: a hub name, a folder or a built-in model; null only where an adapter names it.
+
+    `template_args`: for its chat template. Presets need not say it: null is what the adapter was trained with, and
+    none in training.
+    """
 
     path: Text | None
     revision: Text | None
+    template_args: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, config=_strict)
@@ -41,11 +47,15 @@ class LoraConfig:
 
 @dataclass(frozen=True, config=_strict)
 class DataConfig:
-    """`path`: a folder with train.jsonl, valid.jsonl and, if there is one, test.jsonl."""
+    """`path`: a folder with train.jsonl, valid.jsonl and, if there is one, test.jsonl.
+
+    `thinking`: what is made of what the rows think before they answer; presets need not say it.
+    """
 
     path: Text
     labels: Annotated[list[Text], Field(min_length=1)] | None
     system: Text | None
+    thinking: Thinking = "learn"
 
 
 @dataclass(frozen=True, config=ConfigDict(strict=True, extra="ignore", defer_build=True))
@@ -130,6 +140,7 @@ class EndpointConfig:
     """A model that is asked at `base_url` (null: OpenAI), or with `serve` by an mlx_lm.server that the harness starts.
 
     `key_env`: the environment variable with the key. `max_*`: of all calls together; `price_*`: of a million tokens.
+    `template_args`: for the chat template of the model, where its endpoint takes such.
     """
 
     model: Text | None
@@ -146,6 +157,7 @@ class EndpointConfig:
     concurrency: Count
     timeout_seconds: Positive
     retries: Annotated[int, Field(ge=0)]
+    template_args: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)

@@ -21,6 +21,7 @@ from harness.multirun.trial_run import trial_value
 from harness.sweeping.rebuild import Recovered
 from harness.sweeping.states import TrialStatus
 from harness.tracking import run_folder
+from harness.tracking.entry_kind import EntryKind
 from harness.tracking.journal import Journal
 from harness.tracking.reconcile import run_folders
 from harness.tracking.run_kind import RunKind, kind_of
@@ -141,7 +142,7 @@ def _reports(journal: Journal) -> dict[int, float]:
     """The validation loss by update, as the run reported it to the study."""
     name, reports = VALID_LOSS.checkpoint, {}
     for entry in journal.entries:
-        values = entry.get("values") if entry["kind"] == "metrics" else entry.get("scores")
+        values = entry.get("values") if entry["kind"] == EntryKind.METRICS else entry.get("scores")
         if entry.get("step") and values and name in values:
             reports[int(entry["step"])] = float(values[name])
     return reports

@@ -211,7 +211,8 @@ class _Run:
     def update(self) -> None:
         """Change the weights once, and tell what that was like."""
         self._step += 1
-        self._model.train()
+        if not self._model.training:  # after a validation; telling each module takes a millisecond of a large model
+            self._model.train()
         tic = time.perf_counter()
         if self._together is not None:
             done = self._together.update(self._step)
