@@ -13,7 +13,8 @@ from pathlib import Path
 import yaml
 
 from harness.config.axes import Combination, Rules, Space, as_combination
-from harness.config.load import from_values
+from harness.config.later import completed
+from harness.config.load import from_values, key_names
 from harness.config.objective import VALID_LOSS
 from harness.config.schema import Config
 from harness.errors import HarnessError, reason
@@ -54,8 +55,10 @@ def runs_of(store: Store, sweep_id: str, kind: RunKind) -> list[Journal]:
 
 
 def config_of(folder: Path) -> Config | None:
+    """A run's own; of settings that came after it, what does as it did."""
     try:
-        return from_values(yaml.safe_load((folder / run_folder.CONFIG).read_text("utf-8")), Config)
+        values = yaml.safe_load((folder / run_folder.CONFIG).read_text("utf-8"))
+        return from_values(completed(values, key_names(Config)) if isinstance(values, dict) else values, Config)
     except (OSError, ValueError, yaml.YAMLError, HarnessError):
         return None
 

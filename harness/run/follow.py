@@ -23,6 +23,7 @@ from harness.run.preflight import shortage_said
 from harness.run.session import Session
 from harness.run.training import prepare_step
 from harness.tuning.loop import train
+from harness.tuning.process import memory_limits
 
 if TYPE_CHECKING:
     from harness.tracking.store import Store
@@ -67,7 +68,11 @@ def follow(config: Config, group: Group) -> None:
 
 def _train(config: Config, inputs: Inputs, session: Session) -> None:
     begin_phase()
-    with attached(inputs.base.model, inputs.spec, seed=config.train.seed):
+    settings = config.train
+    with (
+        memory_limits(settings.memory_limit_gb, settings.cache_limit_gb),
+        attached(inputs.base.model, inputs.spec, seed=settings.seed),
+    ):
         engine, plan = prepare_step(config, inputs, session)
         begin_phase()
         with shortage_said(plan), gentle_interrupt(session.display.say) as asked:
@@ -80,6 +85,7 @@ def _train(config: Config, inputs: Inputs, session: Session) -> None:
                 engine=engine,
                 interrupted=asked,
                 group=session.group,
+                b_rate=config.lora.b_rate,
             )
 
 

@@ -80,7 +80,7 @@ class Evaluator:
         own = range(self._group.rank, len(self._batches), self._group.size)
         for index in own:
             start = time.perf_counter()
-            loss, by_row, targets = self._row_losses(*self._batches[index].inputs)
+            loss, by_row, targets = self._row_losses(*self._batches[index].scored)
             mx.eval(loss, by_row, targets)
             losses[index] = loss.item()
             sums[index] = np.array(by_row)

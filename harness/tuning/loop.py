@@ -10,6 +10,7 @@ from typing import Protocol
 
 import mlx.core as mx
 import mlx.nn as nn
+import mlx.optimizers as optim
 
 from harness.config.checks import total_updates
 from harness.config.schema import TrainConfig
@@ -89,13 +90,14 @@ def train(
     stop: Callable[[Score], bool] = lambda score: False,
     interrupted: Callable[[], bool] = lambda: False,
     group: Group = ALONE,
+    b_rate: float | None = None,
 ) -> Outcome:
     """Train the attached adapter for the configured number of updates, from the start or from `resume`.
 
     Validation runs before the first update, at each multiple of steps_per_eval and save_every, and after
     the last: always after the update, on exactly the weights that are then handed to the watcher. With
     `patience`, that many validations in a row without a new best end the run; so does `stop`, asked after each.
-    `interrupted` is asked after each update.
+    `interrupted` is asked after each update. `b_rate`: see make_optimizer.
 
     In a `group` all processes call it with the same model, splits and settings; `resume` and `stop` are those of the
     first, `interrupted` is asked of each. The weights are those of one process, but for rounding and dropout.
@@ -105,11 +107,12 @@ def train(
         LostError: when another process of the group is gone.
         KeyboardInterrupt: when `interrupted`, once the watcher has the state to go on from.
     """
-    tail = engine.tail(model)
+    tail = engine.tail(model, noise=settings.neftune_alpha)
     checkpointed = checkpointed_blocks(model, settings.grad_checkpoint)
     dequantized = dequantized_blocks(model, settings.dequantize_tail)
     mx.reset_peak_memory()
     with wired_memory(), seeded(settings.seed), dequantized, checkpointed, tail.in_place():
+        optimizer = make_optimizer(settings, total_updates(settings, len(train_split.rows)), b_rate=b_rate)
         resume = begin_alike(group, model, resume)
         run = _Run(
             tail,
@@ -117,6 +120,7 @@ def train(
             valid_split,
             settings,
             watcher,
+            optimizer,
             engine=engine,
             stop=stop,
             interrupted=interrupted,
@@ -144,6 +148,7 @@ class _Run:
         valid_split: Split,
         settings: TrainConfig,
         watcher: Watcher,
+        optimizer: optim.Optimizer,
         *,
         engine: Engine,
         stop: Callable[[Score], bool],
@@ -156,7 +161,7 @@ class _Run:
         self._updates = total_updates(settings, len(train_split.rows))
         self._make = engine.batcher(valid_split.name)
         self._evaluator = Evaluator(tail, fixed_batches(valid_split.rows, settings.batch_size, self._make), group)
-        self._optimizer = make_optimizer(settings, self._updates)
+        self._optimizer = optimizer
         self._optimizer.init(self._model.trainable_parameters())
         self._step, self._pruned, self._grad_norm = 0, False, 0.0
 
@@ -174,7 +179,7 @@ class _Run:
             self._course = resume.course
         self._step = self._course.step
         self._meter = Meter(self._optimizer, self._course)
-        batcher = self._engine.batcher(self._train.name)
+        batcher = self._engine.training_batcher(self._train, noise=self._settings.neftune_alpha)
         self._together: Together | None = None
         if self._group.size > 1:
             self._together = Together(

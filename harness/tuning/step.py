@@ -106,7 +106,13 @@ def one_update(step_function: StepFunction, batches: Sequence[Batch], step: int,
         *_, carried = step_function(batch.inputs, carried, False)
     total, targets, norm, _ = step_function(batches[-1].inputs, carried, True)
     assert norm is not None, "the last micro-batch of an update gives it"
-    update = Update(total.item(), int(targets.item()), norm.item())
+    learned = int(targets.item())
+    total_loss = total.item()
+    if batches[0].weights is not None:
+        # `targets` is the sum of the tokens' weights here: the mean counts for as many tokens as were learned
+        learned = sum(int(batch.learn.sum().item()) for batch in batches)
+        total_loss = total.item() / targets.item() * learned
+    update = Update(total_loss, learned, norm.item())
     check_update(update, step, split, [line for batch in batches for line in batch.lines])
     return update
 

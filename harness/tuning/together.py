@@ -77,7 +77,8 @@ class Together:
         *values, asked = group.sum([*(value for _, value in named), mx.array(float(self._asked()))])
         names = [name for name, _ in named]
         total, targets, gradient = tree_unflatten(list(zip(names, values, strict=True)))
-        update = Update(total.item(), int(targets.item()), self._apply(targets, gradient).item())
+        learned = sum(row.targets for rows in batches for row in rows)  # `targets` counts each as its row's weight says
+        update = Update(total.item() / targets.item() * learned, learned, self._apply(targets, gradient).item())
         check_update(update, step, self._split, [row.line for rows in batches for row in rows])
         self.leaving = asked.item() > 0
         return update
