@@ -89,6 +89,7 @@ def _checked_inputs(config: Config, session: Session, place: RunPlace) -> Inputs
             from harness.run.judging import check_ready  # what judging needs takes half a second to import
 
             check_ready(config, session.display)
+        session.followers.check(inputs.parts)
     except HarnessError as error:
         if place.sweep is not None:
             with _new_run(config, session, place, {}) as run:
@@ -131,6 +132,7 @@ def _phases(context: RunContext, start: Start) -> tuple[Outcome, dict[str, float
     if course is not None and start.is_whole:
         trained = Trained(outcome=taken_outcome(course))
     else:
+        context.session.followers.train()
         trained = train_adapter(context, watcher, course)
     begin_phase()
     check_not_deleted(context)

@@ -100,14 +100,16 @@ def _trunks(inputs: Inputs, at: int, session: Session, way: str) -> dict[str, Hi
 
     def read() -> dict[str, HiddenRows]:
         _release(base, at)
-        return {split.name: session.trunks.get(base, split, at, session.display, way) for split in splits}
+        get = partial(session.trunks.get, at=at, display=session.display, way=way, group=session.group)
+        return {split.name: get(base, split) for split in splits}
 
     hidden = read()
     inherited = [split for split in splits if hidden[split.name].inherited]
     kept = [(row, hidden[split.name]) for split in inherited for row in checked_rows(split.rows)]
     found = misfits(base.model, at, kept, lambda: _release(base, at)) if kept else []
     for place, split in enumerate(inherited):
-        differs = next((said for said in found[2 * place : 2 * place + 2] if said), None)
+        here = next((said for said in found[2 * place : 2 * place + 2] if said), None)
+        differs = next((said for said in session.group.gather(here) if said), None)
         if differs is None:
             session.trunks.accept(base, split, at, way)
             continue
@@ -138,5 +140,6 @@ def _disagreement(
             if engine.at:  # else a step needs all weights: they are read once, and stay
                 _release(base, engine.at)
 
-        session.disagreements[key] = compare(base.model, engine, rows, release)
+        found = session.group.gather(compare(base.model, engine, rows, release))
+        session.disagreements[key] = next((differs for differs in found if differs), None)
     return session.disagreements[key]

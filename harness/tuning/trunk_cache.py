@@ -9,9 +9,11 @@ from pathlib import Path
 from harness.config.paths import MLRUNS
 from harness.console.progress import Display
 from harness.data.dataset import Split
+from harness.machine.group import ALONE, Group
 from harness.models.base import Base
-from harness.tuning.hidden import HiddenRows, compute_hidden
+from harness.tuning.hidden import HiddenRows
 from harness.tuning.loop import ENGINE
+from harness.tuning.shared_trunk import compute_together
 
 
 class Trunks:
@@ -30,16 +32,18 @@ class Trunks:
         there = next(each for each in (self.folder, *self.folder.parents) if each.exists())
         return shutil.disk_usage(there).free
 
-    def get(self, base: Base, split: Split, at: int, display: Display, way: str = "") -> HiddenRows:
-        """What enters block `at`; computed unless this process or an earlier one did."""
+    def get(
+        self, base: Base, split: Split, at: int, display: Display, *, way: str = "", group: Group = ALONE
+    ) -> HiddenRows:
+        """What enters block `at`; computed, by the whole group, unless this process or an earlier one did."""
         folder = self._folder_of(base, split, way)
         if (folder, at) not in self._kept:
             start = time.perf_counter()
             what = f"the {at} frozen blocks on {len(split.rows)} rows of {split.path.name}"
             with display.computing(what) as on_batch:
                 release = base.releaser()
-                self._kept[folder, at] = compute_hidden(
-                    base.model, at, split.rows, folder, on_batch=on_batch, release=release
+                self._kept[folder, at] = compute_together(
+                    base.model, at, split.rows, folder, group=group, on_batch=on_batch, release=release
                 )
             self.seconds += time.perf_counter() - start
         if folder.exists():

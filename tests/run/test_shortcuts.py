@@ -29,8 +29,8 @@ from harness.tuning.hidden import hidden_bytes
 from harness.tuning.memory import shape_of
 from harness.tuning.trunk_cache import Trunks
 from tests.models.changed import times_3
-from tests.tuning.every_architecture import settings_of
 from tests.updates import at_update, interrupt
+from tools.architectures.tiny import settings_of
 
 Quick = Callable[..., Config]
 Said = pytest.CaptureFixture[str]

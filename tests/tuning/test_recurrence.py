@@ -24,8 +24,8 @@ from harness.tuning.loop import Outcome, train
 from harness.tuning.recurrence import chunked_recurrence, has_gated_delta
 from harness.tuning.state import LoopState
 from tests.conftest import compose_config
-from tests.tuning.every_architecture import settings_of, tiny_model
 from tests.tuning.test_memory import Silent
+from tools.architectures.tiny import settings_of, tiny_model
 
 HYBRIDS = ["qwen3_5", "qwen3_next", "kimi_linear", "olmo_hybrid", "bailing_moe_v3"]
 EVERYTHING = Engine(2, True, True, 16, chunked=True)
