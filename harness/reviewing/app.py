@@ -16,8 +16,9 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
 from harness.errors import HarnessError, WriteError
-from harness.reviewing.desk import Desk, Fault, Look, Mode, SayingError
+from harness.reviewing.desk import Desk
 from harness.reviewing.guard import App, Door, guarded
+from harness.reviewing.saying import Fault, Look, Mode, SayingError
 from harness.reviewing.standing import Said
 
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

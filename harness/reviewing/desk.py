@@ -7,54 +7,18 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from harness.data.reviews import Decision
 from harness.errors import HarnessError
-from harness.files import writable
 from harness.reviewing.events import Events
 from harness.reviewing.judged import Judged
 from harness.reviewing.measures import Share, measures
 from harness.reviewing.pairs import lay_out_pairs
 from harness.reviewing.queue import Item, QueueSettings, far, lay_out
-from harness.reviewing.standing import Event, Person, Preferred, Said, Shown, people_of
+from harness.reviewing.saying import Fault, Look, Mode, SayingError, checked, named
+from harness.reviewing.standing import Event, Person, Said, Shown, people_of
 from harness.reviewing.texts import read_texts
-
-_LONGEST_NAME = 60
-
-
-class Mode(StrEnum):
-    """One text at a time, or two side by side."""
-
-    TEXTS = "texts"
-    PAIRS = "pairs"
-
-
-class Fault(StrEnum):
-    """Why something that was said is not taken. `STALE`: the page shows what is no longer so."""
-
-    STALE = "stale"
-    UNKNOWN = "unknown"
-    REFUSED = "refused"
-
-
-class SayingError(HarnessError):
-    """What a page asked for is not done. `fault`: its kind."""
-
-    def __init__(self, fault: Fault, message: str) -> None:
-        super().__init__(message)
-        self.fault = fault
-
-
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """What a person wants to see. `state`: open, all, or a decision; `theme`: None for all."""
-
-    mode: Mode = Mode.TEXTS
-    theme: str | None = None
-    state: str = "open"
 
 
 class Desk:
@@ -130,7 +94,7 @@ class Desk:
         """
         reviewer = named(reviewer)
         person, shown = self._person(reviewer), self._item(item)
-        said = _checked(said, shown)
+        said = checked(said, shown)
         if not self._was_taken(reviewer, request, item=item, said=said):
             self._refuse_stale(person, item, revision)
             self._add(person, reviewer, shown, request, said=said)
@@ -277,18 +241,6 @@ class _CanRepeat:
         return self.person.decided(first) is not None and self.person.since(first) >= self.distance
 
 
-def named(reviewer: str) -> str:
-    """A person's name as it is kept.
-
-    Raises:
-        SayingError: when it is none.
-    """
-    name = writable(reviewer).strip()
-    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise SayingError(Fault.REFUSED, f"a name must be 1 to {_LONGEST_NAME} printable characters, but got {name!r}")
-    return name
-
-
 def _around(many: int, start: int | None, step: int) -> Iterator[int]:
     """Each place once, from `start` on in the direction of `step`, itself first or last."""
     if start is None:
@@ -318,29 +270,6 @@ def _blind(item: Item, person: Person) -> dict[str, Any]:
         "edited": said.edited,
         "note": said.note,
     }
-
-
-def _checked(said: Said, item: Item) -> Said:
-    """As it is kept: line ends are plain, and what no file can hold is replaced."""
-    note = writable(said.note).strip()
-    if len(item.texts) > 1:
-        if said.edited is not None or said.decision not in (*Preferred, None):
-            raise SayingError(Fault.REFUSED, f"of two texts say {', '.join(Preferred)}, but got {said.decision}")
-        return Said(decision=said.decision, note=note)
-    if said.decision not in (*Decision, None):
-        raise SayingError(Fault.REFUSED, f"of a text say {', '.join(Decision)}, but got {said.decision}")
-    if said.decision != Decision.EDIT:
-        return Said(decision=said.decision, note=note)
-    edited = _plain(writable(said.edited or ""))
-    if not edited.strip():
-        raise SayingError(Fault.REFUSED, "an edited text must not be empty; delete it instead")
-    if edited == _plain(item.texts[0].text):
-        raise SayingError(Fault.REFUSED, "nothing was changed; accept it instead")
-    return Said(decision=said.decision, edited=edited, note=note)
-
-
-def _plain(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:

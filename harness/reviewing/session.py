@@ -19,12 +19,13 @@ from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
 from harness.files import only_process
 from harness.reviewing.app import create_app
-from harness.reviewing.desk import Desk, named
+from harness.reviewing.desk import Desk
 from harness.reviewing.events import Events
 from harness.reviewing.exports import export
 from harness.reviewing.guard import Door, is_loopback
 from harness.reviewing.judged import UNJUDGED, Judged, find_judged, read_judged
 from harness.reviewing.queue import Order, QueueSettings, opaque
+from harness.reviewing.saying import named
 from harness.reviewing.telling import Tell, Teller
 from harness.reviewing.texts import read_texts
 from harness.tracking import run_folder

@@ -11,10 +11,11 @@ from harness.data.sources import reviewed
 from harness.data.sources.found import Found, Tools
 from harness.errors import HarnessError
 from harness.evaluation.decisions import read_decisions
-from harness.reviewing.desk import Desk, Look, Mode
+from harness.reviewing.desk import Desk
 from harness.reviewing.events import Events
 from harness.reviewing.exports import difference, export
 from harness.reviewing.queue import Order
+from harness.reviewing.saying import Look, Mode
 from harness.reviewing.texts import read_texts
 from tests.reviewing.written import Hand, desk_of, judged_as, lines_of, sample, write_samples
 

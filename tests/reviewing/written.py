@@ -10,12 +10,13 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from harness.reviewing.app import create_app
-from harness.reviewing.desk import Desk, Look
+from harness.reviewing.desk import Desk
 from harness.reviewing.events import Events
 from harness.reviewing.exports import export
 from harness.reviewing.guard import Door
 from harness.reviewing.judged import UNJUDGED, Judged
 from harness.reviewing.queue import Order, QueueSettings
+from harness.reviewing.saying import Look
 from harness.reviewing.standing import Said
 from harness.sampling.samples import Sample, append_sample
 
