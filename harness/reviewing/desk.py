@@ -48,6 +48,7 @@ class Desk:
             Mode.TEXTS: lay_out(found.texts, self.judged.worth, self._settings),
             Mode.PAIRS: lay_out_pairs(found.texts, self._settings),
         }
+        self._of_theme = {mode: Counter(item.theme for item in items) for mode, items in self._items.items()}
         # what is on somebody's screen may leave the file meanwhile, as when duplicates are marked
         self._known |= {item.key: item for items in self._items.values() for item in items}
         self._places = {item.key: (mode, at) for mode, items in self._items.items() for at, item in enumerate(items)}
@@ -138,11 +139,9 @@ class Desk:
 
     def themes(self, reviewer: str, mode: Mode) -> list[dict[str, Any]]:
         """Each with how many of its items are left."""
-        person, left, of = self._person(named(reviewer)), Counter[str](), Counter[str]()
-        for item in self._items[mode]:
-            of[item.theme] += 1
-            left[item.theme] += person.decided(item.key) is None
-        return [{"theme": theme, "left": left[theme], "of": of[theme]} for theme in of]
+        person = self._person(named(reviewer))
+        left = Counter(item.theme for item in self._items[mode] if person.decided(item.key) is None)
+        return [{"theme": theme, "left": left[theme], "of": of} for theme, of in self._of_theme[mode].items()]
 
     def measures(self, reviewer: str) -> list[Share]:
         """What one person's decisions say of the review so far."""
@@ -225,9 +224,13 @@ class Desk:
         return self._shown(person, Look(mode=mode, theme=look.theme, state=look.state), self._items[mode][at])
 
     def _counts(self, person: Person, look: Look) -> dict[str, int]:
-        of = [item for item in self._items[look.mode] if look.theme is None or item.theme == look.theme]
-        counts = Counter(person.decided(item.key) or "left" for item in of)
-        return {"left": 0} | counts | {"total": len(of)}
+        counts: Counter[str] = Counter()
+        for key, decision in person.decisions():
+            mode, at = self._places.get(key, (None, 0))
+            if mode is look.mode and look.theme in (None, self._items[mode][at].theme):
+                counts[decision] += 1
+        total = len(self._items[look.mode]) if look.theme is None else self._of_theme[look.mode][look.theme]
+        return {"left": total - counts.total()} | counts | {"total": total}
 
 
 @dataclass(frozen=True)
