@@ -201,8 +201,9 @@ def _end(review: Review, desk: Desk, events: Events, teller: Teller, say: Say) -
                 say(f"  {share.what}: {share.said}")
     if any(person.standing for person in desk.people.values()):
         _say_written(_export(review, desk, events), desk, say)
-    waiting = teller.finish()
-    if waiting:
+    if waiting := teller.waiting:
+        say(f"telling MLflow of {waiting} samples; Ctrl-C leaves that to the next time")
+    if waiting := teller.finish():
         say(
             f"warning: MLflow has not heard of {waiting} samples ({teller.trouble or 'it does not answer'}); their "
             "decisions are kept, and the same command tells it"
