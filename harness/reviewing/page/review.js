@@ -128,6 +128,9 @@ async function named() {
 }
 
 function listen() {
+  if (/Mac|iP/.test(navigator.platform)) {
+    for (const key of document.querySelectorAll("kbd.command")) key.textContent = "⌘ ↵";
+  }
   document.addEventListener("keydown", onKey);
   document.addEventListener("click", onClick);
   $("box").addEventListener("input", boxChanged);
