@@ -190,7 +190,8 @@ def _connect(tracking: TrackingConfig) -> Tell:
 
 
 def _export(review: Review, desk: Desk, events: Events) -> list[Path]:
-    return export(review.folder, desk.people, events.texts(), system=review.system)
+    measured = {name: desk.measures(name) for name, person in desk.people.items() if person.standing}
+    return export(review.folder, desk.people, events.texts(), system=review.system, measures=measured)
 
 
 def _end(review: Review, desk: Desk, events: Events, teller: Teller, say: Say) -> None:

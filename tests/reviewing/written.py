@@ -77,7 +77,7 @@ def client_of(file: Path, door: Door | None = None, **settings: Any) -> Iterator
     desk = Desk(file, events, UNJUDGED, replace(QUEUE, **settings))
 
     def write() -> list[Path]:
-        return export(file.parent / "out", desk.people, events.texts(), system=None)
+        return export(file.parent / "out", desk.people, events.texts(), system=None, measures={})
 
     app = create_app(desk, door, about={"review": "r", "reviewer": ADA, "pause": 0.3}, export=write)
     try:
