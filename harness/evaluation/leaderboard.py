@@ -21,7 +21,7 @@ def to_json(
     return {
         "rubric": rubric_record(rubric, judgement.verdicts),
         "judges": sorted({verdict.judge for verdict in judgement.verdicts}),
-        "ranking": [origins[rating.adapter] | dataclasses.asdict(rating) for rating in ratings],
+        "ranking": [origins[each.adapter] | dataclasses.asdict(each) | {"first": each.first} for each in ratings],
         "undecided": [] if standings is None else standings.undecided,
         "top": top_texts(judgement, samples),
         "ended": contest.ended,
@@ -83,6 +83,13 @@ def sample_rows(judgement: Judgement, samples: Sequence[Sample], names: Mapping[
     ]
 
 
+def said_first(judgement: Judgement) -> str:
+    """Who comes first in how many of the resamples, in a line; empty without a ranking."""
+    standings = judgement.contest.standings
+    ratings = [] if standings is None else sorted(standings.ratings, key=lambda each: -each.first)
+    return ", ".join(f"{each.adapter} first in {each.first:.0%} of resamples" for each in ratings[:3])
+
+
 def metrics_of(judgement: Judgement) -> dict[str, float]:
     """By name; an adapter's rating by its place."""
     standings = judgement.contest.standings
@@ -91,6 +98,7 @@ def metrics_of(judgement: Judgement) -> dict[str, float]:
         for rating in standings.ratings:
             name = "".join(each if each.isalnum() or each in "-_. " else "_" for each in rating.adapter)
             metrics |= {f"judge/rating {name}": rating.value, f"judge/rating_stderr {name}": rating.stderr}
+            metrics[f"judge/first {name}"] = rating.first
         for name, effect in (("position", standings.first_place), ("length", standings.length)):
             metrics |= {f"judge/{name}": effect.value, f"judge/{name}_stderr": effect.stderr}
     metrics |= control_metrics(judgement.controls)

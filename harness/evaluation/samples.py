@@ -13,7 +13,7 @@ from harness.console.progress import Display
 from harness.errors import HarnessError, reason
 from harness.evaluation.contest import Judgement, candidates_of, judge_contest
 from harness.evaluation.decisions import compared_with_people, read_decisions
-from harness.evaluation.leaderboard import metrics_of, sample_rows, to_json
+from harness.evaluation.leaderboard import metrics_of, said_first, sample_rows, to_json
 from harness.evaluation.measures import adapter_names, measure_samples, read_authors, read_training
 from harness.evaluation.panel import rubric_of
 from harness.evaluation.records import calls_of, verdict_rows, write_rubric
@@ -104,7 +104,8 @@ def _keep(
     run.params(settings | {"judge.rubric": rubric.digest})
     run.metrics(0, metrics_of(judgement))
     agreements = "; ".join(agreement.said for agreement in judgement.agreements)
-    run.tags({"ended": judgement.contest.ended} | ({"agreement": agreements} if agreements else {}))
+    tags = {"ended": judgement.contest.ended, "agreement": agreements, "first": said_first(judgement)}
+    run.tags({name: said for name, said in tags.items() if said})
     write_rubric(run.folder / run_folder.RUBRIC, rubric, verdicts)
     write_json(run.folder / run_folder.RANKING, to_json(judgement, rubric, samples, names))
     for file in (run_folder.RUBRIC, run_folder.RANKING):

@@ -25,6 +25,7 @@ _MEASURES = (
     ("loops", "loops", "{:.0%}"),
     ("refusals", "refused", "{:.0%}"),
 )
+_PLACES = 10  # a table of more does not fit a terminal; the file has it whole
 
 
 def show_measures(measured: SampleMeasures, path: str) -> None:
@@ -68,17 +69,36 @@ def trust(judgement: Judgement) -> Iterator[str]:
 
 
 def _show_standings(standings: Standings) -> None:
-    shown = Table("", "adapter", "rating", "95 %", "blocks", title="who wrote better", title_justify="left", box=SIMPLE)
+    shown = Table(
+        "", "adapter", "rating", "95 %", "first", "blocks", title="who wrote better", title_justify="left", box=SIMPLE
+    )
     for rating in standings.ratings:
         shown.add_row(
             str(rating.tie),
             rating.adapter,
             f"{rating.value:+.2f} ± {rating.stderr:.2f}",
             f"{rating.low:+.2f} … {rating.high:+.2f}",
+            f"{rating.first:.0%}",
             str(rating.blocks),
         )
     Console(highlight=False, markup=False).print(shown)
-    print("adapters of one number cannot be told apart; ratings are logits about the mean")
+    print(
+        "adapters of one number cannot be told apart; ratings are logits about the mean; first: in how many of the "
+        "resamples it comes first"
+    )
+    if 2 < len(standings.ratings) <= _PLACES:
+        _show_places(standings)
+
+
+def _show_places(standings: Standings) -> None:
+    """How often each adapter comes to each place."""
+    numbers = [f"{place}." for place in range(1, len(standings.ratings) + 1)]
+    shown = Table("adapter", title="places in the resamples", title_justify="left", box=SIMPLE)
+    for number in numbers:
+        shown.add_column(number, justify="right", no_wrap=True)
+    for rating in standings.ratings:
+        shown.add_row(rating.adapter, *(f"{share:.0%}" if share >= 0.005 else "–" for share in rating.places))
+    Console(highlight=False, markup=False).print(shown)
 
 
 def _controls(controls: Controls) -> Iterator[str]:

@@ -22,12 +22,13 @@ _FARTHEST = 1.0
 
 @dataclass(frozen=True)
 class Ranked:
-    """One verdict: adapters as shown, their texts' lengths in units, and the places of the best to the worst."""
+    """One judge's verdict: adapters as shown, their texts' lengths in units, the places of the best to the worst."""
 
     theme: str
     adapters: list[str]
     lengths: list[int]
     order: list[int]
+    judge: str = ""
 
 
 @dataclass(frozen=True)

@@ -102,10 +102,10 @@ class _Settled(Generic[Value]):
 
 
 class Judge:
-    """`name`: the model's, for the record."""
+    """`name`: the model's, for the record; `family`: of models that are kin to it, its own name where none is said."""
 
-    def __init__(self, name: str, ask: Ask, rubric: Rubric) -> None:
-        self.name, self._ask, self.rubric = name, ask, rubric
+    def __init__(self, name: str, ask: Ask, rubric: Rubric, *, family: str | None = None) -> None:
+        self.name, self._ask, self.rubric, self.family = name, ask, rubric, family or name
 
     async def rank(self, block: Block, kind: VerdictKind = VerdictKind.RANKING) -> Verdict:
         question = ask_ranking(self.rubric, block.theme, [entry.text for entry in block.entries])

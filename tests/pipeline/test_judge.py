@@ -147,6 +147,9 @@ def test_adapters_are_ranked_and_all_of_it_is_in_mlflow(
     (run,) = store.client.search_runs([store.experiment_id("judging")], "tags.kind = 'judge'", max_results=1)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["judge/rating goodgood_6"] > run.data.metrics["judge/rating base"]
+    assert found["ranking"][0]["first"] == run.data.metrics["judge/first goodgood_6"] > 0.5
+    assert sum(each["places"][0] for each in found["ranking"]) == pytest.approx(1)
+    assert run.data.tags["first"].startswith("goodgood@6 first in ") and "places in the resamples" in shown.out
     assert {"judge/rating_stderr base", "judge/position_stderr", "judge/control_injection"} <= set(run.data.metrics)
     assert run.data.params["judge.rubric"] == found["rubric"]["digest"]
     rows = table_of(store, run.info.run_id, "samples.json")
