@@ -2,7 +2,7 @@
 
 Each runs in a process of its own that is forked off one which has imported them. Where the start itself, signals or a
 command's children are what a test is about, it starts a process as users do. macOS cannot fork once its frameworks are
-loaded: there every command is a new process. A forked one leaves connections open at its end, as a killed one does.
+loaded: there every command is a new process.
 """
 
 import atexit

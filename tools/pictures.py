@@ -2,9 +2,10 @@
 
 Knows nothing of what is shown.
 A small sweep on the shipped poems in a store of its own; its report, its table in MLflow and its best adapter at four
-scales, each as a PNG.
+scales; the review page with the shipped poems, each as a PNG.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,8 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
 
 from harness.config.paths import ROOT
 
@@ -51,6 +54,41 @@ def main() -> None:
         finally:
             server.send_signal(signal.SIGINT)  # its own server goes with it
             server.wait()
+        _review(browser, Path(folder))
+
+
+def _review(browser: str, folder: Path) -> None:
+    """The page with a text in the light, and with an edit in the dark."""
+    poems = json.loads((ROOT / "data" / "poems-en.json").read_text("utf-8"))
+    texts = [[poem.get("title") or poem["theme"], poem["body"]] for poem in poems]
+    shown = sorted(texts, key=lambda pair: pair[0] != "piano")  # stanzas, and lines of several lengths
+    (folder / "poems.json").write_text(json.dumps([shown]), encoding="utf-8")
+    words = ["--order", "file", "--reviewer", "ada", "--port", str(PORT)]
+    command = [sys.executable, "-m", "harness.review", str(folder / "poems.json"), *words]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
+    try:
+        address = f"http://127.0.0.1:{PORT}/"
+        _await(address)
+        with sync_playwright() as playwright:
+            opened = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+            _shoot_review(opened, address)
+            opened.close()
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.communicate()
+
+
+def _shoot_review(browser: Browser, address: str) -> None:
+    for scheme in ("light", "dark"):
+        page = browser.new_page(viewport={"width": 1000, "height": 700}, color_scheme=scheme)
+        page.goto(address)
+        page.wait_for_selector("body[data-phase=ready]")
+        if scheme == "dark":
+            page.keyboard.press("e")
+            text = page.input_value("#box").replace("came by bus", "came on foot").replace(" regardless", "")
+            page.fill("#box", text)
+            page.wait_for_selector("#changes ins")
+        page.screenshot(path=PICTURES / f"review-{scheme}.png")
 
 
 def _link(server: "subprocess.Popen[str]") -> str:

@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from harness.config.hints import did_you_mean
-from harness.config.load import free_names, key_names
+from harness.config.load import free_names, key_names, presumed_names
 from harness.config.paths import CONF
 from harness.config.schema import Config
 from harness.config.yaml_file import read_mapping
@@ -83,6 +83,7 @@ def _prepare_word(word: str, command: type, conf: Path, *, multirun: bool) -> st
                 read_mapping(group / f"{option}.yaml")  # else Hydra ends in a traceback
         return word
     free = any(key == name or key.startswith(f"{name}.") for name in free_names(command))
+    free = free or key in presumed_names(command)
     prefix = match["prefix"] or ("++" if free else "")  # else Hydra refuses keys that the mapping does not have yet
     return f"{prefix}{key}={_quoted(key, value, multirun=multirun)}"
 

@@ -22,7 +22,8 @@ def read_space(params: Mapping[str, str], arguments: Sequence[str], loader: Conf
     parser = OverridesParser.create(config_loader=loader)
     merged: dict[str, Override] = {}
     for override in parser.parse_overrides([f"{key}={value}" for key, value in params.items()] + list(arguments)):
-        merged[override.get_key_element()] = override
+        # ++train.optimizer_args.x, as a word is prepared, is that setting still
+        merged[override.get_key_element().lstrip("+")] = override
     axes: list[Axis | Range] = []
     fixed: list[str] = []
     for key, override in merged.items():

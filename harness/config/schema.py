@@ -14,26 +14,37 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Text = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Thinking = Literal["learn", "drop", "mask"]
 
 _strict = ConfigDict(strict=True, extra="forbid", defer_build=True)
 
 
 @dataclass(frozen=True, config=_strict)
 class ModelConfig:
-    """The frozen base. `path`: a hub name, a folder or a built-in model; null only where an adapter names it."""
+    """The frozen base. `path`: a hub name, a folder or a built-in model; null only where an adapter names it.
+
+    `template_args`: for its chat template. Presets need not say it: null is what the adapter was trained with, and
+    none in training.
+    """
 
     path: Text | None
     revision: Text | None
+    template_args: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, config=_strict)
 class LoraConfig:
-    """`scale` is what the low-rank branch is multiplied by; `alpha` is the other way to say it: scale * rank."""
+    """`scale` is what the low-rank branch is multiplied by; `alpha` is the other way to say it: scale * rank.
+
+    `rank_scaling`: rslora, alpha is scale * √rank. `b_rate`: the learning rate of B over that of A.
+    """
 
     fine_tune_type: Literal["lora", "dora"]
     rank: Annotated[int, Field(ge=1, le=4096)]
     scale: Positive | None
     alpha: Positive | None
+    rank_scaling: Literal["lora", "rslora"]
+    b_rate: Positive | None
     dropout: Share
     num_layers: Annotated[int, Field(ge=-1)]
     keys: Annotated[list[Text], Field(min_length=1)] | None
@@ -41,11 +52,15 @@ class LoraConfig:
 
 @dataclass(frozen=True, config=_strict)
 class DataConfig:
-    """`path`: a folder with train.jsonl, valid.jsonl and, if there is one, test.jsonl."""
+    """`path`: a folder with train.jsonl, valid.jsonl and, if there is one, test.jsonl.
+
+    `thinking`: what is made of what the rows think before they answer; presets need not say it.
+    """
 
     path: Text
     labels: Annotated[list[Text], Field(min_length=1)] | None
     system: Text | None
+    thinking: Thinking = "learn"
 
 
 @dataclass(frozen=True, config=ConfigDict(strict=True, extra="ignore", defer_build=True))
@@ -61,7 +76,10 @@ class SystemConfig:
 
 @dataclass(frozen=True, config=_strict)
 class TrainConfig:
-    """Counts of `iters`, `steps_per_*` and `save_every` are optimizer updates, not micro-batches."""
+    """Counts of `iters`, `steps_per_*` and `save_every` are optimizer updates, not micro-batches.
+
+    `neftune_alpha`: of the noise on what enters the first block. `memory_limit_gb`, `cache_limit_gb`: MLX's limits.
+    """
 
     iters: Annotated[int, Field(ge=0)] | None
     epochs: Positive | None
@@ -76,6 +94,7 @@ class TrainConfig:
     lr_schedule: Literal["constant", "linear", "cosine"]
     warmup: Annotated[float, Field(ge=0)]
     max_grad_norm: Positive | None
+    neftune_alpha: Positive | None
     grad_checkpoint: bool
     trunk_cache: Literal["auto", False]
     trunk_cache_gb: Positive
@@ -83,6 +102,8 @@ class TrainConfig:
     head_in_chunks: bool
     last_block_on_targets: bool
     dequantize_tail: bool
+    memory_limit_gb: Positive | None
+    cache_limit_gb: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     steps_per_report: Count
     steps_per_eval: Count
     save_every: Count
@@ -130,6 +151,7 @@ class EndpointConfig:
     """A model that is asked at `base_url` (null: OpenAI), or with `serve` by an mlx_lm.server that the harness starts.
 
     `key_env`: the environment variable with the key. `max_*`: of all calls together; `price_*`: of a million tokens.
+    `template_args`: for the chat template of the model, where its endpoint takes such.
     """
 
     model: Text | None
@@ -146,6 +168,7 @@ class EndpointConfig:
     concurrency: Count
     timeout_seconds: Positive
     retries: Annotated[int, Field(ge=0)]
+    template_args: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
@@ -186,6 +209,7 @@ class SweepConfig:
     """How -m searches. `trials`: how many in all; null: every combination of the values given.
 
     `require`: conditions on what a run measures, by the names in MLflow; a trial that breaks one counts as failed.
+    `stop_when`: no further trials once the last `stagnant_trials` brought no more than the noise.
     """
 
     trials: Count | None
@@ -208,6 +232,8 @@ class SweepConfig:
     constraints: list[Text]
     only_if: dict[str, Text]
     warm_start: Text | None
+    stop_when: Literal["stagnant"] | None
+    stagnant_trials: Count
     reuse: Literal["sweep", "store"]
     repeats: Annotated[int, Field(ge=0)]
     report: bool

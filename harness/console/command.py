@@ -3,6 +3,7 @@
 Knows nothing of what the commands do. Nothing heavy is imported here: `--help` goes through it.
 """
 
+import atexit
 import gc
 import os
 import sys
@@ -20,6 +21,7 @@ from harness.config.load import from_hydra
 from harness.config.overrides import prepare
 from harness.config.paths import CONF
 from harness.config.yaml_file import unreadable
+from harness.console.help_page import asks_only_for_help, help_page
 from harness.console.interrupt import requests_heeded, told
 from harness.console.terminal import outlive_terminal
 from harness.errors import HarnessError, SettingError, reason
@@ -41,6 +43,9 @@ def hydra_command(task: Callable[[Command], None], command: type[Command], confi
         sys.argv[1:] = prepare(sys.argv[1:], command)
 
     plainly(arguments)
+    if asks_only_for_help(sys.argv[1:]):
+        plainly(lambda: print(help_page(config_name, sys.argv[1:])))
+        return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra would print its own errors, over many lines
     plainly(hydra.main(config_path=str(CONF), config_name=config_name, version_base="1.3")(composed))
 
@@ -69,6 +74,7 @@ def plainly(action: Callable[[], object]) -> None:
     A signal that asks it to end (see interrupt.py) ends it with 128 and the signal's number.
     """
     outlive_terminal()
+    _end_without_collecting()
     try:
         with requests_heeded():
             action()
@@ -85,6 +91,12 @@ def plainly(action: Callable[[], object]) -> None:
     except KeyboardInterrupt as error:
         print(told(error).why, file=sys.stderr)
         sys.exit(told(error).exit_code)
+
+
+def _end_without_collecting() -> None:
+    """Python looks for garbage among all that there is when it ends: a second, for what the system takes anyway."""
+    atexit.unregister(gc.freeze)  # once
+    atexit.register(gc.freeze)
 
 
 def _light_libraries() -> None:

@@ -3,15 +3,17 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.config.schema import Thinking
 from harness.data.lines import Line, read_lines
 from harness.data.shapes import Message
+from harness.data.thinking import answer_of, without_thinking
 from harness.data.turns import Marked, Render, mark_messages, mark_text
 from harness.errors import HarnessError
 
@@ -33,6 +35,11 @@ class TextEncoder(Protocol):
     def end_ids(self) -> set[int]: ...
     @property
     def end_id(self) -> int: ...
+    @property
+    def begin_id(self) -> int | None: ...
+    @property
+    def refuses_system(self) -> bool: ...
+    def knows(self, name: str) -> bool: ...
     def encode(self, text: str, *, special: bool) -> EncodedText: ...
     def render(
         self, messages: Sequence[Message], *, add_generation_prompt: bool, tools: Sequence[Any] | None = None
@@ -41,11 +48,15 @@ class TextEncoder(Protocol):
 
 @dataclass(frozen=True)
 class Row:
-    """`tokens`: int32 [length]; `learn`: bool [length], True for a token that is a target of the loss."""
+    """`tokens`: int32 [length]; `learn`: bool [length], True for a token that is a target of the loss.
+
+    `weight`: what each of these counts while training.
+    """
 
     tokens: NDArray[np.int32]
     learn: NDArray[np.bool_]
     line: int
+    weight: float = 1.0
 
     @property
     def targets(self) -> int:
@@ -64,10 +75,12 @@ class Split:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over tokens and masks in order, 32 hex digits (MLflow takes 36 at most)."""
+        """SHA-256 over tokens, masks and weights in order, 32 hex digits (MLflow takes 36 at most)."""
         digest = hashlib.sha256()
         for row in self.rows:
             digest.update(len(row.tokens).to_bytes(4, "little") + row.tokens.tobytes() + row.learn.tobytes())
+            if row.weight != 1:
+                digest.update(f"weight {row.weight!r}".encode())
         return digest.hexdigest()[:32]
 
     @property
@@ -76,6 +89,11 @@ class Split:
 
     def warnings(self, max_seq_length: int) -> list[str]:
         said = []
+        weighted = sum(row.weight != 1 for row in self.rows)
+        if weighted and self.name != "train":
+            said.append(
+                f"{self.path.name}: the weights of {weighted} rows are passed over, in a score all tokens count"
+            )
         if self.cut:
             said.append(
                 f"{self.cut} of {len(self.rows) + len(self.dropped)} rows of {self.path.name} "
@@ -98,6 +116,7 @@ def load_split(
     labels: Sequence[str] | None,
     max_seq_length: int,
     mask_prompt: bool,
+    thinking: Thinking = "learn",
 ) -> Split:
     """Read and tokenize one of train, valid and test.
 
@@ -107,9 +126,9 @@ def load_split(
     path = folder / f"{name}.jsonl"
     rows, dropped, cut = [], [], 0
     for line in read_lines(path, labels):
-        row = to_row(line, encoder, mask_prompt=mask_prompt)
+        row = to_row(line, encoder, mask_prompt=mask_prompt, thinking=thinking)
         cut += len(row.tokens) > max_seq_length
-        row = Row(row.tokens[:max_seq_length], row.learn[:max_seq_length], row.line)
+        row = replace(row, tokens=row.tokens[:max_seq_length], learn=row.learn[:max_seq_length])
         if row.targets:
             rows.append(row)
         else:
@@ -117,10 +136,14 @@ def load_split(
     return Split(name, path, rows, cut, dropped)
 
 
-def to_row(line: Line, encoder: TextEncoder, *, mask_prompt: bool) -> Row:
-    """Tokens and mask of one line. The first token is never a target, since nothing precedes it."""
+def to_row(line: Line, encoder: TextEncoder, *, mask_prompt: bool, thinking: Thinking = "learn") -> Row:
+    """Tokens and mask of one line. The first token is never a target, since nothing precedes it.
+
+    `thinking`: that of the assistant's turns is learned, dropped, or kept and not learned (where all else is learned,
+    with mask_prompt=False, it is too).
+    """
     try:
-        marked = _mark(line, encoder)
+        marked = mark(line, encoder, thinking)
     except HarnessError as error:
         raise HarnessError(f"{line.place}: {error}") from error
     # a template writes its own special tokens; a ready-made text gets those of the tokenizer, as in mlx-lm
@@ -132,7 +155,7 @@ def to_row(line: Line, encoder: TextEncoder, *, mask_prompt: bool) -> Row:
         learn.append(not mask_prompt or marked.spans[-1][1] >= len(marked.text.rstrip()))
     if ids:
         learn[0] = False
-    return Row(np.array(ids, np.int32), np.array(learn, np.bool_), line.number)
+    return Row(np.array(ids, np.int32), np.array(learn, np.bool_), line.number, line.weight)
 
 
 def fixed_subset(split: Split, count: int | None) -> Split:
@@ -143,18 +166,35 @@ def fixed_subset(split: Split, count: int | None) -> Split:
     return Split(split.name, split.path, [split.rows[i] for i in chosen], split.cut, split.dropped)
 
 
-def _mark(line: Line, encoder: TextEncoder) -> Marked:
+def mark(line: Line, encoder: TextEncoder, thinking: Thinking) -> Marked:
+    """The text of a line, and what of it is the assistant's.
+
+    Raises:
+        HarnessError: for what the chat template refuses or drops.
+    """
     if line.text is not None:
-        return mark_text(line.text)
+        return _mark_text(line.text, thinking)
     assert line.messages is not None
-    messages = line.messages
+    messages = without_thinking(line.messages) if thinking == "drop" else line.messages
 
     def render(messages: Sequence[Message], add_generation_prompt: bool) -> str:
         return encoder.render(messages, add_generation_prompt=add_generation_prompt, tools=line.tools)
 
     if line.tools or any("tool_calls" in message or message["role"] == "tool" for message in messages):
         _check_tools(line, render)
-    return mark_messages(messages, render)
+    return mark_messages(messages, render, answers=thinking == "mask")
+
+
+def _mark_text(text: str, thinking: Thinking) -> Marked:
+    marked = mark_text(text)
+    answers = [answer_of(text, span) for span in marked.spans]
+    if thinking == "learn" or answers == marked.spans:
+        return marked
+    if thinking == "mask":
+        return Marked(text, answers)
+    for (begin, _), (answer, _) in zip(reversed(marked.spans), reversed(answers), strict=True):
+        text = text[:begin] + text[answer:]
+    return mark_text(text)
 
 
 def _check_tools(line: Line, render: Render) -> None:
@@ -163,14 +203,22 @@ def _check_tools(line: Line, render: Render) -> None:
     whole = render(line.messages, False)
     for index, message in enumerate(line.messages):
         without = [*line.messages[:index], *line.messages[index + 1 :]]
-        if message["role"] == "tool" and render(without, False) == whole:
+        if message["role"] == "tool" and _rendered(without, render) == whole:
             raise HarnessError("the chat template drops the reply of a tool; choose a model whose template knows tools")
         if "tool_calls" in message:
             uncalled = {key: value for key, value in message.items() if key != "tool_calls"}
-            if render([*line.messages[:index], uncalled, *line.messages[index + 1 :]], False) == whole:
+            if _rendered([*line.messages[:index], uncalled, *line.messages[index + 1 :]], render) == whole:
                 raise HarnessError("the chat template drops tool_calls; choose a model whose template knows tools")
     if line.tools and (given := json.dumps(line.tools[0], ensure_ascii=False)) and _name_of(line.tools[0]) not in whole:
         raise HarnessError(f"the chat template drops tools ({given:.60}); choose a model whose template knows tools")
+
+
+def _rendered(messages: Sequence[Message], render: Render) -> str | None:
+    """None for what the template refuses: then it does not pass over what was taken out."""
+    try:
+        return render(messages, False)
+    except HarnessError:
+        return None
 
 
 def _name_of(tool: Any) -> str:

@@ -8,6 +8,8 @@ import re
 
 from harness.data.authored import unclosed
 from harness.data.lines import Line
+from harness.data.shapes import Message
+from harness.data.thinking import THOUGHTS
 from harness.data.turns import mark_text, user_turns
 
 _SPACE = re.compile(r"\s+")
@@ -23,11 +25,15 @@ def said(line: Line) -> str:
 
 
 def digest(line: Line) -> bytes:
-    """16 bytes that lines with the same words, system prompt and label share; space does not count."""
-    whole = (
-        line.text if line.text is not None else repr([(each["role"], each["content"]) for each in line.messages or []])
-    )
+    """16 bytes that lines with the same words, thoughts, system prompt and label share; space does not count."""
+    whole = line.text if line.text is not None else repr([_written(each) for each in line.messages or []])
     return hashlib.sha256(f"{line.label!r}{_SPACE.sub('', whole)}".encode("utf-8", "surrogatepass")).digest()[:16]
+
+
+def _written(message: Message) -> tuple[str, ...]:
+    """Role, content, and thoughts that stand beside it where there are any."""
+    thoughts = (str(message[name]) for name in THOUGHTS if message.get(name))
+    return message["role"], message["content"], *thoughts
 
 
 def prompt_digest(line: Line) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.data.shapes import Message
+from harness.data.thinking import answer_span, said_by, without_block
 from harness.errors import HarnessError
 
 Span = tuple[int, int]
@@ -63,6 +64,10 @@ _FORMATS = [
 ]
 
 
+_MARKER = re.compile(r"\s?(<[^<>\s]{1,24}>)")
+_LAST_MARKER = re.compile(r"<[^<>\s]{1,24}>\Z")
+
+
 def mark_text(text: str) -> Marked:
     """A ready-made text. Without any known marker all of it is to be learned."""
     found = _format(text)
@@ -83,12 +88,12 @@ def _format(text: str) -> TurnFormat | None:
     return next((each for each in _FORMATS if each.assistant.search(text)), None)
 
 
-def mark_messages(messages: Sequence[Message], render: Render) -> Marked:
-    """Messages through a chat template, with every assistant turn located.
+def mark_messages(messages: Sequence[Message], render: Render, *, answers: bool = False) -> Marked:
+    """Messages through a chat template, with every assistant turn located; with `answers` what follows its thoughts.
 
-    A turn reaches from the end of its generation prompt to the end of its closing marker. Templates
-    that render an earlier turn differently once later ones follow (they may drop reasoning) give no
-    prefix: then the turn's content is looked for, in order.
+    A turn reaches from the end of its generation prompt to the end of its closing marker. Templates that render an
+    earlier turn differently once later ones follow (they may drop reasoning) give no prefix: then the turn is looked
+    for as it is when it is the last, then its content, in order.
 
     Raises:
         HarnessError: when a turn is not in the rendered text.
@@ -98,23 +103,73 @@ def mark_messages(messages: Sequence[Message], render: Render) -> Marked:
     position = 0
     for index, message in enumerate(messages):
         if message["role"] != "assistant":
+            position = _end_of(text, message["content"].strip(), position)
             continue
-        before = render(messages[:index], True) if index else ""
-        through = render(messages[: index + 1], False)
-        if before and text.startswith(before) and text.startswith(through) and len(before) < len(through):
-            span = (len(before), len(before) + len(text[len(before) : len(through)].rstrip()))
-        else:
-            span = _find_content(text, message["content"].strip(), position)
-        spans.append(span)
+        span = _turn(text, messages[: index + 1], render, position)
+        spans.append(answer_span(text, span, said_by(message)) if answers else span)
         position = span[1]
     return Marked(text, spans)
 
 
-def _find_content(text: str, content: str, position: int) -> Span:
-    """The content, and a closing marker such as <|im_end|> or </s> when one follows at once."""
-    start = text.find(content, position)
-    if start < 0:
-        raise HarnessError("the chat template changes or drops an assistant turn, so that it cannot be located")
-    end = start + len(content)
-    marker = re.compile(r"\s?(<[^<>\s]{1,24}>)").match(text, end)
-    return (start, marker.end() if marker else end)
+def first_difference(one: str, other: str) -> int:
+    """How many characters the two have in common from their beginning on."""
+    differs = (at for at, (here, there) in enumerate(zip(one, other, strict=False)) if here != there)
+    return next(differs, min(len(one), len(other)))
+
+
+def _turn(text: str, messages: Sequence[Message], render: Render, position: int) -> Span:
+    """Where the last of `messages`, an assistant's, stands in the text of these and what follows."""
+    said = said_by(messages[-1])
+    asked = render(messages[:-1], True) if messages[1:] else ""
+    through = render(messages, False)
+    if asked and text.startswith(through) and text.startswith(asked) and len(asked) < len(through):
+        return len(asked), _unspaced(text, len(asked), len(through))
+    before = render(messages[:-1], False) if messages[1:] else ""
+    begin = first_difference(asked, text)
+    if text.startswith(through) and said.thinking and len(before) < begin <= text.find(said.thinking, len(before)):
+        return begin, _unspaced(text, begin, len(through))  # its prompt closes thoughts that it has
+    return _as_when_last(text, before, asked, through, position) or _find_content(
+        text, messages[-1]["content"].strip(), said.answer.strip(), position
+    )
+
+
+def _as_when_last(text: str, before: str, asked: str, through: str, position: int) -> Span | None:
+    """A turn with its heading, as they are written where it is the last one, with or without its thoughts, or closed by
+    another marker.
+
+    `before`: what precedes it; `asked`: that and the prompt for it; `through`: all to its end.
+    """
+    if not (asked.startswith(before) and through.startswith(asked)):
+        return None
+    header, body = asked[len(before) :], through[len(asked) :].rstrip()
+    for head in (header, without_block(header)):
+        for turn in (body, without_block(body), _LAST_MARKER.sub("", body)):
+            if head and turn and (found := text.find(head + turn, position)) >= 0:
+                end = found + len(head) + len(turn)
+                return found + len(head), end if body.endswith(turn) else _closed(text, end)
+    return None
+
+
+def _end_of(text: str, content: str, position: int) -> int:
+    found = text.find(content, position)
+    return position if found < 0 else found + len(content)
+
+
+def _unspaced(text: str, begin: int, end: int) -> int:
+    return begin + len(text[begin:end].rstrip())
+
+
+def _closed(text: str, end: int) -> int:
+    """The end of a turn with the closing marker that follows at once, such as <|im_end|> or </s>, where one does."""
+    marker = _MARKER.match(text, end)
+    return marker.end() if marker else end
+
+
+def _find_content(text: str, content: str, answer: str, position: int) -> Span:
+    """The content, or what of it answers, and a closing marker such as <|im_end|> or </s> when one follows at once."""
+    for wanted in (content, answer):
+        start = text.find(wanted, position) if wanted else -1
+        if start >= 0:
+            end = start + len(wanted)
+            return start, _closed(text, end)
+    raise HarnessError("the chat template changes or drops an assistant turn, so that it cannot be located")

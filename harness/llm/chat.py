@@ -128,6 +128,8 @@ class Chat:
         request[limit] = endpoint.max_tokens
         if endpoint.temperature is not None:
             request["temperature"] = endpoint.temperature
+        if endpoint.template_args:  # mlx_lm.server, vLLM and llama.cpp take them by this name
+            request["extra_body"] = {"chat_template_kwargs": dict(endpoint.template_args)}
         if schema is not None and self.schema_heeded:
             described = {"name": "reply", "strict": True, "schema": dict(schema)}
             request["response_format"] = {"type": "json_schema", "json_schema": described}

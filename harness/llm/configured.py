@@ -1,5 +1,7 @@
 """From settings to an endpoint and its budget: the same for whoever asks a model. Knows nothing of what is asked."""
 
+from dataclasses import replace
+
 from harness.config.schema import EndpointConfig
 from harness.llm.endpoint import Endpoint
 from harness.llm.serve import SERVED
@@ -9,9 +11,11 @@ from harness.llm.spending import Limits
 def endpoint_of(config: EndpointConfig, *, settings: str, served_at: str | None = None) -> Endpoint:
     """`settings`: the group that errors name; `served_at`: the address of the server that was started for it."""
     assert config.model is not None, "who asks has checked it"
-    if served_at is not None:
-        return _endpoint(config, SERVED, served_at, None, f"{config.model} (served here)", settings)
-    return other_endpoint(config, config.model, config.base_url, config.key_env, settings=settings)
+    if served_at is None:
+        found = other_endpoint(config, config.model, config.base_url, config.key_env, settings=settings)
+    else:
+        found = _endpoint(config, SERVED, served_at, None, f"{config.model} (served here)", settings)
+    return replace(found, template_args=config.template_args)
 
 
 def other_endpoint(

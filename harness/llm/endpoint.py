@@ -1,6 +1,8 @@
 """Where a model is asked, and how. Knows nothing of what is asked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from harness.errors import HarnessError
@@ -14,7 +16,8 @@ class Endpoint:
     """`base_url`: None for OpenAI itself. `key_env`: the environment variable with the key; None where none is needed.
 
     `timeout_seconds`: for one try, from the question to the reply's last byte. `temperature`: None leaves it to the
-    endpoint. `name`: what the model is called in records, and in the cache. `settings`: the group that errors name.
+    endpoint. `template_args`: for the model's chat template, asked for as chat_template_kwargs. `name`: what the model
+    is called in records, and in the cache. `settings`: the group that errors name.
     """
 
     base_url: str | None
@@ -26,6 +29,7 @@ class Endpoint:
     concurrency: int
     temperature: float | None
     max_tokens: int
+    template_args: Mapping[str, Any] | None = None
     settings: str = "judge"
 
     @property

@@ -21,6 +21,11 @@ def mac_advice(read: Read | None = None) -> list[str]:
     assertions = read(["pmset", "-g", "assertions"])
     if not re.search(r"PreventUserIdleSystemSleep\s+1", assertions):
         advice.append("the Mac may fall asleep: put caffeinate -is before the command, as caffeinate -is python -m …")
+    if re.search(r"PreventUserIdleDisplaySleep\s+1", assertions):
+        advice.append(
+            "something keeps the display on, as caffeinate -d does: macOS may end long work of the GPU for its sake; "
+            "caffeinate -is lets the display sleep, pmset displaysleepnow puts it to sleep"
+        )
     if "Battery Power" in read(["pmset", "-g", "batt"]):
         advice.append("it runs on battery: plug it in, the GPU is slower without")
     if re.search(r"lowpowermode\s+1", read(["pmset", "-g"])):

@@ -114,7 +114,7 @@ def switching(model: nn.Module) -> Iterator[PutOn]:
 
 def _alone(spec: AdapterSpec) -> AdapterSpec:
     """What shapes the modules, without where it comes from."""
-    return dataclasses.replace(spec, base=None, base_revision=None, dropout=0.0)
+    return dataclasses.replace(spec, base=None, base_revision=None, dropout=0.0, template_args={})
 
 
 def check_fits(

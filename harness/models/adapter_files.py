@@ -23,7 +23,10 @@ _CHECKPOINT = re.compile(r"^(\d{7})_adapters\.safetensors$")
 
 @dataclass(frozen=True)
 class AdapterSpec:
-    """What adapter_config.json says: enough to attach the adapter to its base again."""
+    """What adapter_config.json says: enough to attach the adapter to its base again, and to ask it as it was taught.
+
+    `template_args`: what the chat template was given; written only where there are any.
+    """
 
     fine_tune_type: str
     rank: int
@@ -33,6 +36,7 @@ class AdapterSpec:
     keys: list[str]
     base: str | None
     base_revision: str | None
+    template_args: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """mlx-lm's own keys, and ours for lineage."""
@@ -43,6 +47,7 @@ class AdapterSpec:
             "lora_parameters": parameters,
             "model": self.base,
             "model_revision": self.base_revision,
+            **({"template_args": self.template_args} if self.template_args else {}),
         }
 
     def scaled(self, factor: float) -> "AdapterSpec":
@@ -149,6 +154,7 @@ def _read_spec(path: Path) -> AdapterSpec:
             keys=[str(key) for key in parameters.get("keys") or []],
             base=content.get("model"),
             base_revision=content.get("model_revision"),
+            template_args=dict(content.get("template_args") or {}),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise HarnessError(f"{path} is not an adapter's configuration: {error!r}") from error

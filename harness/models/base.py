@@ -5,9 +5,9 @@ Knows nothing of adapters.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class Base:
     """`path` that finds it again, the folder it means, and a revision that names its exact content.
 
     `former_revision`: what the version before called it, by a part of its bytes; None where that is the same.
-    `changed`: files of a hub's snapshot that are not the hub's.
+    `changed`: files of a hub's snapshot that are not the hub's. `template_args`: what its chat template is given.
     """
 
     path: str
@@ -43,6 +43,7 @@ class Base:
     revision: str
     former_revision: str | None = None
     changed: tuple[str, ...] = ()
+    template_args: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @cached_property
     def warnings(self) -> list[str]:
@@ -86,7 +87,7 @@ class Base:
             loaded = load_tokenizer(self.folder, eos_token_ids=self._end_ids())
         except Exception as error:  # transformers, tokenizers and jinja2 share no base class
             raise HarnessError(f"the tokenizer of {self.path} cannot be loaded: {reason(error)}; {_AGAIN}") from error
-        return Tokenizer(loaded, self.path)
+        return Tokenizer(loaded, self.path, self.template_args)
 
     @cached_property
     def model(self) -> nn.Module:
@@ -143,6 +144,10 @@ def open_base(config: ModelConfig, display: Display | None = None, *, setting: s
     Raises:
         HarnessError: when there is no such base, or it may not be read, with what to do.
     """
+    return replace(_found(config, display, setting), template_args=config.template_args or {})
+
+
+def _found(config: ModelConfig, display: Display | None, setting: str) -> Base:
     path = config.path
     if path is None:
         raise HarnessError(f"{setting} must name a base model, but got null; try {setting}=<folder or hub name>")

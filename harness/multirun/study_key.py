@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from harness.config.axes import Space
+from harness.config.later import is_neutral
 from harness.config.load import flat
 from harness.config.schema import Config
 from harness.run.session import Session
@@ -24,6 +25,8 @@ _ASIDE = {
     "repeats",
     "reuse",
     "report",
+    "stop_when",
+    "stagnant_trials",
 }
 # of the judge's what it may cost, not what it says
 _ASIDE_OF_JUDGE = {
@@ -51,7 +54,11 @@ def study_name(first: Config, space: Space, more: list[object]) -> str:
     """A hash of every setting but those of cost, of what varies, of the lines of the data, and of `more`."""
     varied = {axis.name for axis in space.axes}
     aside = varied | {f"sweep.{name}" for name in _ASIDE} | {f"judge.{name}" for name in _ASIDE_OF_JUDGE}
-    fixed = {key: value for key, value in flat(first).items() if key not in aside and not key.startswith("tracking.")}
+    fixed = {
+        key: value
+        for key, value in flat(first).items()
+        if key not in aside and not key.startswith("tracking.") and not is_neutral(key, value)
+    }
     data = Path(first.data.path).expanduser()
     fixed.pop("data.path", None)  # its lines count, not where they lie: other machines have other folders
     files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(data.glob("*.jsonl"))}

@@ -30,7 +30,7 @@ _TIMES = 3
 _LIKELY = {
     signal.SIGKILL: "perhaps for want of memory",
     signal.SIGSEGV: "so MLX's CPU backend ends when memory is short",
-    signal.SIGABRT: "so Metal and CUDA end when memory is short",
+    signal.SIGABRT: "so Metal and CUDA end when memory is short, and Metal where a display is on, see docs/mac.md",
     signal.SIGALRM: "it took longer than sweep.trial_minutes",
 }
 

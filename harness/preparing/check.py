@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.config.schema import TrainedOn
+from harness.config.schema import Thinking, TrainedOn
 from harness.data.dataset import TextEncoder, to_row
 from harness.data.kinds import Kind
 from harness.data.lines import Line, line_of
@@ -49,9 +49,15 @@ class Checker:
     """`labels`: those that are kept; `encoder`: None where no base is named."""
 
     def __init__(
-        self, encoder: TextEncoder | None, trained: TrainedOn, too_long: str, labels: list[str] | None
+        self,
+        encoder: TextEncoder | None,
+        trained: TrainedOn,
+        too_long: str,
+        labels: list[str] | None,
+        thinking: Thinking = "learn",
     ) -> None:
         self._encoder, self._trained, self._too_long, self._labels = encoder, trained, too_long, labels
+        self._thinking: Thinking = thinking
 
     def check(self, found: Found) -> Iterator[Checked | Rejected]:
         """The row; with too_long=split, what it was split into; or why it is none."""
@@ -80,11 +86,12 @@ class Checker:
         assert encoder is not None and whole.length is not None, "it is too long"
         parts: Sequence[Mapping[str, Any]]
         if whole.line.text is not None:
-            parts = [{"text": part} for part in shorter_texts(whole.line, encoder, limit)]
+            parts = [{**found.line, "text": part} for part in shorter_texts(whole.line, encoder, limit)]
         else:
 
             def fits(messages: Sequence[Message]) -> bool:
-                row = to_row(replace(whole.line, messages=list(messages)), encoder, mask_prompt=False)
+                part = replace(whole.line, messages=list(messages))
+                row = to_row(part, encoder, mask_prompt=False, thinking=self._thinking)
                 return len(row.tokens) <= limit
 
             conversations = shorter_conversations(whole.line.messages or [], fits)
@@ -100,7 +107,7 @@ class Checker:
         if self._encoder is None:
             return None
         try:
-            row = to_row(line, self._encoder, mask_prompt=self._trained.mask_prompt)
+            row = to_row(line, self._encoder, mask_prompt=self._trained.mask_prompt, thinking=self._thinking)
         except HarnessError as error:
             raise _NoRow(Kind.TEMPLATE, str(error).removeprefix(f"{line.place}: ")) from error
         limit = self._trained.max_seq_length

@@ -92,7 +92,8 @@ def prepare_folder(job: Job) -> Prepared:
 
 
 def _collected(job: Job, spool: Spool, folder: Path) -> Collected:
-    checker = Checker(job.encoder, job.command.train, job.common.too_long, job.command.data.labels)
+    data = job.command.data
+    checker = Checker(job.encoder, job.command.train, job.common.too_long, data.labels, data.thinking)
     given = job.source.rows(job.path, job.tools)
     with (folder / REJECTED).open("w", encoding="utf-8") as list_of:
         collected = collect(given, checker, job.common, spool, list_of)

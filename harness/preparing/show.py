@@ -12,6 +12,7 @@ from harness.config.schema import PrepareCommand
 from harness.console.progress import Display
 from harness.data.dataset import Row, TextEncoder, to_row
 from harness.data.lines import first_lines
+from harness.data.noticed import noticed
 from harness.errors import HarnessError
 
 _OPEN, _CLOSE = "⟦", "⟧"
@@ -39,13 +40,15 @@ def show_folder(command: PrepareCommand, display: Display, folder: Path) -> None
 
 
 def shown(folder: Path, command: PrepareCommand, tokenizer: Shower) -> Iterator[str]:
-    """The first rows to train on, each under its place and its length."""
+    """The first rows to train on, each under its place and its length; then what is to be known of their template."""
     limit = command.train.max_seq_length
     for line in itertools.islice(first_lines(folder / "train.jsonl", command.data.labels), command.show):
-        row = to_row(line, tokenizer, mask_prompt=command.train.mask_prompt)
+        row = to_row(line, tokenizer, mask_prompt=command.train.mask_prompt, thinking=command.data.thinking)
         cut = f", cut to {limit}" if len(row.tokens) > limit else ""
         yield f"── {line.place}: {len(row.tokens)} tokens{cut}, {row.targets} learned {_OPEN}so{_CLOSE}"
         yield f"{_marked(row, limit, tokenizer)}\n"
+    lines = first_lines(folder / "train.jsonl", command.data.labels)
+    yield from (f"warning: {line}" for line in noticed(lines, tokenizer, command.data.thinking))
 
 
 def _marked(row: Row, limit: int, tokenizer: Shower) -> str:

@@ -13,7 +13,7 @@ from harness.machine.provenance import git_state, versions
 from harness.models.adapter import loaded
 from harness.models.adapter_files import WEIGHTS_FILE, AdapterFiles, read_adapter
 from harness.run.context import RunContext
-from harness.run.log import draw_losses
+from harness.run.log import Event, draw_losses
 from harness.run.watcher import RunWatcher
 from harness.sampling.samples import Sample
 from harness.tracking import run_folder
@@ -56,7 +56,7 @@ def score_test(context: RunContext, adapter: AdapterFiles | None, step: int) -> 
     with _with(context, adapter):
         score = Evaluator(Tail(context.inputs.base.model, 0), batches).score(step)
     context.display.say(f"test/loss {score.loss:.4f}, perplexity {score.perplexity:.1f}")
-    context.log.write("tested", **dataclasses.asdict(score))
+    context.log.write(Event.TESTED, **dataclasses.asdict(score))
     return score
 
 
@@ -67,7 +67,7 @@ def log_end(context: RunContext, watcher: RunWatcher, result: RunResult) -> dict
     _tell(context, result, totals)
     draw_losses(context.folder / run_folder.LOSSES, watcher.windows, watcher.scores, context.name)
     write_json(context.folder / run_folder.REPORT, _report(context, watcher, result, totals))
-    context.log.write("ended", status=RunState.PRUNED if result.outcome.pruned else RunState.FINISHED, **totals)
+    context.log.write(Event.ENDED, status=RunState.PRUNED if result.outcome.pruned else RunState.FINISHED, **totals)
     for file in (run_folder.LOSSES, run_folder.REPORT, run_folder.LOG, run_folder.VALID_ROWS):
         if (context.folder / file).exists():
             context.run.artifact(file)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.config.later import NEUTRAL, is_neutral
 from harness.config.load import flat
 from harness.config.schema import Config
 from harness.data.dataset import Split
@@ -32,13 +33,6 @@ _WATCHING = {
     "train.cache_limit_gb",
 }
 
-# Settings of after the first runs, each with the value that trains as those did: with it they are no part.
-_NEUTRAL: dict[str, Any] = {
-    "lora.b_rate": None,
-    "train.neftune_alpha": None,
-    "train.chunked_recurrence": True,
-}
-
 Parts = dict[str, Any]
 
 
@@ -46,11 +40,14 @@ def parts_of(config: Config, spec: AdapterSpec, train_split: Split, init_weights
     """The parts by name, as JSON can hold them."""
     values = flat(config)
     lora = {f"lora.{key}": getattr(spec, key) for key in _LORA}
-    train = {k: v for k, v in values.items() if k.startswith("train.") and k not in _WATCHING | _NEUTRAL.keys()}
-    later = {k: values[k] for k, neutral in _NEUTRAL.items() if k in values and values[k] != neutral}
+    train = {k: v for k, v in values.items() if k.startswith("train.") and k not in _WATCHING}
+    # the rows' digest has what the template's arguments do to rows; but texts are asked for with them too
+    more = {"lora.b_rate": values.get("lora.b_rate"), "model.template_args": spec.template_args or None}
+    # settings of after the first runs are no part where they train as those did
+    recipe = {k: v for k, v in (train | more).items() if not is_neutral(k, v)}
     start = None if init_weights is None else hashlib.sha256(init_weights.read_bytes()).hexdigest()[:16]
     first = {"engine": ENGINE, "base": spec.base_revision, "data": train_split.digest, "start": start}
-    return first | lora | train | later
+    return first | lora | recipe
 
 
 _LORA = ("fine_tune_type", "rank", "scale", "dropout", "num_layers", "keys")
@@ -74,7 +71,7 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """Names and both values of what differs. A part that one lacks has its neutral value there."""
 
     def both(name: str) -> tuple[Any, Any]:
-        neutral = _NEUTRAL.get(name)
+        neutral = NEUTRAL.get(name)
         return there.get(name, neutral), here.get(name, neutral)
 
     told = {name: both(name) for name in sorted(there.keys() | here.keys())}

@@ -1,6 +1,6 @@
 """Everything that a run starts from, checked before it begins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.config.checks import check_data, check_model, check_values
 from harness.config.schema import Config
@@ -11,6 +11,7 @@ from harness.models.adapter_files import AdapterFiles, AdapterSpec
 from harness.models.base import Base
 from harness.run.identity import Parts, parts_of
 from harness.run.session import Session
+from harness.run.wording import wording_said
 from harness.tracking.references import find_adapter
 
 
@@ -46,6 +47,7 @@ def gather_inputs(config: Config, session: Session) -> Inputs:
     test_split = session.split(config, "test") if config.train.test else None
     for split in (train_split, valid_split, *([test_split] if test_split else [])):
         warnings += split.warnings(config.train.max_seq_length)
+    warnings += wording_said(config, train_split.path, base.tokenizer)
     warnings += leakage_said(train_split, [valid_split, *([test_split] if test_split else [])])
     valid_split = fixed_subset(valid_split, config.train.valid_rows)
     warnings += check_data(
@@ -55,6 +57,7 @@ def gather_inputs(config: Config, session: Session) -> Inputs:
         test_rows=None if test_split is None else len(test_split.rows),
     )
     spec = spec_for(config.lora, base.model, base=base.path, base_revision=base.revision)
+    spec = replace(spec, template_args=dict(base.template_args))
     init = None if config.train.init_adapter is None else find_adapter(config.train.init_adapter, lambda: session.store)
     if init is not None:
         warnings += check_fits(init, spec, base.model, former_revision=base.former_revision)

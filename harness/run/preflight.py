@@ -10,6 +10,7 @@ from harness.config.checks import total_updates
 from harness.config.schema import Config
 from harness.console.progress import Display
 from harness.errors import HarnessError, reason
+from harness.machine.failures import DeviceFailure, failure_of, watchdog_said
 from harness.run.inputs import Inputs
 from harness.sampling.prompts import prompt_for, variants
 from harness.tuning.batches import bucket_width
@@ -28,10 +29,6 @@ from harness.tuning.memory import (
 
 _PASSING_BLOCKS = 3  # frozen blocks that are there at once while a step is compared with the whole model
 _NEARLY = 0.9  # of what there is; the prediction is right to a tenth or two
-
-
-# what Metal's, CUDA's and the CPU's failures to get memory have in their text
-_SHORTAGES = ("malloc", "insufficient memory", "outofmemory", "out of memory", "bad_alloc")
 
 
 @dataclass(frozen=True)
@@ -105,15 +102,16 @@ def check_memory(plan: MemoryPlan, base: str, *, has: int, free: int) -> list[st
 
 @contextmanager
 def shortage_said(plan: MemoryPlan) -> Iterator[None]:
-    """The device's failure to get memory, as an error with what to change.
+    """The device's failure to get memory, or to work beside a display, as an error with what to change.
 
     Raises:
-        HarnessError: for that. MLX's CPU backend cannot say it; there the process ends.
+        HarnessError: for these. MLX's CPU backend cannot say the first; there the process ends.
     """
     try:
-        yield
+        with watchdog_said():
+            yield
     except (RuntimeError, MemoryError) as error:
-        if not any(word in str(error).lower() for word in _SHORTAGES) and not isinstance(error, MemoryError):
+        if failure_of(error) is not DeviceFailure.SHORTAGE:
             raise
         raise HarnessError(f"out of memory ({reason(error)}); change {plan.advice}") from error
 

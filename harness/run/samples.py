@@ -7,6 +7,7 @@ from harness.config.schema import Config
 from harness.evaluation.measures import adapter_names, measure_samples, read_authors
 from harness.files import make_folder, one_at_a_time
 from harness.machine.device import memory_use
+from harness.machine.failures import watchdog_said
 from harness.models.adapter import loaded
 from harness.models.adapter_files import AdapterFiles
 from harness.models.tokenizer import Tokenizer
@@ -45,7 +46,7 @@ def write_samples(context: RunContext, adapter: AdapterFiles | None, iteration: 
     origin = Origin(base=base.path, adapter=source, run=context.run.run_id, iteration=iteration, scale=settings.scale)
     planned = plan_samples(context.config, base.tokenizer, origin)
     written: dict[str, Sample] = {}
-    with nullcontext() if adapter is None else loaded(base.model, adapter, scale=settings.scale):
+    with watchdog_said(), nullcontext() if adapter is None else loaded(base.model, adapter, scale=settings.scale):
         for entry in write(base.model, base.tokenizer, planned, settings):
             written[entry.id] = entry
             context.display.say(f"  {entry.theme}: {' / '.join(entry.text.split())[:60]}")

@@ -88,6 +88,7 @@ class Session:
             "labels": config.data.labels,
             "max_seq_length": config.train.max_seq_length,
             "mask_prompt": config.train.mask_prompt,
+            "thinking": config.data.thinking,
         }
         file = folder / f"{name}.jsonl"
         written = Stamp.of(file) if file.exists() else None

@@ -26,6 +26,8 @@ def planned_cut(config: Config, inputs: Inputs, shape: ModelShape, *, free_disk:
     settings, rows = config.train, len(inputs.train.rows)
     if settings.trunk_cache is False:
         return 0, "train.trunk_cache=false"
+    if settings.neftune_alpha is not None:
+        return 0, f"train.neftune_alpha={settings.neftune_alpha:g} puts other noise on the embeddings each time"
     at = first_adapted(inputs.base.model, inputs.spec)
     if at == 0:
         return 0, "every block is adapted, or a layer outside the blocks"

@@ -17,6 +17,7 @@ from harness.machine.provenance import versions
 from harness.models.adapter_files import save_spec
 from harness.run.context import RunContext
 from harness.run.inputs import Inputs
+from harness.run.log import Event
 from harness.run.resume import Unfinished, clean, find_unfinished, other_blas
 from harness.run.reuse import Source, find_source, take_over
 from harness.run.session import Session
@@ -109,6 +110,6 @@ def _log_beginning(context: RunContext) -> None:
     )
     for split in inputs.splits:
         run.dataset(name=split.name, digest=split.digest, path=split.path, context=split.name)
-    context.log.write("started", run=run.run_id, overrides=context.place.overrides, data=describe(inputs.splits))
+    context.log.write(Event.STARTED, run=run.run_id, overrides=context.place.overrides, data=describe(inputs.splits))
     for warning in inputs.warnings:
-        context.log.write("warning", text=warning)
+        context.log.write(Event.WARNING, text=warning)

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from harness.console.interrupt import told
 from harness.errors import DeletedError, HarnessError, WriteError, reason
 from harness.run.context import RunContext
+from harness.run.log import Event
 from harness.tracking import run_folder
 from harness.tracking.run_state import STATE, RunState
 from harness.tuning.loop import Outcome
@@ -33,7 +34,7 @@ def status_kept(context: RunContext) -> Iterator[None]:
     except BaseException as error:
         with suppress(WriteError):  # a full disk may not take this either; harness.reconcile closes the run then
             if not isinstance(error, HarnessError):  # a fault of ours: a sweep goes on, so it is kept here
-                context.log.write("traceback", text=traceback.format_exc())
+                context.log.write(Event.TRACEBACK, text=traceback.format_exc())
             _close(context, RunState.FAILED, reason(error))
         if isinstance(error, WriteError):
             _say_how_to_resume(context)
@@ -74,7 +75,7 @@ def end(context: RunContext, outcome: Outcome) -> None:
 def _close(context: RunContext, state: RunState, why: str | None = None) -> None:
     run = context.run
     if why is not None:
-        context.log.write("ended", status=state.status, reason=why)
+        context.log.write(Event.ENDED, status=state.status, reason=why)
     run.tags({STATE: state.tag})
     run.finish(state, why)
     if run.unsent is not None:

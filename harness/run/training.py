@@ -16,6 +16,7 @@ from harness.tracking import run_folder
 from harness.tuning.engine import Engine
 from harness.tuning.loop import Outcome, train
 from harness.tuning.memory import Need, shape_of
+from harness.tuning.process import memory_limits
 from harness.tuning.state import Course, load_state
 
 
@@ -36,7 +37,10 @@ def train_adapter(context: RunContext, watcher: RunWatcher, course: Course | Non
     """
     inputs, settings = context.inputs, context.config.train
     begin_phase()
-    with attached(inputs.base.model, inputs.spec, seed=settings.seed):
+    with (
+        memory_limits(settings.memory_limit_gb, settings.cache_limit_gb),
+        attached(inputs.base.model, inputs.spec, seed=settings.seed),
+    ):
         if inputs.init is not None:
             load_weights(inputs.base.model, inputs.init.weights)
         engine, plan = _prepare(context)
@@ -91,4 +95,5 @@ def _loop(context: RunContext, watcher: RunWatcher, course: Course | None, engin
             engine=engine,
             stop=context.stop,
             interrupted=asked,
+            b_rate=context.config.lora.b_rate,
         )

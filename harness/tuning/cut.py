@@ -28,13 +28,24 @@ class Tail:
 
     With `narrow` the last block computes queries, its output projection and MLP for chosen positions only: what the
     others get there reaches nothing. `chunk` is how many chosen positions go through the head at once; None for all.
-    `compiled`: whether what is computed with it may be.
+    `compiled`: whether what is computed with it may be. `noise`: while training, uniform within ± noise / √(length *
+    hidden size) on what enters the first block: NEFTune, arXiv 2310.05914. Only with at = 0.
     """
 
     def __init__(
-        self, model: nn.Module, at: int, *, narrow: bool = False, chunk: int | None = None, compiled: bool = True
+        self,
+        model: nn.Module,
+        at: int,
+        *,
+        narrow: bool = False,
+        chunk: int | None = None,
+        compiled: bool = True,
+        noise: float | None = None,
     ) -> None:
+        assert noise is None or at == 0, "noise is put on what enters the first block"
         self.model, self.at, self.narrow, self.chunk, self.compiled = model, at, narrow, chunk, compiled
+        self.noise = noise
+        self._lengths: mx.array | None = None  # of the rows, for noise
         self._given: mx.array | None = None  # what enters block `at`
         self._headed: mx.array | None = None  # what goes through the head alone
         self._chosen: mx.array | None = None
@@ -53,33 +64,43 @@ class Tail:
             calls.append((blocks[self.at - 1], self._give))
         calls += [(block, partial(self._compute, type(block).__call__)) for block in blocks[self.at : -1]]
         calls.append((blocks[-1], partial(self._finish, type(blocks[-1]).__call__)))
+        if self.noise is not None:
+            calls[0] = (blocks[0], partial(self._noisy, calls[0][1]))
         if self.narrow:
             found = [module for name, module in blocks[-1].named_modules() if name.split(".")[-1] in _POSITION_WISE]
             calls += [(module, partial(self._on_chosen, type(module).__call__)) for module in found]
         with _acting(calls):
             yield self
 
-    def __call__(self, tokens: mx.array, hidden: mx.array | None) -> mx.array:
+    def __call__(self, tokens: mx.array, hidden: mx.array | None, lengths: mx.array | None = None) -> mx.array:
         """Logits of all positions, [rows, width, vocabulary].
 
         Args:
             tokens: int [rows, width].
             hidden: [rows, width, hidden size], what enters block `at`; None where at = 0.
+            lengths: int [rows], of the rows without padding; None for no noise.
         """
-        with self._set(given=hidden):
+        with self._set(given=hidden, lengths=lengths):
             logits: mx.array = self.model(tokens)
         return logits
 
-    def last_hidden(self, tokens: mx.array, hidden: mx.array | None, chosen: mx.array, places: mx.array) -> mx.array:
+    def last_hidden(
+        self,
+        tokens: mx.array,
+        hidden: mx.array | None,
+        chosen: mx.array,
+        places: mx.array,
+        lengths: mx.array | None = None,
+    ) -> mx.array:
         """What leaves the last block at the chosen positions, [1, count, hidden size].
 
         Args:
-            tokens, hidden: as above.
+            tokens, hidden, lengths: as above.
             chosen: int [count], indices of positions in rows * width.
             places: int [rows * width], where each position is in `chosen`; count if it is not.
         """
         try:
-            with self._set(given=hidden, chosen=chosen, places=places):
+            with self._set(given=hidden, chosen=chosen, places=places, lengths=lengths):
                 self.model(tokens)
         except _Reached as end:
             return end.hidden
@@ -98,12 +119,13 @@ class Tail:
         headed: mx.array | None = None,
         chosen: mx.array | None = None,
         places: mx.array | None = None,
+        lengths: mx.array | None = None,
     ) -> Iterator[None]:
-        self._given, self._headed, self._chosen, self._places = given, headed, chosen, places
+        self._given, self._headed, self._chosen, self._places, self._lengths = given, headed, chosen, places, lengths
         try:
             yield
         finally:
-            self._given = self._headed = self._chosen = self._places = None
+            self._given = self._headed = self._chosen = self._places = self._lengths = None
 
     def _give(self, block: nn.Module, *args: Any, **kwargs: Any) -> mx.array:
         if self._headed is not None:
@@ -123,6 +145,18 @@ class Tail:
         if isinstance(y, mx.array) and y.ndim != 3:
             raise HarnessError("its last block gives more than one vector a position")
         raise _Reached(y.reshape(1, -1, y.shape[-1])[:, self._chosen])
+
+    def _noisy(self, call: Call, block: nn.Module, *args: Any, **kwargs: Any) -> mx.array:
+        if self._lengths is None or not self.model.training:
+            return call(block, *args, **kwargs)
+        assert self.noise is not None, "this is called for nothing else"
+        x = _entering(args, kwargs)
+        bound = self.noise / mx.sqrt(self._lengths * x.shape[-1])
+        drawn = mx.random.uniform(-1, 1, x.shape) * bound.reshape(-1, *[1] * (x.ndim - 1))
+        noisy = x + drawn.astype(x.dtype)
+        if args:
+            return call(block, noisy, *args[1:], **kwargs)
+        return call(block, **{**kwargs, next(iter(kwargs)): noisy})
 
     def _on_chosen(self, former: Call, module: nn.Module, x: mx.array) -> mx.array:
         if self._chosen is None:

@@ -12,7 +12,7 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten
 
-from harness.data.dataset import Row
+from harness.data.dataset import Row, Split
 from harness.errors import HarnessError, reason
 from harness.models.adapter_files import AdapterSpec
 from harness.models.sizes import activation_bytes
@@ -41,11 +41,18 @@ class Engine:
     hidden: Mapping[str, HiddenRows] = field(default_factory=dict)
     compiled: bool = True
 
-    def tail(self, model: nn.Module) -> Tail:
-        return Tail(model, self.at, narrow=self.narrow, chunk=self.chunk, compiled=self.compiled)
+    def tail(self, model: nn.Module, *, noise: float | None = None) -> Tail:
+        """`noise`: see Tail."""
+        return Tail(model, self.at, narrow=self.narrow, chunk=self.chunk, compiled=self.compiled, noise=noise)
 
     def batcher(self, split: str) -> Batcher:
+        """For validation."""
         return Batcher(self.on_targets, self.hidden.get(split))
+
+    def training_batcher(self, split: Split, *, noise: float | None) -> Batcher:
+        """With what noise and unequal weights of rows ask for; weights that are all the same change nothing."""
+        weighted = len({row.weight for row in split.rows}) > 1
+        return replace(self.batcher(split.name), lengths=noise is not None, weighted=weighted)
 
 
 WHOLE_MODEL = Engine()

@@ -73,7 +73,7 @@ class Evaluator:
         sums, counts = [], []
         for batch in self._batches:
             start = time.perf_counter()
-            loss, by_row, targets = self._row_losses(*batch.inputs)
+            loss, by_row, targets = self._row_losses(*batch.scored)
             mx.eval(loss, by_row, targets)
             total += loss.item()
             sums.append(np.array(by_row))

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import mlx.core as mx
 import mlx.nn as nn
+import mlx.optimizers as optim
 
 from harness.config.checks import total_updates
 from harness.config.schema import TrainConfig
@@ -86,24 +87,26 @@ def train(
     engine: Engine = WHOLE_MODEL,
     stop: Callable[[Score], bool] = lambda score: False,
     interrupted: Callable[[], bool] = lambda: False,
+    b_rate: float | None = None,
 ) -> Outcome:
     """Train the attached adapter for the configured number of updates, from the start or from `resume`.
 
     Validation runs before the first update, at each multiple of steps_per_eval and save_every, and after
     the last: always after the update, on exactly the weights that are then handed to the watcher. With
     `patience`, that many validations in a row without a new best end the run; so does `stop`, asked after each.
-    `interrupted` is asked after each update.
+    `interrupted` is asked after each update. `b_rate`: see make_optimizer.
 
     Raises:
         HarnessError: when the loss is not finite any more.
         KeyboardInterrupt: when `interrupted`, once the watcher has the state to go on from.
     """
-    tail = engine.tail(model)
+    tail = engine.tail(model, noise=settings.neftune_alpha)
     checkpointed = checkpointed_blocks(model, settings.grad_checkpoint)
     dequantized = dequantized_blocks(model, settings.dequantize_tail)
     mx.reset_peak_memory()
     with wired_memory(), seeded(settings.seed), dequantized, checkpointed, tail.in_place():
-        run = _Run(tail, train_split, valid_split, settings, watcher, engine=engine, stop=stop)
+        optimizer = make_optimizer(settings, total_updates(settings, len(train_split.rows)), b_rate=b_rate)
+        run = _Run(tail, train_split, valid_split, settings, watcher, optimizer, engine=engine, stop=stop)
         run.begin(resume)
         del resume  # its arrays would stay beside the new ones
         while not run.ended:
@@ -126,6 +129,7 @@ class _Run:
         valid_split: Split,
         settings: TrainConfig,
         watcher: Watcher,
+        optimizer: optim.Optimizer,
         *,
         engine: Engine,
         stop: Callable[[Score], bool],
@@ -136,7 +140,7 @@ class _Run:
         self._updates = total_updates(settings, len(train_split.rows))
         self._make = engine.batcher(valid_split.name)
         self._evaluator = Evaluator(tail, fixed_batches(valid_split.rows, settings.batch_size, self._make))
-        self._optimizer = make_optimizer(settings, self._updates)
+        self._optimizer = optimizer
         self._optimizer.init(self._model.trainable_parameters())
         self._step, self._pruned, self._grad_norm = 0, False, 0.0
 
@@ -155,7 +159,7 @@ class _Run:
         self._step = self._course.step
         self._meter = Meter(self._optimizer, self._course)
         self._apply = make_step(self._tail, self._optimizer, max_grad_norm=self._settings.max_grad_norm)
-        batcher = self._engine.batcher(self._train.name)
+        batcher = self._engine.training_batcher(self._train, noise=self._settings.neftune_alpha)
         self._micro_batches = micro_batches(self._train, self._settings, self._step, batcher)
 
     @property
@@ -173,7 +177,8 @@ class _Run:
     def update(self) -> None:
         """Change the weights once, and tell what that was like."""
         self._step += 1
-        self._model.train()
+        if not self._model.training:  # after a validation; telling each module takes a millisecond of a large model
+            self._model.train()
         tic = time.perf_counter()
         done = one_update(self._apply, next(self._micro_batches), self._step, self._train)
         self._meter.add(done, time.perf_counter() - tic)

@@ -96,7 +96,11 @@ def one_update(step_function: StepFunction, batches: Sequence[Batch], step: int,
     where = f"update {step} (lines {lines} of {split.path.name})"
     check_finite(total.item(), f"the loss at {where}")
     check_finite(norm.item(), f"the gradient at {where}")
-    return Update(total.item(), int(targets.item()), norm.item())
+    if batches[0].weights is None:
+        return Update(total.item(), int(targets.item()), norm.item())
+    learned = sum(int(batch.learn.sum().item()) for batch in batches)
+    # `targets` is the sum of the tokens' weights here: the mean counts for as many tokens as were learned
+    return Update(total.item() / targets.item() * learned, learned, norm.item())
 
 
 def check_finite(loss: float, what: str) -> None:

@@ -13,10 +13,12 @@ from harness.console.progress import Display
 from harness.data.themes import read_themes
 from harness.errors import HarnessError
 from harness.files import only_process
+from harness.machine.failures import watchdog_said
 from harness.models.adapter import switching
 from harness.models.adapter_files import AdapterFiles
 from harness.models.base import Base, open_base
 from harness.models.digests import digests
+from harness.models.tokenizer import Tokenizer
 from harness.models.weights_file import read_metadata
 from harness.sampling.prompts import Prompt, variants
 from harness.sampling.samples import (
@@ -84,9 +86,10 @@ def lay_out(command: GenerateCommand, scales: Sequence[float]) -> Grid:
         Display().say("each adapter is asked as its run recorded, not all alike; data= and prompt= ask all in one way")
     parts = []
     for adapter, told, said in zip(adapters, asked, ways, strict=True):
+        tokenizer = _asked_as_trained(base, command, adapter)
         for scale in scales if adapter is not None else [1.0]:
             planned = plan(
-                base.tokenizer,
+                tokenizer,
                 _origin(base, adapter, scale),
                 themes,
                 said,
@@ -107,7 +110,7 @@ def write_all(grid: Grid, command: GenerateCommand, display: Display) -> Iterato
     if grid.base.caveat:
         display.say(grid.base.caveat)
     grid.base.materialize()
-    with switching(grid.base.model) as put_on, display.texts(len(grid.planned)) as tell:
+    with watchdog_said(), switching(grid.base.model) as put_on, display.texts(len(grid.planned)) as tell:
         for part in grid.parts:
             if part.planned:
                 put_on(part.adapter, part.scale)
@@ -191,6 +194,20 @@ def _origin(base: Base, adapter: AdapterFiles | None, scale: float) -> Origin:
     )
 
 
+def _asked_as_trained(base: Base, command: GenerateCommand, adapter: AdapterFiles | None) -> Tokenizer:
+    """The base's tokenizer, with what the adapter's chat template was given in training unless the command says."""
+    if adapter is None:
+        return base.tokenizer
+    if command.model.template_args is None:
+        return base.tokenizer.asked_with(adapter.spec.template_args)
+    if command.model.template_args != adapter.spec.template_args:
+        Display().say(
+            f"warning: {adapter.source} was trained with model.template_args={adapter.spec.template_args}, "
+            f"but is asked with {command.model.template_args}"
+        )
+    return base.tokenizer
+
+
 def _digest(base: Base, adapter: AdapterFiles) -> str:
     """16 hex digits that change with anything that the two compute."""
     parts = [base.revision, adapter.spec.to_json(), digests([adapter.weights])[adapter.weights]]
@@ -210,6 +227,8 @@ def _base(command: GenerateCommand, adapters: Sequence[AdapterFiles]) -> Base:
             of = ", ".join(f"{source} of {base}" for base, source in recorded.items())
             raise HarnessError(f"all adapters must have one base, but got {of}; write with them one after the other")
         model = dataclasses.replace(model, path=next(iter(recorded)))
+    if model.template_args is None and adapters:  # the bare base beside them is asked as the first
+        model = dataclasses.replace(model, template_args=adapters[0].spec.template_args)
     try:
         base = open_base(model)
     except HarnessError as error:

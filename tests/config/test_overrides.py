@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.config.overrides import as_typed, check_names, prepare
+from harness.config.read_axes import read_space
 from harness.config.schema import CompareCommand, Config, GenerateCommand, PrepareCommand
 from harness.errors import HarnessError
 from tests.conftest import compose_config
@@ -80,6 +81,23 @@ def test_the_multirun_flag_may_stand_anywhere() -> None:
 
 def test_free_mappings_take_any_key() -> None:
     assert compose_config("+train.optimizer_args.weight_decay=0.1").train.optimizer_args == {"weight_decay": 0.1}
+
+
+def test_a_setting_that_presets_need_not_hold_can_be_given_to_any() -> None:
+    """data.thinking is in no preset that was written before it."""
+    assert prepare(["data.thinking=mask"], Config) == ["++data.thinking=mask"]
+    assert compose_config("data=plain", "data.path=x", "data.thinking=mask").data.thinking == "mask"
+    assert compose_config("model.template_args={enable_thinking: false}").model.template_args == {
+        "enable_thinking": False
+    }
+    assert compose_config("model.template_args.enable_thinking=false").model.template_args == {"enable_thinking": False}
+
+
+def test_what_varies_is_named_as_users_type_it() -> None:
+    """MLflow takes no + in a parameter's name."""
+    words = ["-m", "train.optimizer_args.weight_decay=0.1,0.2", "data.thinking=learn,mask"]
+    space = read_space({}, prepare(words, Config)[1:])
+    assert [axis.name for axis in space.axes] == ["train.optimizer_args.weight_decay", "data.thinking"]
 
 
 def test_names_in_a_sweep_file_are_checked_too() -> None:

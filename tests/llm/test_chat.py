@@ -122,6 +122,15 @@ def test_a_ranking_is_read_and_its_schema_was_sent(bench: Bench) -> None:
     assert bench.habits.requests[-1]["temperature"] == 0
 
 
+def test_arguments_for_the_template_of_a_judges_model_are_sent_and_ask_anew(bench: Bench) -> None:
+    bench.rank()
+    assert "chat_template_kwargs" not in bench.habits.requests[-1]
+    asked = len(bench.habits.requests)
+    bench.rank(template_args={"enable_thinking": False})
+    assert len(bench.habits.requests) > asked, "other replies than those that are kept"
+    assert bench.habits.requests[-1]["chat_template_kwargs"] == {"enable_thinking": False}
+
+
 @pytest.mark.parametrize("fault", ["refuse", "cut", "prose", "invalid"])
 def test_what_cannot_be_read_gets_one_attempt_to_mend_it(fault: str, bench: Bench) -> None:
     bench.habits.faults = [fault]

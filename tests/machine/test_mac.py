@@ -23,5 +23,11 @@ def test_a_mac_that_would_sleep_on_battery_is_advised() -> None:
 
 
 def test_a_mac_that_is_kept_awake_is_left_alone() -> None:
-    kept = "   PreventUserIdleDisplaySleep    1\n   PreventUserIdleSystemSleep     1\n"
+    kept = "   PreventUserIdleDisplaySleep    0\n   PreventUserIdleSystemSleep     1\n"
     assert mac_advice(lambda command: kept if command[-1] == "assertions" else "AC Power") == []
+
+
+def test_a_display_that_is_kept_on_is_advised_against() -> None:
+    kept = "   PreventUserIdleDisplaySleep    1\n   PreventUserIdleSystemSleep     1\n"
+    (line,) = mac_advice(lambda command: kept if command[-1] == "assertions" else "AC Power")
+    assert "something keeps the display on" in line and "pmset displaysleepnow" in line

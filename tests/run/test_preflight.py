@@ -9,7 +9,7 @@ from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.models.adapter import attached
 from harness.run.inputs import gather_inputs
-from harness.run.preflight import MemoryPlan, check_memory, plan_memory
+from harness.run.preflight import MemoryPlan, check_memory, plan_memory, shortage_said
 from harness.run.session import Session
 from harness.tracking.store import Store
 from harness.tuning.memory import shape_of
@@ -43,3 +43,15 @@ def test_enough_memory_is_not_warned_of(plan: MemoryPlan) -> None:
 def test_a_base_that_the_device_cannot_hold_is_refused(plan: MemoryPlan) -> None:
     with pytest.raises(HarnessError, match=r"take \d+ MB, but the device has 0 MB; choose a smaller base"):
         check_memory(plan, "builtin:tiny", has=1_000, free=1_000)
+
+
+def test_a_device_that_ends_the_work_says_in_a_line_what_to_change(plan: MemoryPlan) -> None:
+    with (
+        pytest.raises(HarnessError, match=r"out of memory \(RuntimeError: .*\); change in this order"),
+        shortage_said(plan),
+    ):
+        raise RuntimeError("[METAL] Command buffer execution failed: Insufficient Memory")
+    with pytest.raises(HarnessError, match="for the sake of the display"), shortage_said(plan):
+        raise RuntimeError("[METAL] Command buffer execution failed: Impacting Interactivity")
+    with pytest.raises(RuntimeError, match="shapes"), shortage_said(plan):
+        raise RuntimeError("shapes")

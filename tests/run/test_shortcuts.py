@@ -118,6 +118,7 @@ def _losses(done: FinishedRun) -> list[float]:
     [
         (["lora.num_layers=8"], "every block is adapted, or a layer outside the blocks"),
         (["train.iters=3"], "less than an epoch to train"),
+        (["train.neftune_alpha=5"], "train.neftune_alpha=5 puts other noise on the embeddings each time"),
     ],
 )
 def test_what_keeps_all_blocks_in_every_step_is_said(

@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 from harness.data.cleaning import clean
 from harness.data.kinds import Kind
 from harness.data.records import SUFFIXES
-from harness.data.reviews import Decided, Decision, Piece, Trained, Written, read_review
+from harness.data.reviews import DECISIONS, WRITTEN, Decided, Decision, Piece, Trained, Written, read_review
 from harness.data.sources.digests import digests_of
 from harness.data.sources.files import SPLIT_FILES, Wanted
 from harness.data.sources.found import Found, Rejected, Tools
@@ -25,7 +25,20 @@ from harness.data.sources.poems import to_line
 _LABELS = {Decision.ACCEPT: "accepted", Decision.EDIT: "edited"}
 _DONE = {Decision.DELETE: "deleted", Decision.SKIP: "skipped"}
 # of the sample and the decision on it, what the line keeps
-_LINEAGE = ("base", "adapter", "run", "iteration", "scale", "weights", "variant", "prompt", "seed", "rubric", "by")
+_LINEAGE = (
+    "base",
+    "adapter",
+    "run",
+    "iteration",
+    "scale",
+    "weights",
+    "variant",
+    "prompt",
+    "seed",
+    "rubric",
+    "by",
+    "difference",
+)
 
 
 @dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
@@ -60,9 +73,11 @@ def digests(path: Path, settings: Settings) -> dict[str, str]:
 
 
 def _files(path: Path, setting: str, tools: Tools) -> list[Path]:
-    """In the order of their names, 2 before 10; of data to train on the splits."""
+    """In the order of their names, 2 before 10; of data to train on the splits, of a review's folder the decisions."""
     if (path / SPLIT_FILES[0]).exists():
         return [path / name for name in SPLIT_FILES if (path / name).exists()]
+    if all((path / name).exists() for name in WRITTEN):
+        return [path / DECISIONS]
     what = "a file of decisions, or a folder with some"
     wanted = Wanted(suffixes=SUFFIXES, what=what, setting=f"source.{setting}")
     return sorted(wanted.files(path, tools.say, deep=False), key=_by_number)
