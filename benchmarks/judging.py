@@ -32,6 +32,8 @@ class World:
     strengths: np.ndarray = field(init=False)
     worths: np.ndarray = field(init=False)
     calls: int = 0
+    name: str = "j"
+    family: str = "j"
 
     def __post_init__(self) -> None:
         self.strengths = self.rng.normal(0, 0.3, ADAPTERS)
@@ -178,6 +180,7 @@ class Field:
     suits: float
     rng: np.random.Generator
     name: str = "j"
+    family: str = "j"
 
     def __post_init__(self) -> None:
         self.own = self.suits * self.rng.normal(size=(len(self.strengths), self.themes))
@@ -257,6 +260,7 @@ class Anchored:
     texts: np.ndarray
     rng: np.random.Generator
     name: str = "j"
+    family: str = "j"
 
     def block(self, theme: int) -> list[Candidate]:
         entries = [Candidate(f"{theme}-{n}", ANCHOR, str(theme), str(n), "", 40) for n in range(3)]

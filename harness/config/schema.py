@@ -175,8 +175,8 @@ class EndpointConfig:
 class JudgeConfig(EndpointConfig):
     """`task`, `criteria`: the rubric; no criteria, no judge.
 
-    `second_*`: another judge beside it. `block`: texts judged together. `controls`: texts that pairs with a known
-    answer are made of. `scores`: each text also by each criterion.
+    `second_*`: another judge beside it; `panel`: any number of them. `block`: texts judged together. `controls`: texts
+    that pairs with a known answer are made of. `scores`: each text also by each criterion.
     """
 
     task: str
@@ -184,6 +184,7 @@ class JudgeConfig(EndpointConfig):
     second_model: Text | None
     second_base_url: Annotated[str, Field(pattern="^https?://")] | None
     second_key_env: Text | None
+    panel: list[dict[Literal["model", "base_url", "key_env", "family"], Text | None]]
     block: Annotated[int, Field(ge=2, le=8)]
     anchors: Text | None
     anchors_per_theme: Annotated[int, Field(ge=1, le=5)]

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.config.objective import WIN_RATE
+from harness.config.panel import seats_of
 from harness.config.schema import JudgeConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.evaluation.contest import Tell, candidate_of
-from harness.evaluation.panel import open_judges, spending_of
+from harness.evaluation.panel import Needed, open_judges, spending_of
 from harness.evaluation.records import control_metrics, spending_metrics
 from harness.judging.agreement import between_judges
 from harness.judging.anchors import ANCHOR, AnchorContest, anchored_blocks, win_rate
@@ -97,14 +98,22 @@ def judge_against_anchors(
     frozen = [anchor for of_theme in anchors.values() for anchor in of_theme]
     pairs = control_blocks(frozen, training, pairs=judge.controls, seed=judge.seed)
     spending = spending_of(judge)
+    needed = Needed.ANY if judge.panel else Needed.FIRST
 
     async def work(tell: Tell) -> AnchorJudgement:
-        async with open_judges(judge, spending, display) as judges:
-            contest = await win_rate(judges, blocks, at_once=judge.concurrency, report=report, tell=tell)
+        async with open_judges(judge, spending, display, needed=needed) as judges:
+            contest = await win_rate(
+                judges,
+                blocks,
+                at_once=judge.concurrency,
+                scorers=len(judges) if judge.panel else 1,
+                report=report,
+                tell=tell,
+            )
             controls, asked = (await check(judges[0], pairs, tell)) if pairs else (None, [])
             return AnchorJudgement(contest=contest, controls=controls, asked=asked, spending=spending)
 
-    total = len(blocks) * (1 + (judge.second_model is not None)) + len(pairs)
+    total = len(blocks) * len(seats_of(judge)) + len(pairs)
     with display.texts(total, "judging", "calls") as counted:
         return asyncio.run(work(lambda verdict: counted(0)))
 

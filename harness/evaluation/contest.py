@@ -5,12 +5,13 @@ Knows nothing of files or of runs: who keeps what was found is the caller's busi
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from harness.config.panel import seats_of
 from harness.config.schema import JudgeConfig
 from harness.console.progress import Display
 from harness.data.units import units
-from harness.evaluation.panel import open_judges, spending_of
+from harness.evaluation.panel import Needed, open_judges, spending_of
 from harness.judging.agreement import Agreement, between_judges
 from harness.judging.blocks import Block, Candidate
 from harness.judging.contest import Contest, hold, planned_calls
@@ -29,7 +30,10 @@ Tell = Callable[[Verdict], object]
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What a contest came to. `marks`: by the text's id, then by criterion; `asked`: the verdicts on control pairs."""
+    """What a contest came to. `marks`: by the text's id, then by criterion; `verdicts`: those on control pairs too.
+
+    `person`: how far the judges agree with a person's decisions, and each of them by its name.
+    """
 
     contest: Contest
     controls: Controls | None
@@ -37,6 +41,8 @@ class Judgement:
     marks: dict[str, dict[str, Mark]]
     verdicts: list[Verdict]
     spending: Spending
+    person: Agreement | None = None
+    person_by_judge: Mapping[str, Agreement] = field(default_factory=dict)
 
     @property
     def unscored(self) -> list[str]:
@@ -78,7 +84,7 @@ def candidate_of(sample: Sample, *, adapter: str, slot: str) -> Candidate:
 
 def estimate(judge: JudgeConfig, candidates: Sequence[Candidate], controls: int) -> str:
     """Calls, tokens and cost of a contest, in a line."""
-    judges = 1 + (judge.second_model is not None)
+    judges = len(seats_of(judge))
     first, every = planned_calls(candidates, judge.block, judge.seed)
     other = controls + (len(candidates) if judge.scores else 0)
     length = sum(about_tokens(each.text) for each in candidates) / max(len(candidates), 1)
@@ -107,7 +113,7 @@ def judge_contest(
     spending = spending_of(judge)
 
     async def work(tell: Tell) -> Judgement:
-        async with open_judges(judge, spending, display) as judges:
+        async with open_judges(judge, spending, display, needed=Needed.ANY) as judges:
             controls, asked = (await check(judges[0], blocks, tell)) if blocks else (None, [])
             contest = await hold(judges, candidates, block=judge.block, seed=judge.seed, tell=tell)
             marked = await _marked(judges[0], candidates, tell) if judge.scores else []
@@ -122,7 +128,7 @@ def judge_contest(
             )
 
     _, most = planned_calls(candidates, judge.block, judge.seed)
-    total = most * (1 + (judge.second_model is not None)) + len(blocks) + (len(candidates) if judge.scores else 0)
+    total = most * len(seats_of(judge)) + len(blocks) + (len(candidates) if judge.scores else 0)
     with display.texts(total, "judging", "calls") as counted:
         return asyncio.run(work(lambda verdict: counted(0)))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.evaluation.contest import Judgement
-from harness.judging.agreement import with_people
+from harness.judging.agreement import people_by_judge, with_people
 
 
 def read_decisions(path: str | None) -> dict[str, str]:
@@ -37,8 +37,14 @@ def read_decisions(path: str | None) -> dict[str, str]:
 
 
 def compared_with_people(judgement: Judgement, decisions: Mapping[str, str]) -> Judgement:
-    """The judgement with that agreement, where there are decisions enough."""
-    agreement = with_people(judgement.contest.verdicts, decisions)
+    """The judgement with that agreement, of all judges and of each, where there are decisions enough."""
+    verdicts = judgement.contest.verdicts
+    agreement = with_people(verdicts, decisions)
     if agreement is None:
         return judgement
-    return dataclasses.replace(judgement, agreements=[*judgement.agreements, agreement])
+    return dataclasses.replace(
+        judgement,
+        agreements=[*judgement.agreements, agreement],
+        person=agreement,
+        person_by_judge=people_by_judge(verdicts, decisions),
+    )

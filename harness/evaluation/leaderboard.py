@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.evaluation.contest import Judgement
-from harness.evaluation.records import control_metrics, rubric_record, spending_metrics
+from harness.evaluation.records import control_metrics, person_metrics, rubric_record, spending_metrics
+from harness.judging.ranking import Panelist
 from harness.judging.rubric import Rubric
 from harness.sampling.samples import Origin, Sample
 
@@ -29,6 +30,9 @@ def to_json(
         "position": None if standings is None else dataclasses.asdict(standings.first_place),
         "length": None if standings is None else dataclasses.asdict(standings.length),
         "controls": None if judgement.controls is None else dataclasses.asdict(judgement.controls),
+        "panel": [_panelist(each, judgement) for each in ([] if standings is None else standings.panel)],
+        "taste": None if standings is None else standings.taste,
+        "left_out": [] if standings is None else [dataclasses.asdict(each) for each in standings.left_out],
         "agreement": [dataclasses.asdict(each) for each in judgement.agreements],
         "spent": {
             "calls": spending.calls,
@@ -44,6 +48,32 @@ def to_json(
         },
         "verdicts": [dataclasses.asdict(verdict) for verdict in judgement.verdicts],
     }
+
+
+def _panelist(each: Panelist, judgement: Judgement) -> dict[str, Any]:
+    """A judge of the panel, and how far it agrees with the person."""
+    person = judgement.person_by_judge.get(each.judge)
+    return dataclasses.asdict(each) | {"person": None if person is None else dataclasses.asdict(person)}
+
+
+def _panel_metrics(judgement: Judgement) -> dict[str, float]:
+    """Of several judges: what each counts and likes, and how far it agrees with the person."""
+    standings = judgement.contest.standings
+    if standings is None or len(standings.panel) < 2:
+        return {}
+    metrics = {"judge/taste": standings.taste}
+    for each in standings.panel:
+        name = _plain(each.judge)
+        metrics |= {f"judge/weight {name}": each.weight, f"judge/position {name}": each.first_place.value}
+        metrics[f"judge/length {name}"] = each.length.value
+        if (person := judgement.person_by_judge.get(each.judge)) is not None:
+            metrics[f"judge/agreement_with_person {name}"] = person.value
+    return metrics
+
+
+def _plain(name: str) -> str:
+    """As MLflow takes it in a metric's name."""
+    return "".join(each if each.isalnum() or each in "-_. " else "_" for each in name)
 
 
 def top_texts(judgement: Judgement, samples: Sequence[Sample]) -> dict[str, list[dict[str, Any]]]:
@@ -96,12 +126,13 @@ def metrics_of(judgement: Judgement) -> dict[str, float]:
     metrics = {"judge/unscored": float(len(judgement.unscored))} | spending_metrics(judgement.spending)
     if standings is not None:
         for rating in standings.ratings:
-            name = "".join(each if each.isalnum() or each in "-_. " else "_" for each in rating.adapter)
+            name = _plain(rating.adapter)
             metrics |= {f"judge/rating {name}": rating.value, f"judge/rating_stderr {name}": rating.stderr}
             metrics[f"judge/first {name}"] = rating.first
         for name, effect in (("position", standings.first_place), ("length", standings.length)):
             metrics |= {f"judge/{name}": effect.value, f"judge/{name}_stderr": effect.stderr}
-    metrics |= control_metrics(judgement.controls)
+    metrics |= control_metrics(judgement.controls) | _panel_metrics(judgement)
+    metrics |= person_metrics(judgement.person)
     for number, agreement in enumerate(judgement.agreements):
         metrics["judge/agreement" + (f"_{number + 1}" if number else "")] = agreement.value
     return metrics

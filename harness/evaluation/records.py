@@ -9,10 +9,12 @@ from typing import Any
 import yaml
 
 from harness.files import write_text
+from harness.judging.agreement import Agreement
 from harness.judging.controls import Controls
 from harness.judging.rubric import Rubric
 from harness.judging.verdicts import Verdict, how_read
 from harness.llm.spending import Spending
+from harness.tracking.queries import PERSON
 from harness.tracking.traces import Call
 
 
@@ -67,6 +69,14 @@ def spending_metrics(spending: Spending) -> dict[str, float]:
         "judge/tokens": float(spending.tokens_in + spending.tokens_out),
         "judge/cost": spending.cost,
     }
+
+
+def person_metrics(person: Agreement | None) -> dict[str, float]:
+    """How far the judges agree with a person's decisions."""
+    if person is None:
+        return {}
+    error = {} if person.stderr is None else {f"{PERSON}_stderr": person.stderr}
+    return {PERSON: person.value} | error
 
 
 def control_metrics(controls: Controls | None) -> dict[str, float]:

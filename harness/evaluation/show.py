@@ -10,6 +10,8 @@ from rich.table import Table
 from harness.console.progress import Display
 from harness.evaluation.contest import Judgement
 from harness.evaluation.measures import SampleMeasures
+from harness.evaluation.show_panel import show_panel
+from harness.judging.agreement import Agreement
 from harness.judging.controls import Controls
 from harness.judging.ranking import Standings
 from harness.judging.verdicts import how_read
@@ -50,7 +52,8 @@ def show_leaderboard(judgement: Judgement, display: Display) -> None:
     if contest.standings is None:
         display.say(f"no ranking: {contest.ended}")
     else:
-        _show_standings(contest.standings)
+        _show_standings(contest.standings, judgement.person)
+        show_panel(contest.standings, judgement.person_by_judge)
     for line in [*_how_read(judgement), *trust(judgement)]:
         print(line)
     print(f"{_spent(judgement)}; {contest.ended}")
@@ -68,10 +71,9 @@ def trust(judgement: Judgement) -> Iterator[str]:
         yield agreement.said
 
 
-def _show_standings(standings: Standings) -> None:
-    shown = Table(
-        "", "adapter", "rating", "95 %", "first", "blocks", title="who wrote better", title_justify="left", box=SIMPLE
-    )
+def _show_standings(standings: Standings, person: Agreement | None) -> None:
+    shown = Table("", "adapter", "rating", "95 %", "first", "blocks", title_justify="left", box=SIMPLE)
+    shown.title = "who wrote better" + ("" if person is None else f" (judged as the person decided: {person.figure})")
     for rating in standings.ratings:
         shown.add_row(
             str(rating.tie),

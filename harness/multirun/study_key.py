@@ -41,6 +41,8 @@ _ASIDE_OF_JUDGE = {
     "key_env",
 }
 
+_NEUTRAL_OF_JUDGE: dict[str, object] = {"judge.panel": []}
+
 
 def beginning(first: Config, session: Session) -> list[str]:
     """What the names of the base and of the adapter to start from lead to now."""
@@ -60,6 +62,9 @@ def study_name(first: Config, space: Space, more: list[object]) -> str:
         if key not in aside and not key.startswith("tracking.") and not is_neutral(key, value)
     }
     data = Path(first.data.path).expanduser()
+    for name, neutral in _NEUTRAL_OF_JUDGE.items():  # of after the first studies
+        if fixed.get(name) == neutral:
+            fixed.pop(name)
     fixed.pop("data.path", None)  # its lines count, not where they lie: other machines have other folders
     files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(data.glob("*.jsonl"))}
     if first.judge.anchors is not None:

@@ -177,8 +177,33 @@ def test_a_second_judge_and_a_persons_decisions_are_compared_with(
     alpha, people = found["agreement"]
     assert alpha["value"] > 0.9 and not alpha["low"]
     assert people["value"] < 0.2 and people["low"]
-    assert "low, so trust no order that rests on it" in capsys.readouterr().out
+    assert [each["person"]["value"] < 0.2 for each in found["panel"]] == [True, True]
+    (run,) = store.client.search_runs([store.experiment_id("judging")], "tags.kind = 'judge'", max_results=1)
+    assert run.data.metrics["judge/agreement_with_person"] == people["value"]
+    shown = capsys.readouterr().out
+    assert "low, so trust no order that rests on it" in shown and "(judged as the person decided: 0." in shown
     assert len(found["judges"]) == 2
+
+
+def test_a_panel_is_shown_judge_by_judge_and_one_that_fails_costs_only_itself(
+    samples: Path, store: Store, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of four judges one cannot be asked, and one likes what the others do not."""
+    with judge_server(rules_judge(worth=lambda theme, text: -worth(theme, text))) as other:
+        members = [f"{{model: n, base_url: '{url}'}}", f"{{model: reversed, base_url: '{other}'}}"]
+        members += [f"{{model: n2, base_url: '{url}'}}", "{model: gone, base_url: 'http://127.0.0.1:9/v1'}"]
+        words = [*JUDGE, f"judge.base_url={url}", f"judge.panel=[{', '.join(members)}]", "judge.retries=0"]
+        found = _judge(store, samples, *words, "judge.controls=0")
+    weights = {each["judge"].split()[0]: each["weight"] for each in found["panel"]}
+    assert set(weights) == {"m", "n", "n2", "reversed"} and weights["reversed"] == 0
+    assert found["ranking"][0]["adapter"] == "goodgood@6" and len(found["verdicts"]) == 4 * 6
+    assert [each["who"] for each in found["left_out"] if each["family"]] == ["n"]
+    shown = capsys.readouterr()
+    assert "warning: left out of the panel: the judge gone at http://127.0.0.1:9/v1 cannot be asked" in shown.err
+    assert f"warning: reversed at {other} orders the adapters unlike the others" in shown.out
+    assert "the ranking without one" in shown.out and "all of n" in shown.out
+    (run,) = store.client.search_runs([store.experiment_id("judging")], "tags.kind = 'judge'", max_results=1)
+    assert sum(name.startswith("judge/weight ") for name in run.data.metrics) == 4
 
 
 def test_a_judging_in_which_nothing_could_be_scored_has_failed_and_says_why(
@@ -280,6 +305,14 @@ def test_a_second_judges_disagreement_is_said_with_the_score(
     assert (get(store, judged.run_id).judged or "").endswith("(judges disagree)")
     print_sweep(judged.run_id, TrackingConfig(uri=store.uri))
     assert "(judges disagree)" in capsys.readouterr().out
+
+
+def test_a_runs_score_is_the_mean_over_its_panel(store: Store, url: str) -> None:
+    """Of two that like opposite things every text beats half of the anchors."""
+    with judge_server(rules_judge(worth=lambda theme, text: -worth(theme, text), noise=0.0)) as other:
+        panel = f"judge.panel=[{{model: n, base_url: '{other}'}}]"
+        judged = _train(store, *JUDGE, f"judge.base_url={url}", panel)
+    assert judged.totals["judge/win_rate"] == pytest.approx(0.5, abs=0.17) and judged.totals["judge/unscored"] == 0
 
 
 def test_a_run_that_could_not_be_judged_says_so_and_has_no_score(store: Store, url: str, habits: Habits) -> None:
