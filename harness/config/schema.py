@@ -176,7 +176,8 @@ class JudgeConfig(EndpointConfig):
     """`task`, `criteria`: the rubric; no criteria, no judge.
 
     `second_*`: another judge beside it; `panel`: any number of them. `block`: texts judged together. `controls`: texts
-    that pairs with a known answer are made of. `scores`: each text also by each criterion.
+    that pairs with a known answer are made of. `scores`: each text also by each criterion. `teach`: whether decisions
+    become examples, where that helps.
     """
 
     task: str
@@ -191,6 +192,7 @@ class JudgeConfig(EndpointConfig):
     controls: Annotated[int, Field(ge=0)]
     scores: bool
     decisions: Text | None
+    teach: Literal["auto", False]
     seed: Seed
 
     @property

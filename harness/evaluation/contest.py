@@ -12,11 +12,15 @@ from harness.config.schema import JudgeConfig
 from harness.console.progress import Display
 from harness.data.units import units
 from harness.evaluation.panel import Needed, open_judges, spending_of
+from harness.evaluation.teaching import planned_calls as planned_calls_of_lessons
+from harness.evaluation.teaching import schooled
 from harness.judging.agreement import Agreement, between_judges
 from harness.judging.blocks import Block, Candidate
 from harness.judging.contest import Contest, hold, planned_calls
 from harness.judging.controls import Controls, check, control_blocks
-from harness.judging.rubric import Mark
+from harness.judging.decided import Decided
+from harness.judging.rubric import Mark, Rubric
+from harness.judging.teaching import Lesson
 from harness.judging.verdicts import Judge, Verdict, gathered
 from harness.llm.spending import Spending, about_tokens
 from harness.sampling.samples import Origin, Sample
@@ -32,7 +36,8 @@ Tell = Callable[[Verdict], object]
 class Judgement:
     """What a contest came to. `marks`: by the text's id, then by criterion; `verdicts`: those on control pairs too.
 
-    `person`: how far the judges agree with a person's decisions, and each of them by its name.
+    `person`: how far the judges agree with a person's decisions, and each of them by its name. `rubric`: what they
+    were told, and `lesson`: what came of teaching them.
     """
 
     contest: Contest
@@ -41,6 +46,8 @@ class Judgement:
     marks: dict[str, dict[str, Mark]]
     verdicts: list[Verdict]
     spending: Spending
+    rubric: Rubric
+    lesson: Lesson | None = None
     person: Agreement | None = None
     person_by_judge: Mapping[str, Agreement] = field(default_factory=dict)
 
@@ -82,11 +89,11 @@ def candidate_of(sample: Sample, *, adapter: str, slot: str) -> Candidate:
     )
 
 
-def estimate(judge: JudgeConfig, candidates: Sequence[Candidate], controls: int) -> str:
-    """Calls, tokens and cost of a contest, in a line."""
+def estimate(judge: JudgeConfig, candidates: Sequence[Candidate], other: int) -> str:
+    """Calls, tokens and cost of a contest, in a line. `other`: calls for controls and teaching."""
     judges = len(seats_of(judge))
     first, every = planned_calls(candidates, judge.block, judge.seed)
-    other = controls + (len(candidates) if judge.scores else 0)
+    other += len(candidates) if judge.scores else 0
     length = sum(about_tokens(each.text) for each in candidates) / max(len(candidates), 1)
 
     def said(calls: int) -> str:
@@ -100,20 +107,29 @@ def estimate(judge: JudgeConfig, candidates: Sequence[Candidate], controls: int)
 
 
 def judge_contest(
-    judge: JudgeConfig, candidates: Sequence[Candidate], training: Mapping[str, str], display: Display
+    judge: JudgeConfig,
+    candidates: Sequence[Candidate],
+    training: Mapping[str, str],
+    display: Display,
+    decided: Sequence[Decided] = (),
 ) -> Judgement:
     """Rank the adapters; with what is left of the budget controls and marks. `training`: the author's texts by theme.
+
+    `decided`: by a person, to teach the judges with.
 
     Raises:
         HarnessError: when the judge cannot be asked at all.
     """
     pairs = judge.controls if judge.max_calls is None else min(judge.controls, judge.max_calls // _CALLS_A_CONTROL)
     blocks = control_blocks(candidates, training, pairs=pairs, seed=judge.seed)
-    display.say(f"judging {len(candidates)} texts: {estimate(judge, candidates, len(blocks))}")
+    lessons = planned_calls_of_lessons(judge, decided, len(seats_of(judge)))
+    display.say(f"judging {len(candidates)} texts: {estimate(judge, candidates, len(blocks) + lessons)}")
     spending = spending_of(judge)
 
     async def work(tell: Tell) -> Judgement:
-        async with open_judges(judge, spending, display, needed=Needed.ANY) as judges:
+        async with open_judges(judge, spending, display, needed=Needed.ANY) as opened:
+            school = await schooled(opened, judge, decided, tell, compared=False)
+            judges, lesson = school.judges, school.lesson
             controls, asked = (await check(judges[0], blocks, tell)) if blocks else (None, [])
             contest = await hold(judges, candidates, block=judge.block, seed=judge.seed, tell=tell)
             marked = await _marked(judges[0], candidates, tell) if judge.scores else []
@@ -123,12 +139,15 @@ def judge_contest(
                 controls=controls,
                 agreements=[] if agreement is None else [agreement],
                 marks={each.ids[0]: each.scores for each in marked if each.scores is not None},
-                verdicts=[*contest.verdicts, *asked, *marked],
+                verdicts=[*contest.verdicts, *asked, *marked, *([] if lesson is None else lesson.verdicts)],
                 spending=spending,
+                rubric=judges[0].rubric,
+                lesson=lesson,
             )
 
     _, most = planned_calls(candidates, judge.block, judge.seed)
-    total = most * len(seats_of(judge)) + len(blocks) + (len(candidates) if judge.scores else 0)
+    total = most * len(seats_of(judge)) + len(blocks) + lessons
+    total += len(candidates) if judge.scores else 0
     with display.texts(total, "judging", "calls") as counted:
         return asyncio.run(work(lambda verdict: counted(0)))
 

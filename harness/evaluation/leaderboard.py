@@ -5,22 +5,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.evaluation.contest import Judgement
-from harness.evaluation.records import control_metrics, person_metrics, rubric_record, spending_metrics
+from harness.evaluation.records import (
+    control_metrics,
+    lesson_metrics,
+    lesson_record,
+    person_metrics,
+    rubric_record,
+    spending_metrics,
+)
 from harness.judging.ranking import Panelist
-from harness.judging.rubric import Rubric
 from harness.sampling.samples import Origin, Sample
 
 
-def to_json(
-    judgement: Judgement, rubric: Rubric, samples: Sequence[Sample], names: Mapping[Origin, str]
-) -> dict[str, Any]:
+def to_json(judgement: Judgement, samples: Sequence[Sample], names: Mapping[Origin, str]) -> dict[str, Any]:
     """All that was found, for a file."""
     contest, spending = judgement.contest, judgement.spending
     standings = contest.standings
     origins = {name: dataclasses.asdict(origin) for origin, name in names.items()}
     ratings = [] if standings is None else standings.ratings
     return {
-        "rubric": rubric_record(rubric, judgement.verdicts),
+        "rubric": rubric_record(judgement.rubric, judgement.verdicts),
         "judges": sorted({verdict.judge for verdict in judgement.verdicts}),
         "ranking": [origins[each.adapter] | dataclasses.asdict(each) | {"first": each.first} for each in ratings],
         "undecided": [] if standings is None else standings.undecided,
@@ -34,6 +38,7 @@ def to_json(
         "taste": None if standings is None else standings.taste,
         "left_out": [] if standings is None else [dataclasses.asdict(each) for each in standings.left_out],
         "agreement": [dataclasses.asdict(each) for each in judgement.agreements],
+        "lesson": None if judgement.lesson is None else lesson_record(judgement.lesson),
         "spent": {
             "calls": spending.calls,
             "retries": spending.retries,
@@ -132,7 +137,7 @@ def metrics_of(judgement: Judgement) -> dict[str, float]:
         for name, effect in (("position", standings.first_place), ("length", standings.length)):
             metrics |= {f"judge/{name}": effect.value, f"judge/{name}_stderr": effect.stderr}
     metrics |= control_metrics(judgement.controls) | _panel_metrics(judgement)
-    metrics |= person_metrics(judgement.person)
+    metrics |= person_metrics(judgement.person) | lesson_metrics(judgement.lesson)
     for number, agreement in enumerate(judgement.agreements):
         metrics["judge/agreement" + (f"_{number + 1}" if number else "")] = agreement.value
     return metrics

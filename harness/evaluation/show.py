@@ -69,6 +69,8 @@ def trust(judgement: Judgement) -> Iterator[str]:
         yield from _controls(judgement.controls)
     for agreement in judgement.agreements:
         yield agreement.said
+    if judgement.lesson is not None:
+        yield judgement.lesson.said
 
 
 def _show_standings(standings: Standings, person: Agreement | None) -> None:

@@ -14,6 +14,7 @@ from harness.files import writable
 from harness.judging.blocks import Block
 from harness.judging.replies import Reading, UnreadableError
 from harness.judging.rubric import (
+    Example,
     Mark,
     Question,
     Rubric,
@@ -56,6 +57,8 @@ class VerdictKind(StrEnum):
     RANKING = "ranking"
     ANCHORS = "anchor"
     SCORES = "scores"
+    DECIDED = "decided"  # texts that a person decided on, and the same judged with examples of the person's taste
+    TAUGHT = "decided: taught"
     IDENTICAL = "control: identical"
     SHUFFLED = "control: shuffled"
     TRAINING = "control: training"
@@ -106,6 +109,10 @@ class Judge:
 
     def __init__(self, name: str, ask: Ask, rubric: Rubric, *, family: str | None = None) -> None:
         self.name, self._ask, self.rubric, self.family = name, ask, rubric, family or name
+
+    def taught(self, examples: Sequence[Example]) -> "Judge":
+        """The same judge, with examples of what a person accepted and rejected."""
+        return Judge(self.name, self._ask, replace(self.rubric, examples=tuple(examples)), family=self.family)
 
     async def rank(self, block: Block, kind: VerdictKind = VerdictKind.RANKING) -> Verdict:
         question = ask_ranking(self.rubric, block.theme, [entry.text for entry in block.entries])

@@ -315,6 +315,27 @@ def test_a_runs_score_is_the_mean_over_its_panel(store: Store, url: str) -> None
     assert judged.totals["judge/win_rate"] == pytest.approx(0.5, abs=0.17) and judged.totals["judge/unscored"] == 0
 
 
+def test_how_far_the_judge_agrees_with_the_person_stands_beside_a_runs_score(
+    store: Store, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The person likes whole poems and drops their shuffled words, and so does the judge: it need not be taught."""
+    records = [
+        {"id": f"{theme} {said}", "theme": theme, "text": text, "decision": said}
+        for theme, poem in list(POEMS.items())[:10]
+        for said, text in (("accept", poem), ("edit", damaged(poem, 0.3, seed=1)), ("delete", shuffled(poem, seed=1)))
+    ]
+    (tmp_path / "d.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records), "utf-8")
+    judge = [*JUDGE, f"judge.base_url={url}", f"judge.decisions={tmp_path / 'd.jsonl'}"]
+    judged = _train(store, *judge)
+    assert judged.totals["judge/agreement_with_person"] > 0.8 and judged.totals["judge/taught"] == 0
+    assert judged.totals["judge/calls"] == 6 + 2 * 5
+    assert re.search(r"0\.\d\d ± 0\.\d\d \(as the person \d+%\)", get(store, judged.run_id).judged or "")
+    said = capsys.readouterr().err
+    assert "agreement with the person's decisions" in said and "not taught by the person's decisions" in said
+    untaught = _train(store, *judge, "judge.teach=false", "train.seed=8")
+    assert untaught.totals["judge/agreement_with_person"] > 0.8 and "judge/taught" not in untaught.totals
+
+
 def test_a_run_that_could_not_be_judged_says_so_and_has_no_score(store: Store, url: str, habits: Habits) -> None:
     habits.always = "prose"
     silent = _train(store, *JUDGE, f"judge.base_url={url}")

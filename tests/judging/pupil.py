@@ -1,0 +1,79 @@
+"""A judge with a taste of its own that learns another from examples, and a person with theirs.
+
+A text is words of a small vocabulary; a taste gives each word its worth. Knows the rubric's tags alone.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from harness.judging.decided import Decided
+from harness.judging.rubric import Rubric
+from harness.judging.verdicts import Judge, JudgeReply
+
+WORDS = ["sea", "stone", "lamp", "snow", "crow", "salt"]
+_EXAMPLE = re.compile(r"<example (accepted|rejected) (\w+)>\n(.*?)\n</example \2>", re.DOTALL)
+_TEXT = re.compile(r"<text ([A-H]) (\w+)>\n(.*?)\n</text \2>", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class _Said:
+    text: str
+    why: str | None = None
+    answered: bool = True
+    cached: bool = False
+    seconds: float = 0.0
+
+
+def features(text: str) -> np.ndarray[Any, Any]:
+    """How often each word of the vocabulary stands in it."""
+    return np.array([text.split().count(word) for word in WORDS], float)
+
+
+@dataclass
+class Pupil:
+    """`learns`: how far a difference between accepted and rejected examples moves its taste."""
+
+    taste: np.ndarray[Any, Any]
+    rng: np.random.Generator
+    learns: float = 2.0
+    noise: float = 1.0
+    told: list[str] = field(default_factory=list)  # the system message of each call
+
+    async def ask(self, messages: Sequence[dict[str, str]], schema: Any) -> JudgeReply:
+        system, user = messages[0]["content"], messages[1]["content"]
+        self.told.append(system)
+        shown = _EXAMPLE.findall(system)
+        taste = self.taste
+        if shown:
+            liked, other = (
+                np.mean([features(text) for kind, _, text in shown if kind == each], axis=0)
+                for each in ("accepted", "rejected")
+            )
+            taste = taste + self.learns * (liked - other)
+        texts = _TEXT.findall(user)
+        worths = [features(text) @ taste + self.noise * self.rng.gumbel() for *_, text in texts]
+        labels = [texts[place][0] for place in np.argsort(-np.array(worths))]
+        return _Said(json.dumps({"ranking": labels, "top": labels[0], "explanation": "so"}))
+
+    def judge(self, name: str = "pupil") -> Judge:
+        return Judge(name, self.ask, Rubric("You compare poems.", {"theme": "about it"}))
+
+
+def decided_by(
+    taste: np.ndarray[Any, Any] | None, rng: np.random.Generator, *, themes: int, each: int = 4
+) -> list[Decided]:
+    """A person accepts the better half of the texts on a theme; without a taste, half of them by chance."""
+    found = []
+    for theme in range(themes):
+        texts = [" ".join(rng.choice(WORDS, 8)) for _ in range(each)]
+        worths = rng.normal(size=each) if taste is None else np.array([features(text) @ taste for text in texts])
+        order = np.argsort(-worths)
+        for rank, at in enumerate(order):
+            decision = "accept" if rank < each // 2 else "delete"
+            found.append(Decided(f"{theme}-{at}", f"t{theme}", texts[at], decision, 8))
+    return found
