@@ -178,6 +178,7 @@ class JudgeConfig(EndpointConfig):
     `second_*`: another judge beside it; `panel`: any number of them. `block`: texts judged together. `controls`: texts
     that pairs with a known answer are made of. `scores`: each text also by each criterion. `teach`: whether decisions
     become examples, where that helps.
+    `repeats`: calls that each judge of a ranking is asked anew.
     """
 
     task: str
@@ -193,6 +194,7 @@ class JudgeConfig(EndpointConfig):
     scores: bool
     decisions: Text | None
     teach: Literal["auto", False]
+    repeats: Annotated[int, Field(ge=0)]
     seed: Seed
 
     @property

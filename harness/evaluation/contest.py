@@ -19,11 +19,14 @@ from harness.judging.blocks import Block, Candidate
 from harness.judging.contest import Contest, hold, planned_calls
 from harness.judging.controls import Controls, check, control_blocks
 from harness.judging.decided import Decided
+from harness.judging.likes import Like, likes
 from harness.judging.rubric import Mark, Rubric
+from harness.judging.stability import Stability, repeated
 from harness.judging.teaching import Lesson
 from harness.judging.verdicts import Judge, Verdict, gathered
 from harness.llm.spending import Spending, about_tokens
 from harness.sampling.samples import Origin, Sample
+from harness.textstats.traits import traits
 
 _REPLY_TOKENS = 120  # of a reply as it usually is, for the estimate
 _CALLS_A_CONTROL = 28  # 7, and at most a quarter of a small budget
@@ -37,7 +40,8 @@ class Judgement:
     """What a contest came to. `marks`: by the text's id, then by criterion; `verdicts`: those on control pairs too.
 
     `person`: how far the judges agree with a person's decisions, and each of them by its name. `rubric`: what they
-    were told, and `lesson`: what came of teaching them.
+    were told, and `lesson`: what came of teaching them. `stability`: what each says when it is asked the same again;
+    `likes`: what else each goes by.
     """
 
     contest: Contest
@@ -48,6 +52,8 @@ class Judgement:
     spending: Spending
     rubric: Rubric
     lesson: Lesson | None = None
+    stability: list[Stability] = field(default_factory=list)
+    likes: Mapping[str, list[Like]] = field(default_factory=dict)
     person: Agreement | None = None
     person_by_judge: Mapping[str, Agreement] = field(default_factory=dict)
 
@@ -122,9 +128,10 @@ def judge_contest(
     """
     pairs = judge.controls if judge.max_calls is None else min(judge.controls, judge.max_calls // _CALLS_A_CONTROL)
     blocks = control_blocks(candidates, training, pairs=pairs, seed=judge.seed)
-    lessons = planned_calls_of_lessons(judge, decided, len(seats_of(judge)))
-    display.say(f"judging {len(candidates)} texts: {estimate(judge, candidates, len(blocks) + lessons)}")
+    other = planned_calls_of_lessons(judge, decided, len(seats_of(judge))) + judge.repeats * len(seats_of(judge))
+    display.say(f"judging {len(candidates)} texts: {estimate(judge, candidates, len(blocks) + other)}")
     spending = spending_of(judge)
+    adapters = list(dict.fromkeys(each.adapter for each in candidates))
 
     async def work(tell: Tell) -> Judgement:
         async with open_judges(judge, spending, display, needed=Needed.ANY) as opened:
@@ -132,6 +139,9 @@ def judge_contest(
             judges, lesson = school.judges, school.lesson
             controls, asked = (await check(judges[0], blocks, tell)) if blocks else (None, [])
             contest = await hold(judges, candidates, block=judge.block, seed=judge.seed, tell=tell)
+            stability, again = await repeated(
+                judges, _repeats(contest, candidates, judge.repeats), contest.verdicts, tell
+            )
             marked = await _marked(judges[0], candidates, tell) if judge.scores else []
             agreement = between_judges(contest.verdicts)
             return Judgement(
@@ -139,17 +149,27 @@ def judge_contest(
                 controls=controls,
                 agreements=[] if agreement is None else [agreement],
                 marks={each.ids[0]: each.scores for each in marked if each.scores is not None},
-                verdicts=[*contest.verdicts, *asked, *marked, *([] if lesson is None else lesson.verdicts)],
+                verdicts=[*contest.verdicts, *asked, *again, *marked, *([] if lesson is None else lesson.verdicts)],
                 spending=spending,
                 rubric=judges[0].rubric,
                 lesson=lesson,
+                stability=stability,
+                likes=likes(contest.verdicts, {each.id: traits(each.text) for each in candidates}, adapters),
             )
 
     _, most = planned_calls(candidates, judge.block, judge.seed)
-    total = most * len(seats_of(judge)) + len(blocks) + lessons
+    total = most * len(seats_of(judge)) + len(blocks) + other
     total += len(candidates) if judge.scores else 0
     with display.texts(total, "judging", "calls") as counted:
         return asyncio.run(work(lambda verdict: counted(0)))
+
+
+def _repeats(contest: Contest, candidates: Sequence[Candidate], count: int) -> list[Block]:
+    """So many blocks to ask about once more, from all over the contest."""
+    by_id = {each.id: each for each in candidates}
+    blocks = {tuple(each.ids): each.theme for each in contest.verdicts if each.unscored is None}
+    some = list(blocks.items())[:: max(1, len(blocks) // count)][:count] if count else []
+    return [Block(theme, [by_id[sample] for sample in ids]) for ids, theme in some]
 
 
 async def _marked(judge: Judge, candidates: Sequence[Candidate], tell: Tell) -> list[Verdict]:

@@ -38,6 +38,7 @@ def to_json(judgement: Judgement, samples: Sequence[Sample], names: Mapping[Orig
         "taste": None if standings is None else standings.taste,
         "left_out": [] if standings is None else [dataclasses.asdict(each) for each in standings.left_out],
         "agreement": [dataclasses.asdict(each) for each in judgement.agreements],
+        "stability": [dataclasses.asdict(each) for each in judgement.stability],
         "lesson": None if judgement.lesson is None else lesson_record(judgement.lesson),
         "spent": {
             "calls": spending.calls,
@@ -58,7 +59,10 @@ def to_json(judgement: Judgement, samples: Sequence[Sample], names: Mapping[Orig
 def _panelist(each: Panelist, judgement: Judgement) -> dict[str, Any]:
     """A judge of the panel, and how far it agrees with the person."""
     person = judgement.person_by_judge.get(each.judge)
-    return dataclasses.asdict(each) | {"person": None if person is None else dataclasses.asdict(person)}
+    return dataclasses.asdict(each) | {
+        "person": None if person is None else dataclasses.asdict(person),
+        "likes": [dataclasses.asdict(like) for like in judgement.likes.get(each.judge, [])],
+    }
 
 
 def _panel_metrics(judgement: Judgement) -> dict[str, float]:
@@ -137,6 +141,13 @@ def metrics_of(judgement: Judgement) -> dict[str, float]:
         for name, effect in (("position", standings.first_place), ("length", standings.length)):
             metrics |= {f"judge/{name}": effect.value, f"judge/{name}_stderr": effect.stderr}
     metrics |= control_metrics(judgement.controls) | _panel_metrics(judgement)
+    for judge, told in judgement.likes.items():
+        several = f" {_plain(judge)}" if len(judgement.likes) > 1 else ""
+        metrics |= {f"judge/likes {like.trait}{several}": like.value for like in told}
+        metrics |= {f"judge/likes_stderr {like.trait}{several}": like.stderr for like in told}
+    for each in judgement.stability:
+        several = f" {_plain(each.judge)}" if len(judgement.stability) > 1 else ""
+        metrics[f"judge/same_when_repeated{several}"] = each.same
     metrics |= person_metrics(judgement.person) | lesson_metrics(judgement.lesson)
     for number, agreement in enumerate(judgement.agreements):
         metrics["judge/agreement" + (f"_{number + 1}" if number else "")] = agreement.value

@@ -13,6 +13,7 @@ from harness.evaluation.measures import SampleMeasures
 from harness.evaluation.show_panel import show_panel
 from harness.judging.agreement import Agreement
 from harness.judging.controls import Controls
+from harness.judging.likes import said_of_likes
 from harness.judging.ranking import Standings
 from harness.judging.verdicts import how_read
 
@@ -69,6 +70,11 @@ def trust(judgement: Judgement) -> Iterator[str]:
         yield from _controls(judgement.controls)
     for agreement in judgement.agreements:
         yield agreement.said
+    for judge, told in judgement.likes.items():
+        if (line := said_of_likes(judge, told)) is not None:
+            yield line
+    for stability in judgement.stability:
+        yield stability.said
     if judgement.lesson is not None:
         yield judgement.lesson.said
 

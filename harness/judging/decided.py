@@ -86,9 +86,9 @@ def examples_of(decided: Sequence[Decided], seed: int) -> list[Example]:
     turns = [(_next(seen, one.theme), one, other) for one, other in pairs]  # each theme once before one comes again
     turns.sort(key=lambda turn: turn[0])
     found: list[Example] = []
-    for _, *pair in turns[:_PAIRS]:
-        if sum(len(each.text) for each in (*found, *pair)) <= _ALL:
-            found += [Example(each.theme, each.text, each.decision == "accept") for each in pair]
+    for _, one, other in turns[:_PAIRS]:
+        if sum(len(each.text) for each in found) + len(one.text) + len(other.text) <= _ALL:
+            found += [Example(each.theme, each.text, each.decision == "accept") for each in (one, other)]
     return found
 
 

@@ -162,13 +162,13 @@ def _fitted(verdicts: Sequence[Ranked], adapters: Sequence[str], theme: NDArray[
     rankings, count = Rankings(verdicts, adapters), len(adapters)
     fit = rankings.fit()
     pulls = pulls_of(fit, theme, themes)
-    spread, one = spread_of(pulls, count), np.eye(rankings.size)
+    spread, one, length = spread_of(pulls, count), np.eye(rankings.size), rankings.length
     # standing first rather than at the mean of the other places
-    first = one[count] - one[count + 1 : -1].mean(axis=0) if rankings.width > 1 else np.zeros(rankings.size)
+    first = one[count] - one[count + 1 : length].mean(axis=0) if rankings.width > 1 else np.zeros(rankings.size)
     return _Judged(
         opinion=Opinion(fit.value[:count], pulls.of_ratings(count)),
         first_place=Effect(float(fit.value @ first), spread.error(first)),
-        length=Effect(float(fit.value[-1]), spread.error(one[-1])),
+        length=Effect(float(fit.value[length]), spread.error(one[length])),
         verdicts=len(verdicts),
     )
 

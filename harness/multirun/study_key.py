@@ -42,6 +42,7 @@ _ASIDE_OF_JUDGE = {
 }
 
 _NEUTRAL_OF_JUDGE: dict[str, object] = {"judge.panel": [], "judge.teach": "auto"}
+_ASIDE_OF_RUNS = {"judge.repeats"}  # of rankings alone
 
 
 def beginning(first: Config, session: Session) -> list[str]:
@@ -55,7 +56,9 @@ def beginning(first: Config, session: Session) -> list[str]:
 def study_name(first: Config, space: Space, more: list[object]) -> str:
     """A hash of every setting but those of cost, of what varies, of the lines of the data, and of `more`."""
     varied = {axis.name for axis in space.axes}
-    aside = varied | {f"sweep.{name}" for name in _ASIDE} | {f"judge.{name}" for name in _ASIDE_OF_JUDGE}
+    aside = (
+        varied | _ASIDE_OF_RUNS | {f"sweep.{name}" for name in _ASIDE} | {f"judge.{name}" for name in _ASIDE_OF_JUDGE}
+    )
     fixed = {
         key: value
         for key, value in flat(first).items()

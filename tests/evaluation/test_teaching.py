@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.people import PERSON, Pupil, decided_by
 from harness.config.schema import JudgeCommand, JudgeConfig
 from harness.evaluation.decisions import read_decided
 from harness.evaluation.teaching import Schooled, planned_calls, schooled
 from tests.conftest import compose_config
-from tests.judging.pupil import Pupil, decided_by
-
-PERSON = np.array([2.0, 1.0, 0.0, 0.0, -1.0, -2.0])
 
 
 def _judge(*words: str) -> JudgeConfig:

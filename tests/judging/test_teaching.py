@@ -6,14 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.people import JUDGE, PERSON, Pupil, decided_by
 from harness.judging.decided import decided_blocks, examples_of, halves, plan
 from harness.judging.rubric import Example, Rubric
 from harness.judging.teaching import Lesson, teach
 from harness.judging.verdicts import VerdictKind
-from tests.judging.pupil import Pupil, decided_by
-
-PERSON = np.array([2.0, 1.0, 0.0, 0.0, -1.0, -2.0])  # likes the sea, and no salt
-JUDGE = np.array([-0.5, 0.0, 1.0, 0.0, 0.0, 0.5])  # likes lamps, and salt rather than the sea
 
 
 def _lesson(pupil: Pupil, taste: Any, seed: int, *, themes: int = 40) -> Lesson:

@@ -192,11 +192,12 @@ def test_a_panel_is_shown_judge_by_judge_and_one_that_fails_costs_only_itself(
     with judge_server(rules_judge(worth=lambda theme, text: -worth(theme, text))) as other:
         members = [f"{{model: n, base_url: '{url}'}}", f"{{model: reversed, base_url: '{other}'}}"]
         members += [f"{{model: n2, base_url: '{url}'}}", "{model: gone, base_url: 'http://127.0.0.1:9/v1'}"]
-        words = [*JUDGE, f"judge.base_url={url}", f"judge.panel=[{', '.join(members)}]", "judge.retries=0"]
-        found = _judge(store, samples, *words, "judge.controls=0")
+        words = [*JUDGE, f"judge.base_url={url}", f"judge.panel=[{', '.join(members)}]", "judge.retries=1"]
+        found = _judge(store, samples, *words, "judge.controls=0", "judge.repeats=1")
     weights = {each["judge"].split()[0]: each["weight"] for each in found["panel"]}
     assert set(weights) == {"m", "n", "n2", "reversed"} and weights["reversed"] == 0
-    assert found["ranking"][0]["adapter"] == "goodgood@6" and len(found["verdicts"]) == 4 * 6
+    assert found["ranking"][0]["adapter"] == "goodgood@6" and len(found["verdicts"]) == 4 * (6 + 1)
+    assert [each["same"] for each in found["stability"]] == [1.0] * 4
     assert [each["who"] for each in found["left_out"] if each["family"]] == ["n"]
     shown = capsys.readouterr()
     assert "warning: left out of the panel: the judge gone at http://127.0.0.1:9/v1 cannot be asked" in shown.err
