@@ -14,12 +14,14 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 from harness.config.paths import ROOT
 from tests.forked import Request
 
 Ended = subprocess.CompletedProcess[str]
 Start = Callable[..., Ended]
+_FIRST = Lock()  # commands may run at once
 
 
 def run_command(*words: str, folder: Path, environment: Mapping[str, str] = os.environ, check: bool = False) -> Ended:
@@ -42,14 +44,15 @@ def _checked(ended: Ended, check: bool) -> Ended:
 
 
 def _run_forked(request: Request) -> Ended:
-    starter = _starter()
-    pipes = [os.pipe() for _ in ("output", "error")]
+    with _FIRST:
+        starter = _starter()
+    pipes = [os.pipe() for _ in ("output", "error", "status")]
     socket.send_fds(starter, [request.packed()], [written for _, written in pipes])
     for _, written in pipes:
         os.close(written)
     with ThreadPoolExecutor(len(pipes)) as readers:
-        texts = list(readers.map(_read, [read for read, _ in pipes]))
-    return Ended(request.words, int(starter.recv(100)), *texts)
+        output, error, status = readers.map(_read, [read for read, _ in pipes])
+    return Ended(request.words, int(status), output, error)
 
 
 def _read(pipe: int) -> str:

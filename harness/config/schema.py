@@ -102,6 +102,7 @@ class TrainConfig:
     head_in_chunks: bool
     last_block_on_targets: bool
     dequantize_tail: bool
+    chunked_recurrence: bool
     memory_limit_gb: Positive | None
     cache_limit_gb: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     steps_per_report: Count

@@ -24,6 +24,7 @@ from harness.tuning.cut import Tail
 from harness.tuning.evaluate import Evaluator, Score
 from harness.tuning.loop import Outcome
 from harness.tuning.memory import Need
+from harness.tuning.recurrence import chunked_recurrence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +49,15 @@ def _with(context: RunContext, adapter: AdapterFiles | None, scale: float = 1.0)
     return nullcontext() if adapter is None else loaded(context.inputs.base.model, adapter, scale=scale)
 
 
-def score_test(context: RunContext, adapter: AdapterFiles | None, step: int) -> Score | None:
-    """The best checkpoint, that of update `step`, on the test split, when that is asked for."""
+def score_test(context: RunContext, adapter: AdapterFiles | None, step: int, *, chunked: bool) -> Score | None:
+    """The best checkpoint, that of update `step`, on the test split, when that is asked for.
+
+    `chunked`: gated delta rules go in chunks, as the run's validations went.
+    """
     if context.inputs.test is None:
         return None
     batches = fixed_batches(context.inputs.test.rows, context.config.train.batch_size)
-    with _with(context, adapter):
+    with _with(context, adapter), chunked_recurrence(chunked):
         score = Evaluator(Tail(context.inputs.base.model, 0), batches).score(step)
     context.display.say(f"test/loss {score.loss:.4f}, perplexity {score.perplexity:.1f}")
     context.log.write(Event.TESTED, **dataclasses.asdict(score))

@@ -3,10 +3,10 @@
 import shlex
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 
-from harness.console.interrupt import told
-from harness.errors import DeletedError, HarnessError, WriteError, reason
+from harness.console.interrupt import requests_collected, told
+from harness.errors import DeletedError, HarnessError, LostError, WriteError, reason
 from harness.run.context import RunContext
 from harness.run.log import Event
 from harness.tracking import run_folder
@@ -35,8 +35,10 @@ def status_kept(context: RunContext) -> Iterator[None]:
         with suppress(WriteError):  # a full disk may not take this either; harness.reconcile closes the run then
             if not isinstance(error, HarnessError):  # a fault of ours: a sweep goes on, so it is kept here
                 context.log.write(Event.TRACEBACK, text=traceback.format_exc())
-            _close(context, RunState.FAILED, reason(error))
-        if isinstance(error, WriteError):
+            # mlx.launch then ends all: what its signal would interrupt is this very record
+            with requests_collected() if isinstance(error, LostError) else nullcontext():
+                _close(context, RunState.FAILED, reason(error))
+        if isinstance(error, (WriteError, LostError)):
             _say_how_to_resume(context)
         raise
 
@@ -91,4 +93,5 @@ def _say_how_to_resume(context: RunContext) -> None:
         context.display.say(f"stopped before the first checkpoint of run {run_id}: nothing to go on from")
         return
     command = shlex.join(["python", "-m", "harness.train", *context.place.typed, f"train.resume={run_id}"])
-    context.display.say(f"go on with: {command}")
+    how = "" if context.session.group.size == 1 else ", under mlx.launch as before or alone"
+    context.display.say(f"go on with{how}: {command}")

@@ -5,11 +5,12 @@ Knows nothing of adapters or files.
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import mlx.nn as nn
 
 from harness.config.schema import GenerateConfig
+from harness.data.thinking import said_after
 from harness.models.tokenizer import Tokenizer
 from harness.sampling.choose import Chooser
 from harness.sampling.decode import Decoder, Request
@@ -63,19 +64,30 @@ def write(
     tokenizer: Tokenizer,
     planned: Sequence[tuple[Planned, Prompt]],
     settings: GenerateConfig,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Sample]:
-    """Each text of the plan, as they are finished."""
+    """Each text of the plan, as they are finished. `tell` hears why they are written one by one, where they are."""
     chooser = Chooser(settings.temperature, settings.top_p)
-    decoder = Decoder(model, tokenizer.end_ids, chooser, max_tokens=settings.max_tokens, batch_size=settings.batch_size)
+    decoder = Decoder(
+        model,
+        tokenizer.end_ids,
+        chooser,
+        max_tokens=settings.max_tokens,
+        batch_size=settings.batch_size,
+        tell=tell,
+    )
     ids: dict[Prompt, list[int]] = {}
     for _, prompt in planned:
         if prompt not in ids:
             ids[prompt] = prompt.ids(tokenizer)
     requests = [Request(ids[prompt], each.seed) for each, prompt in planned]
     for index, decoded in decoder.write(requests):
+        each, prompt = planned[index]
+        said = said_after(prompt.text, tokenizer.decode(decoded.tokens))
         yield Sample(
-            **{field.name: getattr(planned[index][0], field.name) for field in dataclasses.fields(Planned)},
-            text=tokenizer.decode(decoded.tokens).strip(),
+            **{field.name: getattr(each, field.name) for field in dataclasses.fields(Planned)},
+            text=said.answer.strip(),
+            thinking=said.thinking or None,
             tokens=len(decoded.tokens),
             seconds=decoded.seconds,
             finish_reason=decoded.finish_reason,

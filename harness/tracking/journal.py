@@ -114,8 +114,8 @@ class Journal:
 
     def tag(self, name: str) -> str:
         """A tag that was told; empty if there is none."""
-        told = (entry["values"].get(name, "") for entry in reversed(self.entries) if entry["kind"] == EntryKind.TAGS)
-        return next(told, "")
+        told = (entry["values"] for entry in reversed(self.entries) if entry["kind"] == EntryKind.TAGS)
+        return next((str(values[name]) for values in told if name in values), "")
 
     def params(self) -> dict[str, str]:
         """Those that were told, as texts."""

@@ -152,12 +152,26 @@ def stream(
     make: Callable[[Sequence[Row]], Batch] = to_batch,
 ) -> Iterator[Batch]:
     """Batches without end, epoch after epoch, from the `start`-th on (the state that a resumed run needs)."""
+    return map(make, stream_rows(rows, batch_size, seed=seed, start=start))
+
+
+def stream_rows(rows: Sequence[Row], batch_size: int, *, seed: int, start: int = 0) -> Iterator[list[Row]]:
+    """The rows of these batches."""
     per_epoch = -(-len(rows) // batch_size)
     epoch, skip = divmod(start, per_epoch)
     while True:
         for indices in epoch_batches(rows, batch_size, seed=seed, epoch=epoch)[skip:]:
-            yield make([rows[index] for index in indices])
+            yield [rows[index] for index in indices]
         epoch, skip = epoch + 1, 0
+
+
+def own_rows(batches: Sequence[Sequence[Row]], *, rank: int, size: int) -> list[list[Row]]:
+    """Of an update's micro-batches, what process `rank` of `size` computes: rows dealt one by one, none left empty."""
+    parts, dealt = [], 0
+    for rows in batches:
+        parts.append([row for place, row in enumerate(rows, start=dealt) if place % size == rank])
+        dealt += len(rows)
+    return [part for part in parts if part]
 
 
 def fixed_rows(rows: Sequence[Row], batch_size: int) -> list[list[Row]]:

@@ -15,8 +15,10 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from harness.errors import HarnessError
+from harness.models.randomness import seeded
 
-Call = Callable[..., mx.array]
+Call = Callable[..., Any]
+Form = Callable[[mx.array], Any]  # from hidden states to what a block gives
 
 
 # by these names mlx-lm's blocks call what makes each position's output of that position alone
@@ -46,6 +48,7 @@ class Tail:
         self.model, self.at, self.narrow, self.chunk, self.compiled = model, at, narrow, chunk, compiled
         self.noise = noise
         self._lengths: mx.array | None = None  # of the rows, for noise
+        self._form: Form = _bare  # in which a block hands on hidden states
         self._given: mx.array | None = None  # what enters block `at`
         self._headed: mx.array | None = None  # what goes through the head alone
         self._chosen: mx.array | None = None
@@ -59,7 +62,8 @@ class Tail:
     @contextmanager
     def in_place(self) -> Iterator["Tail"]:
         blocks = self.model.layers
-        calls: list[tuple[nn.Module, Call]] = [(block, _pass_on) for block in blocks[: max(self.at - 1, 0)]]
+        self._form = form_of(self.model)
+        calls: list[tuple[nn.Module, Call]] = [(block, self._pass_on) for block in blocks[: max(self.at - 1, 0)]]
         if self.at:
             calls.append((blocks[self.at - 1], self._give))
         calls += [(block, partial(self._compute, type(block).__call__)) for block in blocks[self.at : -1]]
@@ -127,26 +131,30 @@ class Tail:
         finally:
             self._given = self._headed = self._chosen = self._places = self._lengths = None
 
-    def _give(self, block: nn.Module, *args: Any, **kwargs: Any) -> mx.array:
+    def _pass_on(self, block: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        return self._form(_entering(args, kwargs))
+
+    def _give(self, block: nn.Module, *args: Any, **kwargs: Any) -> Any:
         if self._headed is not None:
-            return _entering(args, kwargs)
+            return self._pass_on(block, *args, **kwargs)
         assert self._given is not None, "the cut is computed from hidden states"
-        return self._given
+        return self._form(self._given)
 
-    def _compute(self, former: Call, block: nn.Module, *args: Any, **kwargs: Any) -> mx.array:
-        return _entering(args, kwargs) if self._headed is not None else former(block, *args, **kwargs)
+    def _compute(self, former: Call, block: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        return self._pass_on(block, *args, **kwargs) if self._headed is not None else former(block, *args, **kwargs)
 
-    def _finish(self, former: Call, block: nn.Module, *args: Any, **kwargs: Any) -> mx.array:
+    def _finish(self, former: Call, block: nn.Module, *args: Any, **kwargs: Any) -> Any:
         if self._headed is not None:
-            return self._headed
+            return self._form(self._headed)
         y = former(block, *args, **kwargs)
         if self._chosen is None:
             return y
-        if isinstance(y, mx.array) and y.ndim != 3:
+        hidden = y[0] if isinstance(y, tuple) else y
+        if hidden.ndim != 3:
             raise HarnessError("its last block gives more than one vector a position")
-        raise _Reached(y.reshape(1, -1, y.shape[-1])[:, self._chosen])
+        raise _Reached(hidden.reshape(1, -1, hidden.shape[-1])[:, self._chosen])
 
-    def _noisy(self, call: Call, block: nn.Module, *args: Any, **kwargs: Any) -> mx.array:
+    def _noisy(self, call: Call, block: nn.Module, *args: Any, **kwargs: Any) -> Any:
         if self._lengths is None or not self.model.training:
             return call(block, *args, **kwargs)
         assert self.noise is not None, "this is called for nothing else"
@@ -173,11 +181,15 @@ def between(model: nn.Module, start: int, stop: int) -> Iterator[Callable[[mx.ar
     Hidden states are [rows, width, hidden size]; None with start = 0.
     """
     given: list[mx.array] = []
+    form = form_of(model)
 
-    def give(block: nn.Module, *args: Any, **kwargs: Any) -> mx.array:
-        return given[0]
+    def pass_on(block: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        return form(_entering(args, kwargs))
 
-    def reached(block: nn.Module, *args: Any, **kwargs: Any) -> mx.array:
+    def give(block: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        return form(given[0])
+
+    def reached(block: nn.Module, *args: Any, **kwargs: Any) -> Any:
         raise _Reached(_entering(args, kwargs))
 
     def compute(tokens: mx.array, hidden: mx.array | None) -> mx.array:
@@ -189,25 +201,42 @@ def between(model: nn.Module, start: int, stop: int) -> Iterator[Callable[[mx.ar
         raise _not_called()
 
     blocks = model.layers
-    calls: list[tuple[nn.Module, Call]] = [(block, _pass_on) for block in blocks[: max(start - 1, 0)]]
+    calls: list[tuple[nn.Module, Call]] = [(block, pass_on) for block in blocks[: max(start - 1, 0)]]
     if start:
         calls.append((blocks[start - 1], give))
     with _acting([*calls, (blocks[stop], reached)]):
         yield compute
 
 
+def form_of(model: nn.Module) -> Form:
+    """How a block of the model hands on hidden states: as they are, or first of several values. Evaluates nothing.
+
+    The other values are left None: a block that needs one of a block that is not computed ends with an error, or makes
+    something else, which a comparison shows.
+    """
+    count = _values_handed_on(model)
+    return _bare if count == 1 else lambda hidden: (hidden, *[None] * (count - 1))
+
+
 def hands_on_more(model: nn.Module) -> bool:
     """Whether a block gives more than hidden states to the next. Evaluates nothing."""
-    given: list[Any] = []
+    return _values_handed_on(model) > 1
 
+
+def _values_handed_on(model: nn.Module) -> int:
     def watched(former: Call, block: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        given.append(former(block, *args, **kwargs))
-        return given[-1]
+        raise _Reached(former(block, *args, **kwargs))
 
     first = model.layers[0]
-    with _acting([(first, partial(watched, type(first).__call__))]):
-        model(mx.zeros((1, 2), mx.int32))
-    return any(isinstance(each, tuple) for each in given)
+    with (
+        seeded(0),
+        _acting([(first, partial(watched, type(first).__call__))]),
+    ):  # dropout would draw from the run's luck
+        try:
+            model(mx.zeros((1, 2), mx.int32))
+        except _Reached as end:
+            return len(end.hidden) if isinstance(end.hidden, tuple) else 1
+    return 1
 
 
 def _not_called() -> HarnessError:
@@ -215,7 +244,7 @@ def _not_called() -> HarnessError:
 
 
 class _Reached(Exception):  # noqa: N818  (no error: the way out of a forward pass)
-    def __init__(self, hidden: mx.array) -> None:
+    def __init__(self, hidden: Any) -> None:
         self.hidden = hidden
 
 
@@ -224,8 +253,8 @@ def _method(call: Call) -> Call:
     return lambda module, *args, **kwargs: call(module, *args, **kwargs)
 
 
-def _pass_on(block: nn.Module, *args: Any, **kwargs: Any) -> mx.array:
-    return _entering(args, kwargs)
+def _bare(hidden: mx.array) -> mx.array:
+    return hidden
 
 
 def _entering(args: Sequence[Any], kwargs: Mapping[str, Any]) -> mx.array:

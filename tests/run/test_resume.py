@@ -14,5 +14,7 @@ def test_a_run_that_goes_on_with_other_products_is_told_apart(tmp_path: Path) ->
     assert other_blas(tmp_path) is None, "a run of before: not known"
     journal.write(EntryKind.TAGS, values={"device.blas": "other"})
     assert other_blas(tmp_path) == ("other", now)
+    journal.write(EntryKind.TAGS, values={"state": "killed"})  # as every interruption does
+    assert other_blas(tmp_path) == ("other", now)
     journal.write(EntryKind.TAGS, values={"device.blas": f"other, {now}"})
     assert other_blas(tmp_path) is None

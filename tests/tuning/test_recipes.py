@@ -108,6 +108,7 @@ def test_noise_is_uniform_within_its_bound_and_new_at_each_call(base: Base, spli
     first.__class__ = type(kind.__name__, (kind,), {"__call__": watching})
     try:
         with tail.in_place():
+            seen.clear()  # what the model was looked at with
             for training in (False, True, True):
                 base.model.train(training)
                 mx.eval(loss_sum(tail, *batch.inputs))
