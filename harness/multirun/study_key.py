@@ -41,7 +41,7 @@ _ASIDE_OF_JUDGE = {
     "key_env",
 }
 
-_NEUTRAL_OF_JUDGE: dict[str, object] = {"judge.panel": [], "judge.teach": "auto"}
+_NEUTRAL_OF_JUDGE: dict[str, object] = {"judge.teach": "auto"}  # decisions that teach are named by their bytes
 _ASIDE_OF_RUNS = {"judge.repeats"}  # of rankings alone
 
 
