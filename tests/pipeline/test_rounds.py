@@ -1,0 +1,145 @@
+"""Two whole rounds by the commands that a user would type, and a line of the second followed back to what made it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from harness.config.paths import ROOT
+from harness.config.schema import TrackingConfig
+from harness.errors import HarnessError
+from harness.reviewing.app import create_app
+from harness.reviewing.desk import Desk
+from harness.reviewing.events import Events
+from harness.reviewing.guard import Door
+from harness.reviewing.judged import read_judged
+from harness.rounds.chain import Link, links
+from harness.rounds.lineage import lineage
+from harness.rounds.refine import refine
+from harness.rounds.report import new_lines
+from harness.rounds.state import Round, Rounds
+from harness.rounds.steps import Command
+from harness.tracking.store import Store
+from tests.commands import run_command
+from tests.conftest import QUICK
+from tests.judge_server import judge_server
+from tests.reviewing.written import ADA, QUEUE
+from tests.rules_judge import rules_judge
+
+TRAINED = [*QUICK, "name=round by round", "sweep.workers=0", "lora.rank=2,4"]
+
+
+@dataclass
+class Evening:
+    """A person's folder of rounds. `ran`: each step's module; `fails`: the one that fails instead of running."""
+
+    folder: Path
+    store: Store
+    given: dict[str, Any]
+    ran: list[str] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
+    fails: str | None = None
+
+    def go_on(self, **given: Any) -> Rounds:
+        self.ran.clear()
+        known = self.given | given
+        return refine(self.folder, None, known, run=self._run, say=self.heard.append)
+
+    def _run(self, command: Command) -> int:
+        self.ran.append(command.module.removeprefix("harness."))
+        if self.ran[-1] == self.fails:
+            return 1
+        ended = run_command("-m", command.module, *command.words, folder=Path.cwd())
+        assert ended.returncode == 0, ended.stderr
+        return ended.returncode
+
+    def decide(self, current: Round) -> None:
+        """One edited, one accepted as it is, one deleted, through the page's server."""
+        with _page(current) as page:
+            for decision, edited in (("edit", f"the river\nkeeps word {current.number}"), ("accept", None)):
+                _say(page, decision, edited)
+            _say(page, "delete", None)
+
+
+@contextmanager
+def _page(current: Round) -> Iterator[TestClient]:
+    events = Events(current.decided)
+    try:
+        desk = Desk(current.samples, events, read_judged(current.ranking), QUEUE)
+        app = create_app(desk, Door(host="127.0.0.1", port=8400), about={}, export=list)
+        yield TestClient(app, base_url="http://127.0.0.1:8400")
+    finally:
+        events.close()
+
+
+def _say(page: TestClient, decision: str, edited: str | None) -> None:
+    item = page.get("/api/view", params={"reviewer": ADA}).json()["item"]
+    saying = {"reviewer": ADA, "item": item["key"], "revision": item["revision"], "request": item["key"]}
+    assert page.post("/api/say", json=saying | {"decision": decision, "edited": edited}).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def evening(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evening]:
+    """A sweep on the shipped sample is trained; nothing of the round is done."""
+    home = tmp_path_factory.mktemp("evening")
+    poems = json.loads((ROOT / "data/poems.json").read_text("utf-8"))[:24]
+    (home / "poems.json").write_text(json.dumps(poems), "utf-8")
+    (home / "words.txt").write_text("河\n灯\n")
+    with pytest.MonkeyPatch.context() as patch, judge_server(rules_judge()) as url:
+        patch.chdir(home)
+        run_command(*_PREPARE, folder=home, check=True)
+        words = [*TRAINED, "data.path=first", f"tracking.uri={store.uri}"]
+        run_command("-m", "harness.train", "-m", *words, folder=home, check=True)
+        judge = ["judge=poetry", "judge.model=m", f"judge.base_url={url}", "judge.key_env=null", "judge.controls=0"]
+        write = ["themes=words.txt", "generate.max_tokens=12", "n=2"]
+        given = {"write": write, "judge": judge, "prepare": ["source.max_bad=0.5"], "tracking_uri": store.uri}
+        yield Evening(home / "rounds", store, given)
+
+
+_PREPARE = ["-m", "harness.prepare", "source.path=poems.json", "data.path=first", "model=tiny"]
+
+
+def _first(link: Link, what: str) -> Link:
+    return next(each for each in links(link) if each.what == what)
+
+
+def test_two_rounds_end_with_lines_that_are_followed_back_to_the_first(evening: Evening) -> None:
+    first = evening.go_on().rounds[0]
+    assert evening.ran == ["generate", "judge"] and "now read and decide: python -m harness.review" in evening.heard[-2]
+    assert evening.go_on().rounds[0] == first and evening.ran == []  # nobody has decided anything
+
+    evening.decide(first)
+    with pytest.raises(HarnessError, match="--from-weights needs the champion's own lora.rank, but"):
+        evening.go_on(from_weights=True)
+    rounds = evening.go_on(from_weights=True, vary=["train.learning_rate=1e-3,5e-3"])
+    assert evening.ran == ["review", "prepare", "train", "generate", "judge"]
+    second = rounds.rounds[1]
+    evening.decide(second)
+    evening.fails = "train"
+    with pytest.raises(HarnessError, match=r"harness.train ended with exit code 1; the same command goes on"):
+        evening.go_on()
+    assert evening.ran == ["review", "prepare", "train"]
+
+    texts = [json.loads((second.data / "valid.jsonl").read_text("utf-8").splitlines()[0])]
+    assert texts == [json.loads((Path("first") / "valid.jsonl").read_text("utf-8").splitlines()[0])]
+    tracking = TrackingConfig(uri=evening.store.uri)
+    places = new_lines(second)
+    assert len(places) == 2
+    edited = next(place for place in places if place.read()["label"] == "edited")
+    chain = lineage(str(edited), data=None, tracking=tracking)
+    decision, judge = _first(chain, "decision"), _first(chain, "judge")
+    assert decision.facts["by"] == ADA and decision.facts["decision"] == "edit" and decision.lacks == ()
+    assert any("+keeps word 2" in line for line in decision.facts["difference"])
+    assert judge.facts["judges"] == "m" and judge.facts["rank"] is not None and judge.lacks == ()
+    assert [_first(chain, what).lacks for what in ("sample", "checkpoint")] == [(), ()]
+    runs = [each for each in links(chain) if each.what == "run" and "see" not in each.facts]
+    assert len(runs) == 2 or len(runs) == 3  # the one that wrote it, and those whose lines and weights it learned
+    assert [each.name for each in links(chain) if each.what == "study"] == [second.sweep, first.sweep]
+    datas = [each.name for each in links(chain) if each.what == "data"]
+    assert str(first.data / "") in datas or str(first.data) in datas
+    assert "first" in datas
