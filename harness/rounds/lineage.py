@@ -18,6 +18,8 @@ from harness.rounds.folder import TRAINED_ON, Folder, Place, find_words, place_o
 
 _RUN = re.compile(r"(?:runs:/|sweeps:/)?(?P<id>[0-9a-f]{32})/?")
 _VERSION = "models:/"
+_SYSTEM = re.compile(r"^\s*<\|im_start\|>system.*?<\|im_end\|>", re.DOTALL)
+_MARKER = re.compile(r"<\|im_end\|>|<\|im_start\|>(?:user|assistant)?")
 _SHOWN = 120  # characters of a line
 # of a line's lineage: what a person, a judge and a sampler say, each with what it should say
 _DECISION = ("decision", "by", "at", "difference", "review")
@@ -135,9 +137,10 @@ def _difference(value: Any) -> Any:
 
 def _shown(record: Mapping[str, Any]) -> str:
     """How a line begins, on one line."""
-    messages = record.get("messages")
-    parts = [str(each.get("content")) for each in messages if each.get("role") != "system"] if messages else []
-    text = " → ".join(parts) or str(record.get("text") or record.get("completion") or record)
+    messages = record.get("messages") or []
+    parts = [str(each.get("content")) for each in messages if isinstance(each, dict) and each.get("role") != "system"]
+    whole = _SYSTEM.sub("", str(record.get("text") or record.get("completion") or record))
+    text = " → ".join(parts) or _MARKER.sub(" ", whole)
     text = " ".join(text.split())
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 

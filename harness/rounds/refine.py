@@ -99,6 +99,7 @@ class _Work:
         write_lineage(self._current, self._sweeps.store)
         figures = figures_of(self._current, self._champion)
         run_id = record(self._sweeps.store, self._rounds.folder, self._current, self._champion, figures)
+        write_report(self._rounds, _figures(self._rounds, self._sweeps))
         self._say(f"round {self._current.number}: in MLflow as run {run_id} of experiment rounds")
 
     def _train(self) -> str:
@@ -107,8 +108,12 @@ class _Work:
         return self._sweeps.by_command(steps.as_kept(command.words)).parent
 
 
+def _figures(rounds: Rounds, sweeps: Sweeps) -> list[Figures]:
+    return [figures_of(each, sweeps.champion(each.sweep)) for each in rounds.rounds]
+
+
 def _told(rounds: Rounds, sweeps: Sweeps, say: Say) -> Rounds:
-    figures: list[Figures] = [figures_of(each, sweeps.champion(each.sweep)) for each in rounds.rounds]
+    figures = _figures(rounds, sweeps)
     print_wide(rounds_table(figures, str(rounds.folder)))
     say(f"report: {write_report(rounds, figures)}")
     last, counts = rounds.rounds[-1], decisions_of(rounds.rounds[-1])

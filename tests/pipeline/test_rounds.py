@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from harness.config.paths import ROOT
 from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
+from harness.files import write_json
 from harness.reviewing.app import create_app
 from harness.reviewing.desk import Desk
 from harness.reviewing.events import Events
@@ -20,10 +21,13 @@ from harness.reviewing.guard import Door
 from harness.reviewing.judged import read_judged
 from harness.rounds.chain import Link, links
 from harness.rounds.lineage import lineage
+from harness.rounds.record import EXPERIMENT
 from harness.rounds.refine import refine
 from harness.rounds.report import new_lines
-from harness.rounds.state import Round, Rounds
+from harness.rounds.state import Round, Rounds, read_rounds
 from harness.rounds.steps import Command
+from harness.tracking.queries import all_of_kind
+from harness.tracking.run_kind import RunKind
 from harness.tracking.store import Store
 from tests.commands import run_command
 from tests.conftest import QUICK
@@ -32,6 +36,8 @@ from tests.reviewing.written import ADA, QUEUE
 from tests.rules_judge import rules_judge
 
 TRAINED = [*QUICK, "name=round by round", "sweep.workers=0", "lora.rank=2,4"]
+
+VERSES = {1: "河水慢慢\n把灯背走", 2: "山后的雪\n一夜没有说话\n天亮时都老了"}  # what a person makes of the first text
 
 
 @dataclass
@@ -61,7 +67,7 @@ class Evening:
     def decide(self, current: Round) -> None:
         """One edited, one accepted as it is, one deleted, through the page's server."""
         with _page(current) as page:
-            for decision, edited in (("edit", f"the river\nkeeps word {current.number}"), ("accept", None)):
+            for decision, edited in (("edit", VERSES[current.number]), ("accept", None)):
                 _say(page, decision, edited)
             _say(page, "delete", None)
 
@@ -116,30 +122,71 @@ def test_two_rounds_end_with_lines_that_are_followed_back_to_the_first(evening: 
     evening.decide(first)
     with pytest.raises(HarnessError, match="--from-weights needs the champion's own lora.rank, but"):
         evening.go_on(from_weights=True)
-    rounds = evening.go_on(from_weights=True, vary=["train.learning_rate=1e-3,5e-3"])
+    second = evening.go_on(from_weights=True, vary=["train.learning_rate=1e-3,5e-3"]).rounds[1]
     assert evening.ran == ["review", "prepare", "train", "generate", "judge"]
-    second = rounds.rounds[1]
+
     evening.decide(second)
     evening.fails = "train"
     with pytest.raises(HarnessError, match=r"harness.train ended with exit code 1; the same command goes on"):
         evening.go_on()
     assert evening.ran == ["review", "prepare", "train"]
+    _forget_the_last_step(evening.folder)  # as if killed between MLflow and the folder's record
+    evening.fails = "generate"
+    with pytest.raises(HarnessError, match=r"harness.generate ended with exit code 1"):
+        evening.go_on()
+    assert evening.ran == ["train", "generate"]
+    known = read_rounds(evening.folder)
+    assert known is not None and len(known.rounds) == 3
 
-    texts = [json.loads((second.data / "valid.jsonl").read_text("utf-8").splitlines()[0])]
-    assert texts == [json.loads((Path("first") / "valid.jsonl").read_text("utf-8").splitlines()[0])]
-    tracking = TrackingConfig(uri=evening.store.uri)
-    places = new_lines(second)
-    assert len(places) == 2
-    edited = next(place for place in places if place.read()["label"] == "edited")
-    chain = lineage(str(edited), data=None, tracking=tracking)
+    _check_lines(first, second)
+    _check_lineage(evening, first, second)
+    _check_told(evening, known)
+
+
+def _forget_the_last_step(folder: Path) -> None:
+    file = folder / "rounds.json"
+    known = json.loads(file.read_text("utf-8"))
+    assert known["rounds"][-1]["done"].pop() == "record"
+    write_json(file, known)
+
+
+def _check_lines(first: Round, second: Round) -> None:
+    """Held out are the same rows from the first lines on; each round adds what was kept."""
+    held_out = [(folder / "valid.jsonl").read_text("utf-8") for folder in (Path("first"), first.data, second.data)]
+    assert len(set(held_out)) == 1
+    rows = [_lines(folder / "train.jsonl") for folder in (Path("first"), first.data, second.data)]
+    assert [len(each) - len(rows[0]) for each in rows] == [0, 2, 4]
+
+
+def _lines(file: Path) -> list[Any]:
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+
+
+def _check_lineage(evening: Evening, first: Round, second: Round) -> None:
+    edited = next(place for place in new_lines(second) if place.read()["label"] == "edited")
+    chain = lineage(str(edited), data=None, tracking=TrackingConfig(uri=evening.store.uri))
     decision, judge = _first(chain, "decision"), _first(chain, "judge")
-    assert decision.facts["by"] == ADA and decision.facts["decision"] == "edit" and decision.lacks == ()
-    assert any("+keeps word 2" in line for line in decision.facts["difference"])
-    assert judge.facts["judges"] == "m" and judge.facts["rank"] is not None and judge.lacks == ()
-    assert [_first(chain, what).lacks for what in ("sample", "checkpoint")] == [(), ()]
-    runs = [each for each in links(chain) if each.what == "run" and "see" not in each.facts]
-    assert len(runs) == 2 or len(runs) == 3  # the one that wrote it, and those whose lines and weights it learned
-    assert [each.name for each in links(chain) if each.what == "study"] == [second.sweep, first.sweep]
-    datas = [each.name for each in links(chain) if each.what == "data"]
-    assert str(first.data / "") in datas or str(first.data) in datas
-    assert "first" in datas
+    assert (decision.facts["by"], decision.facts["decision"], decision.lacks) == (ADA, "edit", ())
+    assert "+山后的雪" in decision.facts["difference"]
+    assert judge.facts["judges"].startswith("m") and judge.facts["rank"] is not None and judge.lacks == ()
+    assert [_first(chain, what).lacks for what in ("line", "sample", "checkpoint")] == [(), (), ()]
+    runs = [each for each in links(chain) if each.what == "run"]
+    assert runs[0].lacks == () and runs[0].facts["kind"] == "trial"
+    champion = next(each for each in links(chain) if each.what == "started from").of[0]
+    assert champion.name in {each.name for each in runs[1:]} and champion.name != runs[0].name
+    datas = [each for each in links(chain) if each.what == "data"]
+    assert {each.name for each in datas} == {str(first.data), "first"} and all(each.lacks == () for each in datas)
+    assert {each.name for each in links(chain) if each.what == "study"} == {second.sweep, first.sweep}
+
+
+def _check_told(evening: Evening, known: Rounds) -> None:
+    """Once in MLflow for each round, and on one page."""
+    experiment = evening.store.find_experiment(EXPERIMENT)
+    assert experiment is not None
+    told = all_of_kind(evening.store, experiment, RunKind.ROUND)
+    assert sorted(run.name for run in told) == ["rounds 1", "rounds 2"]
+    assert all(run.metrics["round/kept_rate"] == pytest.approx(2 / 3) for run in told)
+    assert told[0].params["scored_on"] == told[1].params["scored_on"]
+    page = known.report.read_text("utf-8")
+    assert all(f'href="{number}/lineage.html">round {number}: 2 new lines' in page for number in (1, 2))
+    assert "+山后的雪" in known.rounds[1].lineage.read_text("utf-8")
