@@ -13,7 +13,7 @@ WHAT := -c constraints.txt -e '.[$(EXTRAS)]'
 PIP := python -m pip install --quiet --disable-pip-version-check
 INSTALL := pip install --quiet --compile-bytecode $(WHAT)
 
-.PHONY: env demo test faults format bench pictures clean
+.PHONY: env demo test faults format bench architectures pictures clean
 
 env: $(STAMP)
 
@@ -41,7 +41,7 @@ test: env
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadscope --durations=10
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder --durations=10
 
 faults: env
 	$(BIN)/pytest -m slow tests/faults
@@ -65,6 +65,9 @@ bench: env
 	$(BIN)/python -m benchmarks.studies
 	$(BIN)/python -m benchmarks.step
 	$(BIN)/python -m benchmarks.sweep
+
+architectures: env # docs/architectures.md: each of mlx-lm's tried as a tiny random model
+	$(BIN)/python -m tools.architectures
 
 pictures: env # of README and docs; needs Chromium
 	$(BIN)/python -m tools.pictures

@@ -7,9 +7,12 @@ import json
 import shutil
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten, tree_map
 from mlx_lm.models.qwen2 import Model, ModelArgs
@@ -72,3 +75,51 @@ def _text(rng: np.random.Generator, length: int) -> str:
 def _characters() -> list[str]:
     poems = json.loads((Path(__file__).parents[1] / "data" / "poems.json").read_text("utf-8"))
     return [c for poem in poems for c in poem["body"] if c != "\n"]
+
+
+_HYBRID = {
+    "hidden_size": 128,
+    "num_hidden_layers": 8,
+    "intermediate_size": 384,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 64,
+    "vocab_size": 4096,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 10000.0,
+    "partial_rotary_factor": 0.5,
+    "max_position_embeddings": 4096,
+    "full_attention_interval": 4,
+    "linear_num_key_heads": 1,
+    "linear_num_value_heads": 2,
+    "linear_key_head_dim": 128,
+    "linear_value_head_dim": 128,
+    "linear_conv_kernel_dim": 4,
+    "tie_word_embeddings": True,
+}
+_EXPERTS = {
+    "num_experts": 4,
+    "num_experts_per_tok": 2,
+    "decoder_sparse_step": 1,
+    "mlp_only_layers": [],
+    "moe_intermediate_size": 192,
+    "shared_expert_intermediate_size": 192,
+    "norm_topk_prob": True,
+}
+# by mlx-lm's name of the architecture
+HYBRIDS: dict[str, dict[str, Any]] = {"qwen3_5": _HYBRID, "qwen3_next": _HYBRID | _EXPERTS}
+
+
+def make_hybrid(name: str) -> nn.Module:
+    """A random model of which three of four blocks have gated delta rules.
+
+    In proportions like those of mlx-lm's defaults for Qwen3.5: to a width of 128 two value heads of 128 by 128.
+    """
+    module = import_module(f"mlx_lm.models.{name}")
+    model: nn.Module = module.Model(module.ModelArgs.from_dict({"model_type": name, **HYBRIDS[name]}))
+    with seeded(1):
+        model.update(tree_map(lambda value: mx.random.normal(value.shape) * 0.05, model.parameters()))
+        mx.eval(model.parameters())
+    model.freeze()
+    model.eval()
+    return model

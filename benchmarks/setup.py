@@ -1,8 +1,8 @@
 """What a new user waits for: installation, the demo, products, the first updates. python -m benchmarks.setup
 
-A copy of what git tracks is set up without uv and shown without the system's OpenBLAS, as on a bare machine; then
-products by each BLAS, and updates of a process with and without compiled kernels, where none is kept from before.
-Needs what pip needs to install, and g++.
+Copies of what git tracks are set up without uv and shown without the system's OpenBLAS, as on a bare machine; then
+products by each BLAS, and updates of a process with and without compiled kernels, where none is kept from before. Of
+all of it medians, each round with folders of its own. Needs what pip needs to install, and g++.
 """
 
 import os
@@ -36,7 +36,7 @@ _SIZES = (64, 256, 512)
 
 
 @click.command()
-@click.option("--repeats", default=3, show_default=True, help="Of all but the installation; medians are printed.")
+@click.option("--repeats", default=3, show_default=True, help="Rounds; medians are printed.")
 @click.option("--install/--no-install", default=True, show_default=True, help="Into a copy, and show the demo there.")
 @click.option("--products", is_flag=True, hidden=True, help="In this process, by HARNESS_OPENBLAS.")
 @click.option("--updates", type=click.Choice(["compiled", "plain"]), hidden=True, help="In this process.")
@@ -49,8 +49,7 @@ def main(repeats: int, install: bool, products: bool, updates: str | None) -> No
     else:
         print(f"{os.cpu_count()} cores; medians of {repeats}")
         if install:
-            with tempfile.TemporaryDirectory() as scratch:
-                _print_installation(Path(scratch) / "checkout")
+            _print_installation(repeats)
         _print_products(repeats)
         _print_updates(repeats)
 
@@ -77,7 +76,7 @@ class _Windows(Silent):
 
 
 def measure_updates(*, compiled: bool) -> list[float]:
-    """Seconds of the first ten updates on the tiny base, and of the next ten; validation left out."""
+    """Seconds of the first ten updates on the base of a bare run, and of the next ten; validation left out."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         overrides = [
             f"train.{name}" for name in ("iters=20", "steps_per_report=10", "steps_per_eval=20", "save_every=20")
@@ -95,17 +94,30 @@ def measure_updates(*, compiled: bool) -> list[float]:
     return windows.seconds
 
 
-def _print_installation(checkout: Path) -> None:
+def _print_installation(repeats: int) -> None:
+    rounds = []
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as scratch:
+            rounds.append(_install(Path(scratch) / "checkout"))
+    for target in rounds[0]:
+        every = [each[target] for each in rounds]
+        print(f"make {target:16} {statistics.median(every):6.1f} s ({min(every):.1f} to {max(every):.1f})")
+
+
+def _install(checkout: Path) -> dict[str, float]:
+    """Seconds of each step in a new copy, by its name."""
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
     for name in tracked.decode().rstrip("\0").split("\0"):
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, checkout / name, follow_symlinks=False)
     without_uv = [each for each in os.environ["PATH"].split(":") if not (Path(each) / "uv").exists()]
     bare = {"PATH": ":".join(without_uv), "HARNESS_OPENBLAS": "scipy", "TMPDIR": str(checkout.parent)}
+    seconds = {}
     for target in ("env", "demo"):
         start = time.perf_counter()
         _run(["make", target, f"PYTHON={sys.base_prefix}/bin/python3"], bare, cwd=checkout)
-        print(f"make {target:16} {time.perf_counter() - start:6.1f} s")
+        seconds[target] = time.perf_counter() - start
+    return seconds
 
 
 def _print_products(repeats: int) -> None:
@@ -118,17 +130,27 @@ def _print_products(repeats: int) -> None:
 def _print_updates(repeats: int) -> None:
     print(f"\n{'updates, s':22}{'first 10':>14}{'next 10':>14}")
     for kind in ("compiled", "plain"):
-        with tempfile.TemporaryDirectory() as kernels:  # where MLX keeps what it compiled
-            first = _medians(["--updates", kind], {"TMPDIR": kernels}, 1)
-            print(f"{f'{kind}, none kept':22}" + "".join(f"{value:14.2f}" for value in first))
-            again = _medians(["--updates", kind], {"TMPDIR": kernels}, repeats)
-            print(f"{f'{kind}, later':22}" + "".join(f"{value:14.2f}" for value in again))
+        first, again = [], []
+        for _ in range(repeats):
+            with tempfile.TemporaryDirectory() as kernels:  # where MLX keeps what it compiled
+                first.append(_numbers(["--updates", kind], {"TMPDIR": kernels}))
+                again.append(_numbers(["--updates", kind], {"TMPDIR": kernels}))
+        for when, every in (("none kept", first), ("later", again)):
+            print(f"{f'{kind}, {when}':22}" + "".join(f"{value:14.2f}" for value in _columns(every)))
 
 
 def _medians(words: list[str], environment: dict[str, str], repeats: int) -> list[float]:
-    command = [sys.executable, "-m", "benchmarks.setup", *words]
-    every = [[float(word) for word in _run(command, environment, cwd=ROOT).split()] for _ in range(repeats)]
+    return _columns([_numbers(words, environment) for _ in range(repeats)])
+
+
+def _columns(every: list[list[float]]) -> list[float]:
     return [statistics.median(column) for column in zip(*every, strict=True)]
+
+
+def _numbers(words: list[str], environment: dict[str, str]) -> list[float]:
+    """What this program prints in another process."""
+    command = [sys.executable, "-m", "benchmarks.setup", *words]
+    return [float(word) for word in _run(command, environment, cwd=ROOT).split()]
 
 
 def _run(command: list[str], environment: dict[str, str], *, cwd: Path) -> str:

@@ -35,6 +35,14 @@ class DamagedError(HarnessError):
         self.path, self.why = path, why
 
 
+class LostError(HarnessError):
+    """A process that works on the same with this one has gone, or cannot be reached."""
+
+
+class DivergedError(HarnessError):
+    """What is trained is no number any more."""
+
+
 class BudgetSpentError(HarnessError):
     """No further call to an endpoint is allowed. What was paid for is still answered."""
 

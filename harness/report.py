@@ -25,6 +25,7 @@ def main(sweep: str | None, out: Path | None, tracking_uri: str | None, storage:
 
 def _report(sweep: str | None, out: Path | None, tracking_uri: str | None, storage: str | None) -> None:
     from harness.multirun.report import write_report
+    from harness.multirun.widening import widening_said
     from harness.sweeping.listing import find_study
     from harness.sweeping.storage import open_studies
     from harness.tracking.store import open_store
@@ -35,6 +36,8 @@ def _report(sweep: str | None, out: Path | None, tracking_uri: str | None, stora
     file = out or store.runs / listed.parent / run_folder.SWEEP_REPORT
     write_report(store, studies, listed, file)
     print(file)
+    for line in widening_said(store, studies, listed):
+        print(line)
     print(f"the study itself: optuna-dashboard {studies.uri(listed.name)}")
 
 

@@ -2,7 +2,7 @@
 
 Each runs in a process of its own that is forked off one which has imported them. Where the start itself, signals or a
 command's children are what a test is about, it starts a process as users do. macOS cannot fork once its frameworks are
-loaded: there every command is a new process. A forked one leaves connections open at its end, as a killed one does.
+loaded: there every command is a new process.
 """
 
 import atexit
@@ -14,12 +14,14 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 from harness.config.paths import ROOT
 from tests.forked import Request
 
 Ended = subprocess.CompletedProcess[str]
 Start = Callable[..., Ended]
+_FIRST = Lock()  # commands may run at once
 
 
 def run_command(*words: str, folder: Path, environment: Mapping[str, str] = os.environ, check: bool = False) -> Ended:
@@ -42,14 +44,15 @@ def _checked(ended: Ended, check: bool) -> Ended:
 
 
 def _run_forked(request: Request) -> Ended:
-    starter = _starter()
-    pipes = [os.pipe() for _ in ("output", "error")]
+    with _FIRST:
+        starter = _starter()
+    pipes = [os.pipe() for _ in ("output", "error", "status")]
     socket.send_fds(starter, [request.packed()], [written for _, written in pipes])
     for _, written in pipes:
         os.close(written)
     with ThreadPoolExecutor(len(pipes)) as readers:
-        texts = list(readers.map(_read, [read for read, _ in pipes]))
-    return Ended(request.words, int(starter.recv(100)), *texts)
+        output, error, status = readers.map(_read, [read for read, _ in pipes])
+    return Ended(request.words, int(status), output, error)
 
 
 def _read(pipe: int) -> str:

@@ -2,8 +2,10 @@
 
 import dataclasses
 import gc
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,19 @@ import pytest
 
 from harness.machine import blas
 
+# Here and in all that tests start: products of small models gain nothing by more, and where more threads than cores
+# want to run, OpenBLAS's spin while they wait for one another: three times the CPU
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 blas.load()  # before anything imports mlx
 
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf, open_dict
+from omegaconf import DictConfig
 
 from harness.config.load import from_hydra
 from harness.config.overrides import prepare
 from harness.config.paths import CONF, ROOT
 from harness.config.schema import Config, ModelConfig, TrackingConfig
+from harness.config.vary import Varied
 from harness.data.dataset import Split, load_split
 from harness.models.adapter import spec_for
 from harness.models.adapter_files import AdapterSpec
@@ -48,12 +54,22 @@ QUICK = [
 
 def compose_config(*overrides: str, command: type[Any] = Config, config_name: str = "config") -> Any:
     """What the command line would give."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = compose(config_name, prepare(overrides, command), return_hydra_config=False)
-    with open_dict(composed):
-        composed.pop("hydra", None)
-    OmegaConf.resolve(composed)
-    return from_hydra(composed, command)
+    return from_hydra(_varied(config_name)(prepare(overrides, command)), command)
+
+
+@cache
+def _varied(config_name: str) -> Varied:
+    def composed(words: list[str]) -> DictConfig:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return compose(config_name, words)
+
+    return Varied(composed)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole commands first: their files take longest, and beside the last of them no process is to be idle."""
+    long = (ROOT / "tests" / "pipeline", ROOT / "tests" / "faults")
+    items.sort(key=lambda item: item.path.parent not in long)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,6 +11,8 @@ import runpy
 import socket
 import sys
 import warnings
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -61,21 +63,36 @@ def import_libraries() -> dict[str, str]:
 
 
 def next_request(tests: socket.socket) -> Request:
-    """Returns in the forked process alone, with its own files as standard output and error; ends the other one."""
+    """Returns in the forked process alone, with its own files as standard output and error; ends the other ones.
+
+    Several may be under way: each has a process of its own that waits for it and writes how it ended.
+    """
     while True:
-        packed, files, _, _ = socket.recv_fds(tests, LARGEST, 2)
+        packed, files, _, _ = socket.recv_fds(tests, LARGEST, 3)
         if not packed:
             os._exit(0)
-        child = os.fork()
-        if child == 0:
-            for standard, file in enumerate(files, start=1):
-                os.dup2(file, standard)
-                os.close(file)
-            return Request(**json.loads(packed))
-        for file in files:
-            os.close(file)
-        _, status = os.waitpid(child, 0)
-        tests.send(str(os.waitstatus_to_exitcode(status)).encode())
+        waiting = os.fork()
+        if waiting == 0:
+            child = os.fork()
+            *standard_files, ended = files
+            if child == 0:
+                for standard, file in enumerate(standard_files, start=1):
+                    os.dup2(file, standard)
+                _close(files)
+                return Request(**json.loads(packed))
+            _close(standard_files)
+            _, status = os.waitpid(child, 0)
+            os.write(ended, str(os.waitstatus_to_exitcode(status)).encode())
+            os._exit(0)
+        _close(files)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                pass
+
+
+def _close(files: Iterable[int]) -> None:
+    for file in files:
+        os.close(file)
 
 
 def main() -> None:

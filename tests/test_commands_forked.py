@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,13 @@ def test_a_forked_command_has_the_given_environment_alone(tmp_path: Path) -> Non
     code = "import os\nprint(os.environ['COLUMNS'], 'PYTEST_CURRENT_TEST' in os.environ)"
     few = {"PATH": os.environ["PATH"], "COLUMNS": "77"}
     assert run_command("-c", code, folder=tmp_path, environment=few).stdout == "77 False\n"
+
+
+def test_forked_commands_run_at_once(tmp_path: Path) -> None:
+    """Each waits for what the other writes."""
+    code = "import sys, time\nfrom pathlib import Path\nown, other = sys.argv[1:]\nPath(own).touch()\n"
+    code += "while not Path(other).exists(): time.sleep(0.01)"
+    with ThreadPoolExecutor(2) as threads:
+        names = (("a", "b"), ("b", "a"))
+        ended = list(threads.map(lambda words: run_command("-c", code, *words, folder=tmp_path), names))
+    assert [each.returncode for each in ended] == [0, 0]

@@ -89,6 +89,11 @@ class Space:
     def allows(self, combination: Combination) -> bool:
         return all(constraint.holds(self.rules.usual | combination) for constraint in self.rules.constraints)
 
+    def broken_by(self, combination: Combination) -> dict[str, float]:
+        """How far it is from each constraint that it breaks."""
+        values = self.rules.usual | combination
+        return {each.text: each.broken_by(values) for each in self.rules.constraints if not each.holds(values)}
+
     def combinations(self) -> Iterator[Combination]:
         """All that the rules allow of values from lists, each once, the last name varying fastest."""
 
@@ -156,6 +161,8 @@ def check_search(space: Space, sweep: SweepConfig) -> None:
     if space.endless and sweep.trials is None:
         name = next(axis.said for axis in space.axes if isinstance(axis, Range))
         raise HarnessError(f"{name} has no end of values: say how many trials, such as sweep.trials=20")
+    if sweep.stop_when is not None and sweep.trials is None:
+        raise HarnessError("sweep.stop_when=stagnant needs a sampler: say how many trials at most, sweep.trials=40")
     if sweep.sampler == "grid" and sweep.trials is not None:
         raise HarnessError("sweep.sampler=grid tries every combination; set sweep.trials=null, or another sampler")
     if sweep.sampler == "cmaes" and not space.endless:

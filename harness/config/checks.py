@@ -73,7 +73,7 @@ def _poor_choices(config: Config) -> list[tuple[bool, str]]:
         (lora.dropout > 0.3, f"lora.dropout={lora.dropout:g} is high: 0.05 to 0.2 is usual"),
         (
             train.learning_rate > 1e-2,
-            f"train.learning_rate={train.learning_rate:g} is high for LoRA: 1e-6 to 2e-4 is usual on a trained base",
+            f"train.learning_rate={train.learning_rate:g} is high for LoRA: 1e-5 to 1e-3 is usual on a trained base",
         ),
         (
             train.batch_size * train.grad_accumulation_steps == 1,

@@ -35,6 +35,7 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
 }
 # metrics as MLflow has them
 _METRIC = re.compile(r"\b(adapter|generate|judge|memory|test|text|train|valid)/(\w+)")
+_LEAST_DISTANCE = 1e-6  # of a < b where they are the same
 _CONSTANTS = {"null": None, "true": True, "false": False}
 
 
@@ -56,6 +57,14 @@ class Condition:
             return bool(_value(self.tree, values))
         except (TypeError, ZeroDivisionError) as error:
             raise HarnessError(f"the condition {self.text} cannot be worked out: {error}") from error
+
+    def broken_by(self, values: Mapping[str, Any]) -> float:
+        """How far it is from true: 0 where it holds, else above 0, about 1 for a number of twice its bound.
+
+        Raises:
+            HarnessError: as above.
+        """
+        return 0.0 if self.holds(values) else _distance(self.tree, values)
 
 
 def read_condition(text: str, known: Sequence[str]) -> Condition:
@@ -124,6 +133,19 @@ def _dotted(node: ast.expr, text: str) -> str:
         case ast.Attribute(value=value, attr=attribute):
             return f"{_dotted(value, text)}.{attribute}"
     raise _unreadable(text)
+
+
+def _distance(node: ast.expr, values: Mapping[str, Any]) -> float:
+    """Of something false; of all that `and` asks the sum, of what `or` leaves open the least."""
+    match node:
+        case ast.BoolOp(op=op, values=parts):
+            distances = [_distance(part, values) for part in parts if not _value(part, values)]
+            return sum(distances) if isinstance(op, ast.And) else min(distances)
+        case ast.Compare(left=left, ops=[_], comparators=[right]):
+            one, other = _value(left, values), _value(right, values)
+            if isinstance(one, int | float) and isinstance(other, int | float):
+                return abs(one - other) / max(abs(one), abs(other), 1e-12) + _LEAST_DISTANCE
+    return 1.0
 
 
 def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:

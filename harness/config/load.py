@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -67,14 +68,25 @@ def check_name(setting: str, name: str) -> None:
 
 
 def with_scale_and_alpha(lora: LoraConfig) -> LoraConfig:
-    """Both filled in, from whichever was given: scale = alpha / rank."""
+    """Both filled in, from whichever was given: scale = alpha / rank, with rslora alpha / √rank (arXiv 2312.03732).
+
+    Raises:
+        HarnessError: for both that disagree, and for rslora without an alpha.
+    """
+    if lora.alpha is None and lora.rank_scaling == "rslora":
+        given = "is not given" if lora.scale is None else f"is not given, but lora.scale={lora.scale:g}"
+        raise HarnessError(
+            f"lora.rank_scaling=rslora needs lora.alpha, which it divides by √rank, but it {given}; "
+            "say lora.alpha=16 lora.scale=null, or leave it at lora.rank_scaling=lora"
+        )
     if lora.alpha is None:
         scale = DEFAULT_SCALE if lora.scale is None else lora.scale
         return dataclasses.replace(lora, scale=scale, alpha=scale * lora.rank)
-    scale = lora.alpha / lora.rank
+    scale = lora.alpha / (math.sqrt(lora.rank) if lora.rank_scaling == "rslora" else lora.rank)
     if lora.scale is not None and abs(lora.scale - scale) > 1e-6 * scale:
+        by = " with rslora" if lora.rank_scaling == "rslora" else ""
         raise HarnessError(
-            f"lora.alpha={lora.alpha:g} at rank {lora.rank} means lora.scale={scale:g}, "
+            f"lora.alpha={lora.alpha:g} at rank {lora.rank}{by} means lora.scale={scale:g}, "
             f"but lora.scale is {lora.scale:g}; give one of them and set the other to null"
         )
     return dataclasses.replace(lora, scale=scale)

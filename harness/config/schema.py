@@ -34,12 +34,17 @@ class ModelConfig:
 
 @dataclass(frozen=True, config=_strict)
 class LoraConfig:
-    """`scale` is what the low-rank branch is multiplied by; `alpha` is the other way to say it: scale * rank."""
+    """`scale` is what the low-rank branch is multiplied by; `alpha` is the other way to say it: scale * rank.
+
+    `rank_scaling`: rslora, alpha is scale * √rank. `b_rate`: the learning rate of B over that of A.
+    """
 
     fine_tune_type: Literal["lora", "dora"]
     rank: Annotated[int, Field(ge=1, le=4096)]
     scale: Positive | None
     alpha: Positive | None
+    rank_scaling: Literal["lora", "rslora"]
+    b_rate: Positive | None
     dropout: Share
     num_layers: Annotated[int, Field(ge=-1)]
     keys: Annotated[list[Text], Field(min_length=1)] | None
@@ -71,7 +76,10 @@ class SystemConfig:
 
 @dataclass(frozen=True, config=_strict)
 class TrainConfig:
-    """Counts of `iters`, `steps_per_*` and `save_every` are optimizer updates, not micro-batches."""
+    """Counts of `iters`, `steps_per_*` and `save_every` are optimizer updates, not micro-batches.
+
+    `neftune_alpha`: of the noise on what enters the first block. `memory_limit_gb`, `cache_limit_gb`: MLX's limits.
+    """
 
     iters: Annotated[int, Field(ge=0)] | None
     epochs: Positive | None
@@ -86,6 +94,7 @@ class TrainConfig:
     lr_schedule: Literal["constant", "linear", "cosine"]
     warmup: Annotated[float, Field(ge=0)]
     max_grad_norm: Positive | None
+    neftune_alpha: Positive | None
     grad_checkpoint: bool
     trunk_cache: Literal["auto", False]
     trunk_cache_gb: Positive
@@ -93,6 +102,9 @@ class TrainConfig:
     head_in_chunks: bool
     last_block_on_targets: bool
     dequantize_tail: bool
+    chunked_recurrence: bool
+    memory_limit_gb: Positive | None
+    cache_limit_gb: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     steps_per_report: Count
     steps_per_eval: Count
     save_every: Count
@@ -198,6 +210,7 @@ class SweepConfig:
     """How -m searches. `trials`: how many in all; null: every combination of the values given.
 
     `require`: conditions on what a run measures, by the names in MLflow; a trial that breaks one counts as failed.
+    `stop_when`: no further trials once the last `stagnant_trials` brought no more than the noise.
     """
 
     trials: Count | None
@@ -220,6 +233,8 @@ class SweepConfig:
     constraints: list[Text]
     only_if: dict[str, Text]
     warm_start: Text | None
+    stop_when: Literal["stagnant"] | None
+    stagnant_trials: Count
     reuse: Literal["sweep", "store"]
     repeats: Annotated[int, Field(ge=0)]
     report: bool

@@ -3,6 +3,7 @@
 Knows nothing of what the commands do. Nothing heavy is imported here: `--help` goes through it.
 """
 
+import atexit
 import gc
 import os
 import sys
@@ -20,29 +21,39 @@ from harness.config.load import from_hydra
 from harness.config.overrides import prepare
 from harness.config.paths import CONF
 from harness.config.yaml_file import unreadable
+from harness.console.help_page import asks_only_for_help, help_page
 from harness.console.interrupt import requests_heeded, told
 from harness.console.terminal import outlive_terminal
 from harness.errors import HarnessError, SettingError, reason
 from harness.machine import blas
+from harness.machine.launched import is_one_of_several, own_number
 
 Command = TypeVar("Command")
 
 
-def hydra_command(task: Callable[[Command], None], command: type[Command], config_name: str) -> None:
-    """Compose `conf/<config_name>.yaml` with the command line, check it, and run `task` on the record."""
+def hydra_command(
+    task: Callable[[Command], None], command: type[Command], config_name: str, *, several: bool = False
+) -> None:
+    """Compose `conf/<config_name>.yaml` with the command line, check it, and run `task` on the record.
+
+    `several`: also in each of the processes that mlx.launch starts.
+    """
     _light_libraries()
     _quiet_libraries()
 
     def composed(config: Any) -> None:
         blas.load()
-        plainly(lambda: task(from_hydra(config, command)))
+        plainly(lambda: task(from_hydra(config, command)), several=several)
 
     def arguments() -> None:
         sys.argv[1:] = prepare(sys.argv[1:], command)
 
-    plainly(arguments)
+    plainly(arguments, several=several)
+    if asks_only_for_help(sys.argv[1:]):
+        plainly(lambda: print(help_page(config_name, sys.argv[1:])), several=several)
+        return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra would print its own errors, over many lines
-    plainly(hydra.main(config_path=str(CONF), config_name=config_name, version_base="1.3")(composed))
+    plainly(hydra.main(config_path=str(CONF), config_name=config_name, version_base="1.3")(composed), several=several)
 
 
 def out_file(out: str | None, suffix: str = "") -> Path | None:
@@ -63,14 +74,18 @@ def out_file(out: str | None, suffix: str = "") -> Path | None:
     return file
 
 
-def plainly(action: Callable[[], object]) -> None:
+def plainly(action: Callable[[], object], *, several: bool = False) -> None:
     """Run `action`; what goes wrong ends the process with one line, unless HARNESS_TRACEBACK=1 asks for all.
 
+    Of several processes that mlx.launch started, the first alone says that they are too many, unless `several` may be.
     A signal that asks it to end (see interrupt.py) ends it with 128 and the signal's number.
     """
     outlive_terminal()
+    _end_without_collecting()
     try:
         with requests_heeded():
+            if not several and is_one_of_several():
+                _refuse_several()
             action()
     except Exception as error:
         if os.environ.get("HARNESS_TRACEBACK") == "1":
@@ -85,6 +100,21 @@ def plainly(action: Callable[[], object]) -> None:
     except KeyboardInterrupt as error:
         print(told(error).why, file=sys.stderr)
         sys.exit(told(error).exit_code)
+
+
+def _refuse_several() -> None:
+    if own_number():
+        sys.exit(0)
+    raise HarnessError(
+        "under mlx.launch all processes must train one run (python -m harness.train, without -m for a sweep), but this "
+        "command works in one process: start it without mlx.launch; sweep.workers=2 trains two trials at a time"
+    )
+
+
+def _end_without_collecting() -> None:
+    """Python looks for garbage among all that there is when it ends: a second, for what the system takes anyway."""
+    atexit.unregister(gc.freeze)  # once
+    atexit.register(gc.freeze)
 
 
 def _light_libraries() -> None:

@@ -20,9 +20,9 @@ _LINE_EVERY_SECONDS = 10.0
 class Display:
     """Shows one run. Everything goes to stderr: a command's result on stdout stays clean."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
-        self._drawn = DRAWN in os.environ
+    def __init__(self, *, silent: bool = False) -> None:
+        self._console = Console(stderr=True, highlight=False, quiet=silent)
+        self._drawn = silent or DRAWN in os.environ
         self._progress: Progress | None = None
         self._total = 0
         self._started = self._last_line = 0.0

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,11 +48,15 @@ class TextEncoder(Protocol):
 
 @dataclass(frozen=True)
 class Row:
-    """`tokens`: int32 [length]; `learn`: bool [length], True for a token that is a target of the loss."""
+    """`tokens`: int32 [length]; `learn`: bool [length], True for a token that is a target of the loss.
+
+    `weight`: what each of these counts while training.
+    """
 
     tokens: NDArray[np.int32]
     learn: NDArray[np.bool_]
     line: int
+    weight: float = 1.0
 
     @property
     def targets(self) -> int:
@@ -71,10 +75,12 @@ class Split:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over tokens and masks in order, 32 hex digits (MLflow takes 36 at most)."""
+        """SHA-256 over tokens, masks and weights in order, 32 hex digits (MLflow takes 36 at most)."""
         digest = hashlib.sha256()
         for row in self.rows:
             digest.update(len(row.tokens).to_bytes(4, "little") + row.tokens.tobytes() + row.learn.tobytes())
+            if row.weight != 1:
+                digest.update(f"weight {row.weight!r}".encode())
         return digest.hexdigest()[:32]
 
     @property
@@ -83,6 +89,11 @@ class Split:
 
     def warnings(self, max_seq_length: int) -> list[str]:
         said = []
+        weighted = sum(row.weight != 1 for row in self.rows)
+        if weighted and self.name != "train":
+            said.append(
+                f"{self.path.name}: the weights of {weighted} rows are passed over, in a score all tokens count"
+            )
         if self.cut:
             said.append(
                 f"{self.cut} of {len(self.rows) + len(self.dropped)} rows of {self.path.name} "
@@ -117,7 +128,7 @@ def load_split(
     for line in read_lines(path, labels):
         row = to_row(line, encoder, mask_prompt=mask_prompt, thinking=thinking)
         cut += len(row.tokens) > max_seq_length
-        row = Row(row.tokens[:max_seq_length], row.learn[:max_seq_length], row.line)
+        row = replace(row, tokens=row.tokens[:max_seq_length], learn=row.learn[:max_seq_length])
         if row.targets:
             rows.append(row)
         else:
@@ -144,7 +155,7 @@ def to_row(line: Line, encoder: TextEncoder, *, mask_prompt: bool, thinking: Thi
         learn.append(not mask_prompt or marked.spans[-1][1] >= len(marked.text.rstrip()))
     if ids:
         learn[0] = False
-    return Row(np.array(ids, np.int32), np.array(learn, np.bool_), line.number)
+    return Row(np.array(ids, np.int32), np.array(learn, np.bool_), line.number, line.weight)
 
 
 def fixed_subset(split: Split, count: int | None) -> Split:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.data.shapes import Message, ShapeError, shaped
+from harness.data.shapes import Message, ShapeError, shaped, weight_of
 from harness.errors import HarnessError
 
 
 @dataclass(frozen=True)
 class Line:
     """One line: either `messages` to go through a chat template, with the `tools` they may call, or `text` to be taken
-    as it is."""
+    as it is. `weight`: what its tokens count while training."""
 
     path: Path
     number: int
@@ -25,6 +25,7 @@ class Line:
     text: str | None
     label: str | None
     tools: list[Any] | None = None
+    weight: float = 1.0
 
     @property
     def place(self) -> str:
@@ -113,4 +114,5 @@ def line_of(record: Mapping[str, Any], path: Path, number: int) -> Line:
     """Raises: ShapeError for a record in no shape that is known."""
     label = record.get("label")
     found = shaped(record)
-    return Line(path, number, found.messages, found.text, None if label is None else str(label), found.tools)
+    label = None if label is None else str(label)
+    return Line(path, number, found.messages, found.text, label, found.tools, weight_of(record))

@@ -13,13 +13,10 @@ from harness.data.kinds import Kind
 from harness.data.records import records
 from harness.data.sources.found import Rejected
 
-# what harness.review writes into a folder; all but the first say it again in other forms
-WRITTEN = (DECISIONS, LIST, CHAT, PREFERENCES) = (
-    "decisions.jsonl",
-    "accepted.json",
-    "chat.jsonl",
-    "preferences.jsonl",
-)
+# what harness.review writes into a folder; all but the first say it again in other forms, or count it
+DECISIONS, LIST, CHAT = "decisions.jsonl", "accepted.json", "chat.jsonl"
+PREFERENCES, MEASURES = "preferences.jsonl", "measures.json"
+WRITTEN = (DECISIONS, LIST, CHAT, PREFERENCES, MEASURES)
 _SAMPLE = ("id", "theme", "text")  # as harness.generate writes them
 
 

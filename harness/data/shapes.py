@@ -4,6 +4,7 @@
 "input", "output"}, {"text"}. Knows nothing of files, labels or tokens.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +82,21 @@ def shaped(record: Mapping[str, Any], roles: Mapping[str, str] = ROLE_NAMES) -> 
         "must have messages, or prompt and completion, or text, or conversations, or instruction and output, "
         f"but it has {keys}",
     )
+
+
+def weight_of(record: Mapping[str, Any]) -> float:
+    """What a row's tokens count while training: 1 unless it says otherwise.
+
+    Raises:
+        ShapeError: for what is no number above 0.
+    """
+    weight = record.get("weight")
+    if weight is None:
+        return 1.0
+    if isinstance(weight, int | float) and not isinstance(weight, bool) and 0 < weight < math.inf:
+        return float(weight)
+    rule = f"weight must be a number above 0, but it is {weight!r:.60}; leave it out for 1, or leave out the row"
+    raise ShapeError(Kind.TYPE, rule)
 
 
 def _messages(name: str, value: Any, system: Any, roles: Mapping[str, str]) -> list[Message]:

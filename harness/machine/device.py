@@ -1,6 +1,5 @@
 """What a run runs on: device and memory."""
 
-import atexit
 import gc
 import platform
 from dataclasses import dataclass
@@ -58,8 +57,6 @@ def freeze_libraries() -> None:
     if mx.get_active_memory():  # or arrays that wait for a collection would be kept for good
         gc.collect()
     gc.freeze()
-    atexit.unregister(gc.unfreeze)
-    atexit.register(gc.unfreeze)  # or connections would not be closed
 
 
 def device_memory() -> int:

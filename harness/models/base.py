@@ -96,8 +96,8 @@ class Base:
             read_metadata(file)  # each must be whole: what is cut off would only be missed when it is read
         try:
             model, _ = load_model(self.folder, lazy=True)
-        except (ValueError, RuntimeError, KeyError) as error:
-            raise HarnessError(f"{self.path} cannot be loaded by mlx-lm: {error}") from error
+        except (Exception, SystemExit) as error:  # an architecture's own code: one of them exits without its package
+            raise HarnessError(f"{self.path} cannot be loaded by mlx-lm: {reason(error)}") from error
         model.freeze()
         model.eval()
         return model

@@ -7,6 +7,7 @@ from harness.multirun.one_trial import OneTrial
 from harness.multirun.report import write_report
 from harness.multirun.sweep import SweepResult
 from harness.multirun.table import print_sweep
+from harness.multirun.widening import widening_said
 from harness.sweeping.listing import find_study
 from harness.sweeping.storage import open_studies
 from harness.tracking import run_folder
@@ -24,7 +25,7 @@ def conclude(swept: SweepResult, config: Config, display: Display) -> int:
         print_sweep(swept.sweep_id, config.tracking)
     except HarnessError as error:  # the store went away: the trials are done all the same
         display.say(f"warning: the table of sweep {swept.sweep_id} cannot be shown: {error}")
-    if config.sweep.report and swept.results:
+    if swept.results:
         _report(swept.sweep_id, config, display)
     return int(bool(failures) and len(failures) == len(swept.results))
 
@@ -34,8 +35,13 @@ def _report(sweep_id: str, config: Config, display: Display) -> None:
     try:
         store = open_store(config.tracking)
         studies = open_studies(config.sweep.storage, store.studies)
+        listed = find_study(studies, sweep_id)
+        for line in widening_said(store, studies, listed):
+            display.say(line)
+        if not config.sweep.report:
+            return
         file = store.runs / sweep_id / run_folder.SWEEP_REPORT
-        write_report(store, studies, find_study(studies, sweep_id), file)
+        write_report(store, studies, listed, file)
         display.say(f"report: {file}")
     except Exception as error:
         display.say(

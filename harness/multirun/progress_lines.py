@@ -5,7 +5,7 @@ Knows nothing of how trials are trained.
 
 from collections.abc import Sequence
 
-from harness.config.objective import VALID_LOSS
+from harness.config.objective import TEST_LOSS, VALID_LOSS, Objective
 from harness.console.progress import duration
 from harness.multirun.context import SweepContext
 from harness.multirun.live_table import Row
@@ -13,6 +13,19 @@ from harness.run.reuse import length_is_free
 from harness.sweeping.states import TrialStatus
 from harness.sweeping.study import Study
 from harness.sweeping.trial import Result, Trial, best_results
+
+# each decides what tokens of a validation row are scored, or what a token is; a group's name stands for all it holds
+_SCORED_BY = {
+    "data",
+    "data.path",
+    "data.labels",
+    "data.thinking",
+    "train.mask_prompt",
+    "train.max_seq_length",
+    "model",
+    "model.path",
+    "model.template_args",
+}
 
 
 def beginning_lines(context: SweepContext, study: Study) -> list[str]:
@@ -25,7 +38,19 @@ def beginning_lines(context: SweepContext, study: Study) -> list[str]:
             "each of train.iters is trained by itself, for the schedule depends on it; with "
             "train.lr_schedule=constant and train.warmup=0 the longest would hold the others"
         )
-    return lines
+    names = [axis.name for axis in context.space.axes]
+    return lines + [f"warning: {line}" for line in unlike_scores(names, context.objective)]
+
+
+def unlike_scores(names: Sequence[str], objective: Objective) -> list[str]:
+    """A line where what varies changes over which tokens the trials' losses are means."""
+    changing = [name for name in names if name in _SCORED_BY or name.startswith("model.template_args.")]
+    if objective.name not in (VALID_LOSS.name, TEST_LOSS) or not changing:
+        return []
+    return [
+        f"trials that differ in {changing[0]} are scored on other tokens, so that their {objective.label} does not "
+        "say which learned better; compare texts instead: sweep.metric=judge/win_rate, or harness.judge"
+    ]
 
 
 def so_far(context: SweepContext, study: Study, results: Sequence[Result], trial_seconds: float) -> str:

@@ -13,7 +13,8 @@ from pathlib import Path
 import yaml
 
 from harness.config.axes import Combination, Rules, Space, as_combination
-from harness.config.load import from_values
+from harness.config.later import completed
+from harness.config.load import from_values, key_names
 from harness.config.objective import VALID_LOSS
 from harness.config.schema import Config
 from harness.errors import HarnessError, reason
@@ -21,6 +22,7 @@ from harness.multirun.trial_run import trial_value
 from harness.sweeping.rebuild import Recovered
 from harness.sweeping.states import TrialStatus
 from harness.tracking import run_folder
+from harness.tracking.entry_kind import EntryKind
 from harness.tracking.journal import Journal
 from harness.tracking.reconcile import run_folders
 from harness.tracking.run_kind import RunKind, kind_of
@@ -53,8 +55,10 @@ def runs_of(store: Store, sweep_id: str, kind: RunKind) -> list[Journal]:
 
 
 def config_of(folder: Path) -> Config | None:
+    """A run's own; of settings that came after it, what does as it did."""
     try:
-        return from_values(yaml.safe_load((folder / run_folder.CONFIG).read_text("utf-8")), Config)
+        values = yaml.safe_load((folder / run_folder.CONFIG).read_text("utf-8"))
+        return from_values(completed(values, key_names(Config)) if isinstance(values, dict) else values, Config)
     except (OSError, ValueError, yaml.YAMLError, HarnessError):
         return None
 
@@ -141,7 +145,7 @@ def _reports(journal: Journal) -> dict[int, float]:
     """The validation loss by update, as the run reported it to the study."""
     name, reports = VALID_LOSS.checkpoint, {}
     for entry in journal.entries:
-        values = entry.get("values") if entry["kind"] == "metrics" else entry.get("scores")
+        values = entry.get("values") if entry["kind"] == EntryKind.METRICS else entry.get("scores")
         if entry.get("step") and values and name in values:
             reports[int(entry["step"])] = float(values[name])
     return reports

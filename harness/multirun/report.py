@@ -11,6 +11,7 @@ from harness.console.html import html_page, paragraphs, table
 from harness.console.progress import duration
 from harness.files import write_text
 from harness.multirun.noise import Noise, noise_of
+from harness.multirun.widening import widening_said
 from harness.sweeping.listing import Listed
 from harness.sweeping.plots import Plot, Told, draw, script, told_trials
 from harness.sweeping.states import TrialStatus
@@ -59,7 +60,9 @@ def page(store: Store, studies: Studies, listed: Listed) -> str:
     noise = noise_of(store, [(e.run, e.told.value) for e in best], repeats(store, parent), chosen_by)
     parts = [
         f"<h1>{escape(parent.name)}</h1>",
-        paragraphs(_summary(listed, entries, best, noise, chosen_by)),
+        paragraphs(
+            _summary(listed, entries, best, noise, chosen_by) + widening_said(store, studies, listed, noise.alike)
+        ),
         "<h2>The best</h2>",
         table(
             ["trial", "", chosen_by.label, *_HEADS],

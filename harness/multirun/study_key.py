@@ -25,6 +25,8 @@ _ASIDE = {
     "repeats",
     "reuse",
     "report",
+    "stop_when",
+    "stagnant_trials",
 }
 # of the judge's what it may cost, not what it says
 _ASIDE_OF_JUDGE = {

@@ -19,6 +19,7 @@ from harness.multirun.parent_run import ParentRun, is_closed, parent_of, parent_
 from harness.multirun.progress_lines import beginning_lines, done_line, go_on_line, so_far, tell_results
 from harness.multirun.repeats import find_repeats, run_repeats
 from harness.multirun.retention import drop_losers
+from harness.multirun.stagnation import Stagnation
 from harness.multirun.trial_configs import Compose, TrialConfigs
 from harness.multirun.trial_run import try_trial
 from harness.multirun.warm_start import warm_start
@@ -79,6 +80,7 @@ def _take_up(context: SweepContext, study: Study) -> None:
     """What the first process of a new command does: the study goes on, by that command."""
     if context.worker.is_new:
         study.unstop()
+        study.unsettle()
         study.set_command(context.worker.command)
 
 
@@ -124,10 +126,12 @@ def _work(context: SweepContext, study: Study, parent: ParentRun) -> str | None:
     """Trials, then repeats; why it ended early, if it did."""
     search = context.config.sweep
     budget = Budget(search, context.store, len(study.results()), context.clock)
+    stagnation = Stagnation(context, study)
 
     def may_begin() -> str | None:
         if parent.deleted:
             raise deleted_error(study)
+        stagnation.settle_if_reached()
         return budget.spent(study.results())
 
     def objective(trial: Trial) -> TrialEnd:

@@ -20,7 +20,7 @@ from harness.run.context import RunHooks, RunPlace
 from harness.run.pipeline import train_run
 from harness.sweeping.states import STOPPED
 from harness.sweeping.study import Study
-from harness.sweeping.trial import Trial, TrialEnd
+from harness.sweeping.trial import RequirementError, Trial, TrialEnd
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
 from harness.tracking.run_state import RunState
@@ -101,7 +101,8 @@ def trial_value(config: Config, totals: Mapping[str, float]) -> float:
     """What a run's measures come to, to be made small: the metric that steers the search, if all required holds.
 
     Raises:
-        HarnessError: when it has no score, or breaks what is required.
+        RequirementError: when it breaks what is required.
+        HarnessError: when it has no score.
     """
     metric = config.sweep.metric
     if metric not in totals:
@@ -111,11 +112,14 @@ def trial_value(config: Config, totals: Mapping[str, float]) -> float:
             else "set what it is measured with"
         )
         raise HarnessError(f"it has no {metric}: {why}")
-    _check_requirements(config.sweep.require, totals)
-    return objective(metric).minimized(totals)
+    value = objective(metric).minimized(totals)
+    _check_requirements(config.sweep.require, totals, value)
+    return value
 
 
-def _check_requirements(required: Sequence[str], totals: Mapping[str, float]) -> None:
+def _check_requirements(required: Sequence[str], totals: Mapping[str, float], value: float) -> None:
+    by: dict[str, float] = {}
+    said = []
     measured = {name.replace("/", "."): value for name, value in totals.items()}
     for text in required:
         condition = read_requirement(text)
@@ -123,7 +127,10 @@ def _check_requirements(required: Sequence[str], totals: Mapping[str, float]) ->
             raise HarnessError(f"it cannot be told whether it meets {text}: it has no {', '.join(missing)}")
         if not condition.holds(measured):
             values = ", ".join(f"{name} is {measured[name]:.4g}" for name in condition.names)
-            raise HarnessError(f"it breaks sweep.require={text}: {values}")
+            by[text] = condition.broken_by(measured)
+            said.append(f"it breaks sweep.require={text}: {values}")
+    if said:
+        raise RequirementError("; ".join(said), value=value, by=by)
 
 
 def _finished_value(store: Store, config: Config, run_id: str | None) -> float | None:

@@ -86,7 +86,7 @@ class Checker:
         assert encoder is not None and whole.length is not None, "it is too long"
         parts: Sequence[Mapping[str, Any]]
         if whole.line.text is not None:
-            parts = [{"text": part} for part in shorter_texts(whole.line, encoder, limit)]
+            parts = [{**found.line, "text": part} for part in shorter_texts(whole.line, encoder, limit)]
         else:
 
             def fits(messages: Sequence[Message]) -> bool:

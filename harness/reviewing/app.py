@@ -13,11 +13,13 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from harness.errors import HarnessError, WriteError
-from harness.reviewing.desk import Desk, Fault, Look, Mode, SayingError
+from harness.files import writable
+from harness.reviewing.desk import Desk
 from harness.reviewing.guard import App, Door, guarded
+from harness.reviewing.saying import Fault, Look, Mode, SayingError
 from harness.reviewing.standing import Said
 
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -25,14 +27,17 @@ _STATUS = {Fault.STALE: 409, Fault.UNKNOWN: 404, Fault.REFUSED: 422}
 _START = "index.html"
 
 
+Words = Annotated[str, AfterValidator(writable)]
+
+
 class Seen(BaseModel):
     """Who asks, and what they have chosen to see."""
 
     model_config = ConfigDict(extra="forbid")
-    reviewer: str
+    reviewer: Words
     mode: Mode = Mode.TEXTS
-    theme: str | None = None
-    state: str = "open"
+    theme: Words | None = None
+    state: Words = "open"
 
     @property
     def look(self) -> Look:
@@ -42,19 +47,19 @@ class Seen(BaseModel):
 class Asked(Seen):
     """See Desk.view."""
 
-    at: str | None = None
+    at: Words | None = None
     step: int = 0
 
 
 class Saying(Seen):
     """See Desk.say."""
 
-    item: str
+    item: Words
     revision: int
-    request: str
-    decision: str | None
-    edited: str | None = None
-    note: str = ""
+    request: Words
+    decision: Words | None
+    edited: Words | None = None
+    note: Words = ""
     stay: bool = False
 
 
@@ -62,7 +67,7 @@ class Undoing(Seen):
     """See Desk.undo."""
 
     newest: int
-    request: str
+    request: Words
 
 
 def create_app(

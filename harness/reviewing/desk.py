@@ -7,54 +7,18 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from harness.data.reviews import Decision
 from harness.errors import HarnessError
-from harness.files import writable
 from harness.reviewing.events import Events
 from harness.reviewing.judged import Judged
 from harness.reviewing.measures import Share, measures
 from harness.reviewing.pairs import lay_out_pairs
 from harness.reviewing.queue import Item, QueueSettings, far, lay_out
-from harness.reviewing.standing import Event, Person, Preferred, Said, Shown, people_of
+from harness.reviewing.saying import Fault, Look, Mode, SayingError, checked, named
+from harness.reviewing.standing import Event, Person, Said, Shown, people_of
 from harness.reviewing.texts import read_texts
-
-_LONGEST_NAME = 60
-
-
-class Mode(StrEnum):
-    """One text at a time, or two side by side."""
-
-    TEXTS = "texts"
-    PAIRS = "pairs"
-
-
-class Fault(StrEnum):
-    """Why something that was said is not taken. `STALE`: the page shows what is no longer so."""
-
-    STALE = "stale"
-    UNKNOWN = "unknown"
-    REFUSED = "refused"
-
-
-class SayingError(HarnessError):
-    """What a page asked for is not done. `fault`: its kind."""
-
-    def __init__(self, fault: Fault, message: str) -> None:
-        super().__init__(message)
-        self.fault = fault
-
-
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """What a person wants to see. `state`: open, all, or a decision; `theme`: None for all."""
-
-    mode: Mode = Mode.TEXTS
-    theme: str | None = None
-    state: str = "open"
 
 
 class Desk:
@@ -84,6 +48,7 @@ class Desk:
             Mode.TEXTS: lay_out(found.texts, self.judged.worth, self._settings),
             Mode.PAIRS: lay_out_pairs(found.texts, self._settings),
         }
+        self._of_theme = {mode: Counter(item.theme for item in items) for mode, items in self._items.items()}
         # what is on somebody's screen may leave the file meanwhile, as when duplicates are marked
         self._known |= {item.key: item for items in self._items.values() for item in items}
         self._places = {item.key: (mode, at) for mode, items in self._items.items() for at, item in enumerate(items)}
@@ -130,7 +95,7 @@ class Desk:
         """
         reviewer = named(reviewer)
         person, shown = self._person(reviewer), self._item(item)
-        said = _checked(said, shown)
+        said = checked(said, shown)
         if not self._was_taken(reviewer, request, item=item, said=said):
             self._refuse_stale(person, item, revision)
             self._add(person, reviewer, shown, request, said=said)
@@ -174,11 +139,9 @@ class Desk:
 
     def themes(self, reviewer: str, mode: Mode) -> list[dict[str, Any]]:
         """Each with how many of its items are left."""
-        person, left, of = self._person(named(reviewer)), Counter[str](), Counter[str]()
-        for item in self._items[mode]:
-            of[item.theme] += 1
-            left[item.theme] += person.decided(item.key) is None
-        return [{"theme": theme, "left": left[theme], "of": of[theme]} for theme in of]
+        person = self._person(named(reviewer))
+        left = Counter(item.theme for item in self._items[mode] if person.decided(item.key) is None)
+        return [{"theme": theme, "left": left[theme], "of": of} for theme, of in self._of_theme[mode].items()]
 
     def measures(self, reviewer: str) -> list[Share]:
         """What one person's decisions say of the review so far."""
@@ -261,9 +224,13 @@ class Desk:
         return self._shown(person, Look(mode=mode, theme=look.theme, state=look.state), self._items[mode][at])
 
     def _counts(self, person: Person, look: Look) -> dict[str, int]:
-        of = [item for item in self._items[look.mode] if look.theme is None or item.theme == look.theme]
-        counts = Counter(person.decided(item.key) or "left" for item in of)
-        return {"left": 0} | counts | {"total": len(of)}
+        counts: Counter[str] = Counter()
+        for key, decision in person.decisions():
+            mode, at = self._places.get(key, (None, 0))
+            if mode is look.mode and look.theme in (None, self._items[mode][at].theme):
+                counts[decision] += 1
+        total = len(self._items[look.mode]) if look.theme is None else self._of_theme[look.mode][look.theme]
+        return {"left": total - counts.total()} | counts | {"total": total}
 
 
 @dataclass(frozen=True)
@@ -275,18 +242,6 @@ class _CanRepeat:
 
     def __call__(self, first: str) -> bool:
         return self.person.decided(first) is not None and self.person.since(first) >= self.distance
-
-
-def named(reviewer: str) -> str:
-    """A person's name as it is kept.
-
-    Raises:
-        SayingError: when it is none.
-    """
-    name = writable(reviewer).strip()
-    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise SayingError(Fault.REFUSED, f"a name must be 1 to {_LONGEST_NAME} printable characters, but got {name!r}")
-    return name
 
 
 def _around(many: int, start: int | None, step: int) -> Iterator[int]:
@@ -318,29 +273,6 @@ def _blind(item: Item, person: Person) -> dict[str, Any]:
         "edited": said.edited,
         "note": said.note,
     }
-
-
-def _checked(said: Said, item: Item) -> Said:
-    """As it is kept: line ends are plain, and what no file can hold is replaced."""
-    note = writable(said.note).strip()
-    if len(item.texts) > 1:
-        if said.edited is not None or said.decision not in (*Preferred, None):
-            raise SayingError(Fault.REFUSED, f"of two texts say {', '.join(Preferred)}, but got {said.decision}")
-        return Said(decision=said.decision, note=note)
-    if said.decision not in (*Decision, None):
-        raise SayingError(Fault.REFUSED, f"of a text say {', '.join(Decision)}, but got {said.decision}")
-    if said.decision != Decision.EDIT:
-        return Said(decision=said.decision, note=note)
-    edited = _plain(writable(said.edited or ""))
-    if not edited.strip():
-        raise SayingError(Fault.REFUSED, "an edited text must not be empty; delete it instead")
-    if edited == _plain(item.texts[0].text):
-        raise SayingError(Fault.REFUSED, "nothing was changed; accept it instead")
-    return Said(decision=said.decision, edited=edited, note=note)
-
-
-def _plain(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:

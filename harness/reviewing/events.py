@@ -59,6 +59,7 @@ class Events:
         # no write-ahead log: a copy of the one file has all; and on the disk also when the power is cut
         self._database.execute("PRAGMA journal_mode = DELETE")
         self._database.execute("PRAGMA synchronous = EXTRA")
+        self._database.execute("PRAGMA fullfsync = ON")  # macOS keeps a plain fsync in the drive
         version = self._database.execute("PRAGMA user_version").fetchone()[0]
         if version > _VERSION:
             raise HarnessError(f"{self.file} was written by a newer version ({version}); use that one")

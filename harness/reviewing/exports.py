@@ -1,4 +1,4 @@
-"""What was decided, as files: decisions beside their samples, the nested list, chat lines, preferences.
+"""What was decided, as files: decisions beside their samples, the nested list, chat lines, preferences, measures.
 
 Written whole each time. Knows these forms; the chat lines are made by what harness.prepare makes them with.
 """
@@ -13,16 +13,18 @@ from typing import Any
 
 from rapidfuzz.distance import Indel
 
-from harness.data.reviews import CHAT, DECISIONS, LIST, PREFERENCES, WRITTEN, Decision
+from harness.data.reviews import CHAT, DECISIONS, LIST, MEASURES, PREFERENCES, WRITTEN, Decision
 from harness.data.sources import reviewed
 from harness.data.sources.found import Found, Tools
 from harness.files import make_folder, writable, write_json, write_text
+from harness.reviewing.measures import Share
 from harness.reviewing.standing import KEPT, Event, Person, Preferred
 from harness.reviewing.texts import Text
 
 # work that was done counts before what was only pressed, and a skip says nothing
 _WEIGHT = {Decision.SKIP: 0, Decision.DELETE: 1, Decision.ACCEPT: 1, Decision.EDIT: 2}
 _MOST_LINES = 5000  # of a text whose changes are shown
+_WRITER = ("base", "adapter", "run", "iteration", "scale")
 _ORIGIN = ("base", "adapter", "run", "iteration", "scale", "weights", "variant", "prompt", "seed")
 
 
@@ -46,8 +48,17 @@ class _Outcome:
         return self.event.said.edited if self.decision is Decision.EDIT else self.text.text
 
 
-def export(folder: Path, people: Mapping[str, Person], texts: Mapping[str, Text], *, system: str | None) -> list[Path]:
-    """The files in the folder, written anew. `system`: a system message for the chat lines.
+def export(
+    folder: Path,
+    people: Mapping[str, Person],
+    texts: Mapping[str, Text],
+    *,
+    system: str | None,
+    measures: Mapping[str, Sequence[Share]],
+) -> list[Path]:
+    """The files in the folder, written anew.
+
+    `system`: a system message for the chat lines; `measures`: of each person.
 
     Raises:
         WriteError: when one cannot be written.
@@ -64,6 +75,8 @@ def export(folder: Path, people: Mapping[str, Person], texts: Mapping[str, Text]
     write_json(folder / LIST, list(lists.values()))
     _write_lines(folder / CHAT, _chat_lines(decisions, system) if outcomes else ())
     _write_lines(folder / PREFERENCES, _preferences(standing, texts))
+    said = {name: [share.to_json() for share in shares] for name, shares in measures.items()}
+    write_json(folder / MEASURES, {"people": said, "adapters": _of_adapters(outcomes)})
     return [folder / name for name in WRITTEN]
 
 
@@ -109,6 +122,20 @@ def difference(before: str, after: str) -> dict[str, Any]:
     if len(old) + len(new) > _MOST_LINES:
         return {"changed": changed}
     return {"changed": changed, "lines": list(difflib.unified_diff(old, new, lineterm="", n=0))[2:]}
+
+
+def _of_adapters(outcomes: Iterable[_Outcome]) -> list[dict[str, Any]]:
+    """How many of each adapter's texts were kept, of those on which something was said; the most first."""
+    kept: dict[tuple[Any, ...], list[bool]] = {}
+    for each in outcomes:
+        if each.decision is not Decision.SKIP:
+            writer = tuple(each.text.record.get(name) for name in _WRITER)
+            kept.setdefault(writer, []).append(each.kept is not None)
+    found = [
+        dict(zip(_WRITER, writer, strict=True)) | Share("kept", sum(those), len(those)).to_json()
+        for writer, those in kept.items()
+    ]
+    return sorted(found, key=lambda each: -each["hits"] / each["of"])
 
 
 def _chat_lines(decisions: Path, system: str | None) -> Iterator[dict[str, Any]]:

@@ -19,12 +19,13 @@ from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
 from harness.files import only_process
 from harness.reviewing.app import create_app
-from harness.reviewing.desk import Desk, named
+from harness.reviewing.desk import Desk
 from harness.reviewing.events import Events
 from harness.reviewing.exports import export
 from harness.reviewing.guard import Door, is_loopback
 from harness.reviewing.judged import UNJUDGED, Judged, find_judged, read_judged
 from harness.reviewing.queue import Order, QueueSettings, opaque
+from harness.reviewing.saying import named
 from harness.reviewing.telling import Tell, Teller
 from harness.reviewing.texts import read_texts
 from harness.tracking import run_folder
@@ -189,7 +190,8 @@ def _connect(tracking: TrackingConfig) -> Tell:
 
 
 def _export(review: Review, desk: Desk, events: Events) -> list[Path]:
-    return export(review.folder, desk.people, events.texts(), system=review.system)
+    measured = {name: desk.measures(name) for name, person in desk.people.items() if person.standing}
+    return export(review.folder, desk.people, events.texts(), system=review.system, measures=measured)
 
 
 def _end(review: Review, desk: Desk, events: Events, teller: Teller, say: Say) -> None:
@@ -200,8 +202,9 @@ def _end(review: Review, desk: Desk, events: Events, teller: Teller, say: Say) -
                 say(f"  {share.what}: {share.said}")
     if any(person.standing for person in desk.people.values()):
         _say_written(_export(review, desk, events), desk, say)
-    waiting = teller.finish()
-    if waiting:
+    if waiting := teller.waiting:
+        say(f"telling MLflow of {waiting} samples; Ctrl-C leaves that to the next time")
+    if waiting := teller.finish():
         say(
             f"warning: MLflow has not heard of {waiting} samples ({teller.trouble or 'it does not answer'}); their "
             "decisions are kept, and the same command tells it"

@@ -4,7 +4,7 @@ An event is never changed. Undoing is an event too: it takes back the newest one
 that undoing goes back to the beginning, edits and notes included.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -105,6 +105,13 @@ class Person:
 
     def decided(self, item: str) -> str | None:
         return self.said(item).decision
+
+    def decisions(self) -> Iterator[tuple[str, str]]:
+        """Item and decision of all that are decided."""
+        for item, events in self._of_item.items():
+            decided = events[-1].said.decision if events and events[-1].said else None
+            if decided is not None:
+                yield item, decided
 
     @property
     def standing(self) -> list[Event]:

@@ -54,8 +54,13 @@ class Teller:
     def changed(self) -> None:
         self._wake.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many samples MLflow has not heard the newest of."""
+        return sum(each.run not in self._elsewhere for each in self._due())
+
     def finish(self) -> int:
-        """Tell the rest, as long as MLflow takes it; returns how many samples it has not heard of."""
+        """Tell the rest, as long as MLflow takes it; returns how many samples still wait."""
         self._over.set()
         self._wake.set()
         while self._thread.is_alive():
@@ -63,7 +68,7 @@ class Teller:
             self._thread.join(0.05)
             if self._thread.is_alive() and not self._moved.wait(_PATIENCE_SECONDS):
                 break
-        return sum(each.run not in self._elsewhere for each in self._due())
+        return self.waiting
 
     def _work(self) -> None:
         while self._wake.wait():

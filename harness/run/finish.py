@@ -13,7 +13,7 @@ from harness.machine.provenance import git_state, versions
 from harness.models.adapter import loaded
 from harness.models.adapter_files import WEIGHTS_FILE, AdapterFiles, read_adapter
 from harness.run.context import RunContext
-from harness.run.log import draw_losses
+from harness.run.log import Event, draw_losses
 from harness.run.watcher import RunWatcher
 from harness.sampling.samples import Sample
 from harness.tracking import run_folder
@@ -24,6 +24,7 @@ from harness.tuning.cut import Tail
 from harness.tuning.evaluate import Evaluator, Score
 from harness.tuning.loop import Outcome
 from harness.tuning.memory import Need
+from harness.tuning.recurrence import chunked_recurrence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +49,18 @@ def _with(context: RunContext, adapter: AdapterFiles | None, scale: float = 1.0)
     return nullcontext() if adapter is None else loaded(context.inputs.base.model, adapter, scale=scale)
 
 
-def score_test(context: RunContext, adapter: AdapterFiles | None, step: int) -> Score | None:
-    """The best checkpoint, that of update `step`, on the test split, when that is asked for."""
+def score_test(context: RunContext, adapter: AdapterFiles | None, step: int, *, chunked: bool) -> Score | None:
+    """The best checkpoint, that of update `step`, on the test split, when that is asked for.
+
+    `chunked`: gated delta rules go in chunks, as the run's validations went.
+    """
     if context.inputs.test is None:
         return None
     batches = fixed_batches(context.inputs.test.rows, context.config.train.batch_size)
-    with _with(context, adapter):
+    with _with(context, adapter), chunked_recurrence(chunked):
         score = Evaluator(Tail(context.inputs.base.model, 0), batches).score(step)
     context.display.say(f"test/loss {score.loss:.4f}, perplexity {score.perplexity:.1f}")
-    context.log.write("tested", **dataclasses.asdict(score))
+    context.log.write(Event.TESTED, **dataclasses.asdict(score))
     return score
 
 
@@ -67,7 +71,7 @@ def log_end(context: RunContext, watcher: RunWatcher, result: RunResult) -> dict
     _tell(context, result, totals)
     draw_losses(context.folder / run_folder.LOSSES, watcher.windows, watcher.scores, context.name)
     write_json(context.folder / run_folder.REPORT, _report(context, watcher, result, totals))
-    context.log.write("ended", status=RunState.PRUNED if result.outcome.pruned else RunState.FINISHED, **totals)
+    context.log.write(Event.ENDED, status=RunState.PRUNED if result.outcome.pruned else RunState.FINISHED, **totals)
     for file in (run_folder.LOSSES, run_folder.REPORT, run_folder.LOG, run_folder.VALID_ROWS):
         if (context.folder / file).exists():
             context.run.artifact(file)

@@ -4,6 +4,7 @@ Everything is a file in the run's folder first; sending it to MLflow is tracking
 """
 
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,27 @@ from harness.tuning.evaluate import Score
 from harness.tuning.meter import Window
 
 
+class Event(StrEnum):
+    """What a line of a run's log tells."""
+
+    STARTED = "started"
+    WARNING = "warning"
+    RESUMED = "resumed"
+    TRAINED = "trained"
+    SCORED = "scored"
+    SAVED = "saved"
+    TESTED = "tested"
+    TRACEBACK = "traceback"
+    ENDED = "ended"
+
+
 class EventLog:
     """log.jsonl: one JSON object a line, with the time in seconds since the epoch and the event's name."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def write(self, event: str, **fields: Any) -> None:
+    def write(self, event: Event, **fields: Any) -> None:
         """One event, now; or `time` of another."""
         append_json(self.path, {"time": round(time.time(), 3), "event": event} | fields)
 
@@ -31,8 +46,8 @@ def draw_losses(path: Path, windows: list[Window], scores: list[Score], title: s
     """Training and validation loss by update, the best validation marked, as a PNG."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(7, 4))  # a layout that fits itself would draw all of it twice
+    axes = figure.add_axes((0.12, 0.13, 0.85, 0.78))
     axes.plot([w.step for w in windows], [w.loss for w in windows], color="tab:blue", alpha=0.6, label="train/loss")
     axes.plot([s.step for s in scores], [s.loss for s in scores], color="tab:orange", marker="o", label="valid/loss")
     best = min(scores, key=lambda score: score.loss)

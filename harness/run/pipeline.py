@@ -89,6 +89,7 @@ def _checked_inputs(config: Config, session: Session, place: RunPlace) -> Inputs
             from harness.run.judging import check_ready  # what judging needs takes half a second to import
 
             check_ready(config, session.display)
+        session.followers.check(inputs.parts)
     except HarnessError as error:
         if place.sweep is not None:
             with _new_run(config, session, place, {}) as run:
@@ -131,19 +132,20 @@ def _phases(context: RunContext, start: Start) -> tuple[Outcome, dict[str, float
     if course is not None and start.is_whole:
         trained = Trained(outcome=taken_outcome(course))
     else:
+        context.session.followers.train()
         trained = train_adapter(context, watcher, course)
     begin_phase()
     check_not_deleted(context)
     result = RunResult(outcome=trained.outcome, needs=trained.needs)
     if not trained.outcome.pruned:
-        result = _with_texts(context, result)
+        result = _with_texts(context, result, trained)
     return result.outcome, log_end(context, watcher, result)
 
 
-def _with_texts(context: RunContext, result: RunResult) -> RunResult:
+def _with_texts(context: RunContext, result: RunResult, trained: Trained) -> RunResult:
     """Score the best checkpoint on the test split, let it write, measure and judge what it wrote."""
     outcome, adapter = result.outcome, best_adapter(context)
-    test = score_test(context, adapter, outcome.best.step)
+    test = score_test(context, adapter, outcome.best.step, chunked=trained.chunked)
     samples = write_samples(context, adapter, outcome.best.step)
     beside = base_texts(context) if samples else []
     measured = measure_texts(context, samples, beside)

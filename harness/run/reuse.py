@@ -16,9 +16,10 @@ from harness.errors import HarnessError
 from harness.models.adapter_files import checkpoint_name, checkpoint_step
 from harness.run.identity import Parts, identity_of, renewed
 from harness.run.inputs import Inputs
-from harness.run.log import EventLog
+from harness.run.log import Event, EventLog
 from harness.run.resume import read_parts
 from harness.tracking import run_folder
+from harness.tracking.entry_kind import EntryKind
 from harness.tracking.journal import Journal
 from harness.tracking.reconcile import run_folders
 from harness.tracking.runs import TrackedRun
@@ -105,7 +106,11 @@ def _scored_alike(journal: Journal, train: TrainConfig) -> bool:
 
 
 def _valid_digest(journal: Journal) -> str | None:
-    told = (entry["digest"] for entry in journal.entries if entry["kind"] == "dataset" and entry["context"] == "valid")
+    told = (
+        entry["digest"]
+        for entry in journal.entries
+        if entry["kind"] == EntryKind.DATASET and entry["context"] == "valid"
+    )
     return next(told, None)
 
 
@@ -124,7 +129,7 @@ def _source(folder: Path, run_id: str, updates: int) -> Source | None:
 def take_over(source: Source, run: TrackedRun, log: EventLog) -> Course:
     """Put what the other run did into this one's folder, bytes shared on disk, and tell MLflow; how far that comes."""
     for event in EventLog(source.folder / run_folder.LOG).read():
-        if event["event"] in ("trained", "scored") and event["step"] <= source.updates:
+        if event["event"] in (Event.TRAINED, Event.SCORED) and event["step"] <= source.updates:
             log.write(**event)
     (run.folder / run_folder.ADAPTERS).mkdir(exist_ok=True)
     for path in sorted((source.folder / run_folder.ADAPTERS).glob("*_adapters.safetensors")):
@@ -136,7 +141,7 @@ def take_over(source: Source, run: TrackedRun, log: EventLog) -> Course:
     for entry in Journal(source.folder).entries:
         courses = ("train/loss", VALID_LOSS.checkpoint)
         if (
-            entry["kind"] == "metrics"
+            entry["kind"] == EntryKind.METRICS
             and entry["step"] <= source.updates
             and any(k in entry["values"] for k in courses)
         ):
@@ -153,7 +158,7 @@ def _course(source: Source) -> Course:
     stale = sum(step > best.step for step in scores)
     events = EventLog(source.folder / run_folder.LOG).read()
     # by step: what was done again after an interruption counts once
-    windows = {e["step"]: e["seconds"] for e in events if e["event"] == "trained" and e["step"] <= source.updates}
+    windows = {e["step"]: e["seconds"] for e in events if e["event"] == Event.TRAINED and e["step"] <= source.updates}
     seconds = sum(windows.values())
     return Course(
         step=source.updates,
@@ -176,7 +181,7 @@ def taken_outcome(course: Course) -> Outcome:
 def _scores(folder: Path) -> dict[int, Score]:
     events = EventLog(folder / run_folder.LOG).read()
     names = ("step", "loss", "seconds", "position_seconds")
-    return {e["step"]: Score(**{name: e[name] for name in names}) for e in events if e["event"] == "scored"}
+    return {e["step"]: Score(**{name: e[name] for name in names}) for e in events if e["event"] == Event.SCORED}
 
 
 def _link(source: Path, target: Path) -> None:

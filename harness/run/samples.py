@@ -47,7 +47,7 @@ def write_samples(context: RunContext, adapter: AdapterFiles | None, iteration: 
     planned = plan_samples(context.config, base.tokenizer, origin)
     written: dict[str, Sample] = {}
     with watchdog_said(), nullcontext() if adapter is None else loaded(base.model, adapter, scale=settings.scale):
-        for entry in write(base.model, base.tokenizer, planned, settings):
+        for entry in write(base.model, base.tokenizer, planned, settings, context.display.say):
             written[entry.id] = entry
             context.display.say(f"  {entry.theme}: {' / '.join(entry.text.split())[:60]}")
     context.totals["memory/sampling_peak_gb"] = memory_use().peak
@@ -78,7 +78,8 @@ def base_texts(context: RunContext) -> list[Sample]:
             context.display.say(
                 f"writing {len(missing)} texts with the base alone, to compare with; kept for other runs"
             )
-            there |= {entry.id: entry for entry in write(base.model, base.tokenizer, missing, settings)}
+            written = write(base.model, base.tokenizer, missing, settings, context.display.say)
+            there |= {entry.id: entry for entry in written}
             write_in_order(file, list(there.values()))
     return [there[each] for each in ids]
 

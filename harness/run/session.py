@@ -15,8 +15,10 @@ from harness.console.progress import Display
 from harness.data.dataset import Split, load_split
 from harness.errors import HarnessError
 from harness.machine import blas
+from harness.machine.group import ALONE, Group
 from harness.models.base import Base, open_base
 from harness.models.digests import Stamp
+from harness.run.followers import Followers
 from harness.tuning.trunk_cache import Trunks
 
 if TYPE_CHECKING:  # MLflow takes seconds to import: see open_session
@@ -27,11 +29,19 @@ class Session:
     """The store, the display, the base and tokenized splits last used, and what was found out about that base.
 
     `trunks`: what the frozen blocks made of the splits; `disagreements`: how steps that leave things out compared with
-    whole ones, None where they agreed (see shortcuts.py). A run changes none of it.
+    whole ones, None where they agreed (see shortcuts.py); `followers`: the other processes, which train with this one.
+    A run changes none of it.
     """
 
-    def __init__(self, store: "Store | Future[Store]", display: Display, trunks: Trunks | None = None) -> None:
+    def __init__(
+        self,
+        store: "Store | Future[Store]",
+        display: Display,
+        trunks: Trunks | None = None,
+        followers: Followers | None = None,
+    ) -> None:
         self._store = store
+        self.followers = followers or Followers(ALONE)
         self.display = display
         self.trunks = Trunks() if trunks is None else trunks
         self.disagreements: dict[Hashable, str | None] = {}
@@ -39,6 +49,11 @@ class Session:
         self._config: ModelConfig | None = None
         self._base: Base | None = None
         self._splits: dict[Hashable, Split] = {}
+
+    @property
+    def group(self) -> Group:
+        """This process and those that train with it."""
+        return self.followers.group
 
     @property
     def store(self) -> "Store":
@@ -100,7 +115,7 @@ class Session:
         return self._splits[key]
 
 
-def open_session(tracking: TrackingConfig, display: Display) -> Session:
+def open_session(tracking: TrackingConfig, display: Display, followers: Followers | None = None) -> Session:
     """The session of a command whose process does nothing else: it says what MLX computes with.
 
     MLflow is imported, and the store opened for writing, by a thread; `store` waits for it, and so does the import of
@@ -118,7 +133,7 @@ def open_session(tracking: TrackingConfig, display: Display) -> Session:
 
     threading.Thread(target=work, name="opening the store").start()  # no daemon: ended in an import, one may abort
     display.say(blas.load().words)
-    return Session(opened, display)
+    return Session(opened, display, followers=followers)
 
 
 def _check_vocabulary(split: Split, base: Base) -> None:

@@ -1,13 +1,16 @@
 """Which parts of a step a run can leave out, with the reason where it cannot."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from harness.config.checks import total_updates
 from harness.config.schema import Config
+from harness.data.dataset import Row
 from harness.models.base import Base
 from harness.run.inputs import Inputs
 from harness.run.session import Session
 from harness.tuning.engine import (
+    RECURRENT_ROW,
     Compare,
     Engine,
     checked_rows,
@@ -19,6 +22,7 @@ from harness.tuning.engine import (
 )
 from harness.tuning.hidden import HiddenRows, hidden_bytes
 from harness.tuning.memory import ModelShape
+from harness.tuning.recurrence import chunked_recurrence, has_gated_delta
 
 
 def planned_cut(config: Config, inputs: Inputs, shape: ModelShape, *, free_disk: int) -> tuple[int, str]:
@@ -26,6 +30,8 @@ def planned_cut(config: Config, inputs: Inputs, shape: ModelShape, *, free_disk:
     settings, rows = config.train, len(inputs.train.rows)
     if settings.trunk_cache is False:
         return 0, "train.trunk_cache=false"
+    if settings.neftune_alpha is not None:
+        return 0, f"train.neftune_alpha={settings.neftune_alpha:g} puts other noise on the embeddings each time"
     at = first_adapted(inputs.base.model, inputs.spec)
     if at == 0:
         return 0, "every block is adapted, or a layer outside the blocks"
@@ -56,8 +62,14 @@ def prepare_engine(
     chunk = head_chunk(base.vocabulary) if on_targets and settings.head_in_chunks else None
     # dropout would draw fewer numbers, and so others
     narrow = on_targets and settings.last_block_on_targets and config.lora.dropout == 0
-    differing = partial(_disagreement, inputs, session, compare)
-    if (at or on_targets) and differing(Engine(at, on_targets, narrow, chunk)):
+    recurrent = has_gated_delta(base.model)
+    chunked = recurrent and settings.chunked_recurrence
+    rows = checked_rows(inputs.train.rows, RECURRENT_ROW if recurrent else None)
+    differing = partial(_disagreement, inputs, session, compare, rows)
+    if (at or on_targets or chunked) and differing(Engine(at, on_targets, narrow, chunk, chunked=chunked)):
+        if chunked and (differs := differing(Engine(chunked=True))):
+            chunked = False
+            display.say(f"the recurrence is computed token by token: {differs}")
         if at and (differs := differing(Engine(at))):
             at, why_not = 0, f"this model cannot be cut, {differs}"
         if on_targets and (differs := differing(Engine(0, True, False, chunk))):
@@ -66,40 +78,43 @@ def prepare_engine(
         if narrow and (not on_targets or (differs := differing(Engine(0, True, True)))):
             narrow = False
             display.say(f"the last block is computed for all positions: {differs}")
-        left = Engine(at, on_targets, narrow, chunk)
-        if (at or on_targets) and (differs := differing(left)):  # each agrees alone, but not together
-            at, on_targets, narrow, chunk, why_not = 0, False, False, None, differs
-    compiled = is_compilable(base.model, checked_rows(inputs.train.rows))
+        left = Engine(at, on_targets, narrow, chunk, chunked=chunked)
+        if (at or on_targets or chunked) and (differs := differing(left)):  # each agrees alone, but not together
+            at, on_targets, narrow, chunk, chunked, why_not = 0, False, False, None, False, differs
+    compiled = is_compilable(base.model, rows)
     if not compiled:
         display.say("steps are not compiled: this model asks for values in the middle of one")
     if at == 0:
         display.say(f"all blocks are computed in every step: {why_not}")
-        return Engine(0, on_targets, narrow, chunk, compiled=compiled)
-    hidden = _trunks(inputs, at, session)
+        return Engine(0, on_targets, narrow, chunk, compiled=compiled, chunked=chunked)
+    with chunked_recurrence(chunked):
+        hidden = _trunks(inputs, at, session, "token by token" if recurrent and not chunked else "")
     session.trunks.keep_under(round(config.train.trunk_cache_gb * 1e9))
     display.say(f"steps begin at block {at} of {base.num_blocks}: what the frozen ones make of each row is kept")
-    return Engine(at, on_targets, narrow, chunk, hidden, compiled)
+    return Engine(at, on_targets, narrow, chunk, hidden, compiled, chunked)
 
 
-def _trunks(inputs: Inputs, at: int, session: Session) -> dict[str, HiddenRows]:
+def _trunks(inputs: Inputs, at: int, session: Session, way: str) -> dict[str, HiddenRows]:
     """What enters block `at`, by split. Two rows of what an earlier process kept are compared with the model."""
     base, splits = inputs.base, (inputs.train, inputs.valid)
 
     def read() -> dict[str, HiddenRows]:
         _release(base, at)
-        return {split.name: session.trunks.get(base, split, at, session.display) for split in splits}
+        get = partial(session.trunks.get, at=at, display=session.display, way=way, group=session.group)
+        return {split.name: get(base, split) for split in splits}
 
     hidden = read()
     inherited = [split for split in splits if hidden[split.name].inherited]
     kept = [(row, hidden[split.name]) for split in inherited for row in checked_rows(split.rows)]
     found = misfits(base.model, at, kept, lambda: _release(base, at)) if kept else []
     for place, split in enumerate(inherited):
-        differs = next((said for said in found[2 * place : 2 * place + 2] if said), None)
+        here = next((said for said in found[2 * place : 2 * place + 2] if said), None)
+        differs = next((said for said in session.group.gather(here) if said), None)
         if differs is None:
-            session.trunks.accept(base, split, at)
+            session.trunks.accept(base, split, at, way)
             continue
         session.display.say(f"warning: what is kept of {split.path.name} does not fit this model, {differs}: made anew")
-        session.trunks.forget(base, split)
+        session.trunks.forget(base, split, way)
     hidden = read()
     _release(base, 0)
     return hidden
@@ -112,16 +127,19 @@ def _release(base: Base, below: int) -> None:
         release(block)
 
 
-def _disagreement(inputs: Inputs, session: Session, compare: Compare, engine: Engine) -> str | None:
+def _disagreement(
+    inputs: Inputs, session: Session, compare: Compare, rows: Sequence[Row], engine: Engine
+) -> str | None:
     spec = inputs.spec
-    left_out = (engine.at, engine.on_targets, engine.narrow, engine.chunk)
+    left_out = (engine.at, engine.on_targets, engine.narrow, engine.chunk, engine.chunked)
     key = (inputs.base.revision, left_out, spec.fine_tune_type, tuple(spec.keys))
     if key not in session.disagreements:
-        base, rows = inputs.base, checked_rows(inputs.train.rows)
+        base = inputs.base
 
         def release() -> None:
             if engine.at:  # else a step needs all weights: they are read once, and stay
                 _release(base, engine.at)
 
-        session.disagreements[key] = compare(base.model, engine, rows, release)
+        found = session.group.gather(compare(base.model, engine, rows, release))
+        session.disagreements[key] = next((differs for differs in found if differs), None)
     return session.disagreements[key]

@@ -17,12 +17,16 @@ from harness.machine.provenance import versions
 from harness.models.adapter_files import save_spec
 from harness.run.context import RunContext
 from harness.run.inputs import Inputs
+from harness.run.log import Event
 from harness.run.resume import Unfinished, clean, find_unfinished, other_blas
 from harness.run.reuse import Source, find_source, take_over
 from harness.run.session import Session
 from harness.run.watcher import RunWatcher
 from harness.tracking import run_folder
+from harness.tracking.journal import Journal
 from harness.tuning.state import Course
+
+PROCESSES = "processes"  # the tag that says how many trained it, if more than one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,7 @@ def begin(context: RunContext, watcher: RunWatcher, start: Start) -> Course | No
         watcher.resume(course)
         context.display.say(f"going on with run {context.run.run_id} after update {course.step}")
         _say_other_blas(context)
+        _say_other_processes(context)
         return course
     _log_beginning(context)
     if start.source is None:
@@ -90,6 +95,17 @@ def _say_other_blas(context: RunContext) -> None:
         context.run.tags({"device.blas": f"{was}, {now}"})
 
 
+def _say_other_processes(context: RunContext) -> None:
+    was, now = Journal(context.folder).tag(PROCESSES).rpartition(", ")[2] or "1", str(context.session.group.size)
+    if was == now:
+        return
+    context.display.say(
+        f"this run was trained by {was} processes and goes on with {now}: the same learning, but for the last digits"
+        + ("" if context.config.lora.dropout == 0 else " and what dropout draws")
+    )
+    context.run.tags({PROCESSES: f"{was}, {now}"})
+
+
 def _log_beginning(context: RunContext) -> None:
     """What the run is, in its folder first."""
     run, inputs, config, folder = context.run, context.inputs, context.config, context.folder
@@ -107,9 +123,10 @@ def _log_beginning(context: RunContext) -> None:
         | {f"version.{name}": version for name, version in versions().items()}
         | {f"device.{name}": value for name, value in device().items() if value}
         | {f"data.{split.name}.sha256": digest_of(split.path) for split in inputs.splits}  # of the file, for lineage
+        | ({PROCESSES: str(context.session.group.size)} if context.session.group.size > 1 else {})
     )
     for split in inputs.splits:
         run.dataset(name=split.name, digest=split.digest, path=split.path, context=split.name)
-    context.log.write("started", run=run.run_id, overrides=context.place.overrides, data=describe(inputs.splits))
+    context.log.write(Event.STARTED, run=run.run_id, overrides=context.place.overrides, data=describe(inputs.splits))
     for warning in inputs.warnings:
-        context.log.write("warning", text=warning)
+        context.log.write(Event.WARNING, text=warning)

@@ -3,11 +3,12 @@
 import shlex
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 
-from harness.console.interrupt import told
-from harness.errors import DeletedError, HarnessError, WriteError, reason
+from harness.console.interrupt import requests_collected, told
+from harness.errors import DeletedError, HarnessError, LostError, WriteError, reason
 from harness.run.context import RunContext
+from harness.run.log import Event
 from harness.tracking import run_folder
 from harness.tracking.run_state import STATE, RunState
 from harness.tuning.loop import Outcome
@@ -33,9 +34,11 @@ def status_kept(context: RunContext) -> Iterator[None]:
     except BaseException as error:
         with suppress(WriteError):  # a full disk may not take this either; harness.reconcile closes the run then
             if not isinstance(error, HarnessError):  # a fault of ours: a sweep goes on, so it is kept here
-                context.log.write("traceback", text=traceback.format_exc())
-            _close(context, RunState.FAILED, reason(error))
-        if isinstance(error, WriteError):
+                context.log.write(Event.TRACEBACK, text=traceback.format_exc())
+            # mlx.launch then ends all: what its signal would interrupt is this very record
+            with requests_collected() if isinstance(error, LostError) else nullcontext():
+                _close(context, RunState.FAILED, reason(error))
+        if isinstance(error, (WriteError, LostError)):
             _say_how_to_resume(context)
         raise
 
@@ -74,7 +77,7 @@ def end(context: RunContext, outcome: Outcome) -> None:
 def _close(context: RunContext, state: RunState, why: str | None = None) -> None:
     run = context.run
     if why is not None:
-        context.log.write("ended", status=state.status, reason=why)
+        context.log.write(Event.ENDED, status=state.status, reason=why)
     run.tags({STATE: state.tag})
     run.finish(state, why)
     if run.unsent is not None:
@@ -90,4 +93,5 @@ def _say_how_to_resume(context: RunContext) -> None:
         context.display.say(f"stopped before the first checkpoint of run {run_id}: nothing to go on from")
         return
     command = shlex.join(["python", "-m", "harness.train", *context.place.typed, f"train.resume={run_id}"])
-    context.display.say(f"go on with: {command}")
+    how = "" if context.session.group.size == 1 else ", under mlx.launch as before or alone"
+    context.display.say(f"go on with{how}: {command}")

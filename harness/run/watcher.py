@@ -13,6 +13,7 @@ from harness.machine.device import memory_use
 from harness.models.adapter import save_weights
 from harness.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE, checkpoint_name, checkpoint_step
 from harness.run.context import RunContext
+from harness.run.log import Event
 from harness.tracking import run_folder
 from harness.tracking.valid_rows import RowKeeper
 from harness.tuning.estimate import estimated_seconds
@@ -46,11 +47,11 @@ class RunWatcher:
         """Take up what an interrupted process left, up to the step that is gone on from."""
         events = [event for event in self._log.read() if event.get("step", math.inf) <= course.step]
         # by step: what an earlier process had done beyond its last state was done again, to the same numbers
-        windows = {event["step"]: _record(Window, event) for event in events if event["event"] == "trained"}
-        scores = {event["step"]: _record(Score, event) for event in events if event["event"] == "scored"}
+        windows = {event["step"]: _record(Window, event) for event in events if event["event"] == Event.TRAINED}
+        scores = {event["step"]: _record(Score, event) for event in events if event["event"] == Event.SCORED}
         self.windows, self.scores = list(windows.values()), list(scores.values())
         self._rows.resume([step for step in scores if step])
-        self._log.write("resumed", step=course.step)
+        self._log.write(Event.RESUMED, step=course.step)
         told = self._run.checkpoints
         for path in sorted(self._adapters.glob("*_adapters.safetensors")):
             step = checkpoint_step(path)
@@ -79,7 +80,7 @@ class RunWatcher:
         # MLflow's page shows what begins with system/ on a tab of its own
         values |= {"system/memory_process_gb": use.process, "system/memory_available_gb": use.available}
         self._run.metrics(window.step, values)
-        self._log.write("trained", **dataclasses.asdict(window), memory_gb=dataclasses.asdict(use))
+        self._log.write(Event.TRAINED, **dataclasses.asdict(window), memory_gb=dataclasses.asdict(use))
         self._warn_of_silence()
 
     def on_validating(self, done: int, total: int) -> None:
@@ -97,7 +98,7 @@ class RunWatcher:
             self._display.say(f"about {duration(seconds)} of training{every}, judging by the first validation")
         self.scores.append(score)
         self._display.update(score.step, valid=score.loss)
-        self._log.write("scored", **dataclasses.asdict(score))
+        self._log.write(Event.SCORED, **dataclasses.asdict(score))
         if state is None:
             self._run.metrics(score.step, _metrics(score))
         else:
@@ -115,7 +116,7 @@ class RunWatcher:
         if best:
             replace_link(self._adapters / WEIGHTS_FILE, path.name)
         self._drop_old()
-        self._log.write("saved", step=score.step, file=path.name, best=best)
+        self._log.write(Event.SAVED, step=score.step, file=path.name, best=best)
 
     def _tell_mlflow(self, path: Path, score: Score) -> None:
         lora = self._config.lora

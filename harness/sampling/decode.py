@@ -10,18 +10,22 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.models.cache import ArraysCache, CacheList, make_prompt_cache
 
+from harness.errors import reason
 from harness.machine.device import free_memory
 from harness.sampling.choose import Choice
 
 _PREFILL_TOKENS = 1024  # of a prompt at a time
 _JOINING = 8  # at most so many rows are prefilled together
 _CACHE_STEP = 256  # tokens that mlx-lm makes room for at a time
+_TRIED_TOKENS = 48  # of a prompt, to see whether a batch is what its rows are
+_OTHER = 0.05  # of the spread of logits, on average: a hundredth of it is rounding in 16 bits, a wrong mask a whole one
 _FREE_SHARE = 0.5  # of free memory, for the keys and values of all rows
 
 Cache = list[Any]
@@ -55,7 +59,7 @@ class Decoder:
     """`chooser`: from logits and luck to tokens (choose.Chooser).
 
     `settle`: let what rounding could have decided be decided by the row alone; default: on the CPU. `free`: tells how
-    many bytes of memory are.
+    many bytes of memory are. `tell` hears why texts are written one by one where more were asked for.
     """
 
     def __init__(
@@ -68,9 +72,10 @@ class Decoder:
         batch_size: int,
         settle: bool | None = None,
         free: Callable[[], float] = free_memory,
+        tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._model, self._end_ids, self._choose = model, end_ids, chooser
-        self._max_tokens, self._batch_size, self._free = max_tokens, batch_size, free
+        self._max_tokens, self._batch_size, self._free, self._tell = max_tokens, batch_size, free, tell
         self._settle = mx.default_device() == mx.cpu if settle is None else settle
 
     def write(self, requests: Sequence[Request]) -> Iterator[tuple[int, Decoded]]:
@@ -79,7 +84,7 @@ class Decoder:
         start = self._prefix([row.request.ids for row in every])
         alike = _keeps_state(start[1])  # prompts of one length only are prefilled together
         waiting = deque(sorted(every, key=lambda row: len(row.request.ids)) if alike else every)
-        size = self._fitting(start, requests)
+        size = self._bearing(self._fitting(start, requests), requests)
         rows: list[_Row] = []
         cache: Cache = []
         ahead: Choice | None = None
@@ -156,16 +161,53 @@ class Decoder:
     def _fitting(self, start: tuple[int, Cache], requests: Sequence[Request]) -> int:
         """How many rows may be written at a time: what was asked for, or fewer where memory is short."""
         length, cache = start
-        if not all(hasattr(part, "merge") for part in cache):  # a kind of cache that mlx-lm cannot batch
+        if len(requests) < 2 or self._batch_size == 1:
             return 1
-        if len(requests) < 2:
-            return 1
+        if not all(hasattr(part, "merge") for part in cache):
+            return self._one(f"mlx-lm has no batches for the cache of {self._kind}")
         if not length:
             cache, length = make_prompt_cache(self._model), len(requests[0].ids)
             self._feed(mx.array([requests[0].ids]), cache)
         longest = max(len(request.ids) for request in requests) + self._max_tokens
         row = sum(part.nbytes for part in cache) * _room(longest) / _room(length)
         return max(1, min(self._batch_size, int(_FREE_SHARE * self._free() / row)))
+
+    def _bearing(self, size: int, requests: Sequence[Request]) -> int:
+        """So many rows at a time, or one where mlx-lm makes something else of a batch than of each of its rows."""
+        if size == 1:
+            return 1
+        longest = max((request.ids for request in requests), key=len)[-_TRIED_TOKENS:]
+        prompts = [longest, longest[len(longest) // 3 :]]
+        alone = mx.concatenate([self._model(mx.array([[*ids, ids[0]]]))[:, -2:] for ids in prompts])
+        try:
+            together = self._together(prompts)
+        except (RuntimeError, MemoryError):  # the device's
+            raise
+        except Exception as error:  # what an architecture's own code raises
+            return self._one(f"with mlx-lm's {self._kind}, a batch ends with {reason(error)}")
+        if _alike(together, alone) or _alike(together, mx.concatenate([self._together([ids]) for ids in prompts])):
+            return size  # the second: some models compute something else without a cache
+        return self._one(f"with mlx-lm's {self._kind}, a row of a batch gets other logits than alone")
+
+    @property
+    def _kind(self) -> str:
+        return str(getattr(self._model, "model_type", type(self._model).__name__))
+
+    def _one(self, why: str) -> int:
+        self._tell(f"texts are written one by one: {why}")
+        return 1
+
+    def _together(self, prompts: Sequence[list[int]]) -> mx.array:
+        """Logits after each prompt, and after its first token behind it, [prompts, 2, vocabulary]."""
+        rows = [_Row(index, Request(ids, 0)) for index, ids in enumerate(prompts)]
+        start = 0, make_prompt_cache(self._model)
+        if _keeps_state(start[1]):
+            cache = reduce(_extended, [self._prefilled([row], start) for row in rows])
+        else:
+            cache = self._prefilled(rows, start)
+        tokens = [mx.array([[ids[place]] for ids in prompts]) for place in (-1, 0)]
+        logits = [self._model(column, cache=cache)[:, -1] for column in tokens]
+        return mx.stack(logits, axis=1)
 
     def _prefilled(self, rows: Sequence[_Row], start: tuple[int, Cache]) -> Cache:
         """Keys and values of the rows' prompts but for their last token."""
@@ -213,6 +255,12 @@ def _keeps_state(cache: Cache) -> bool:
     """Whether padding could be taken into a state: attention masks it, but not each of mlx-lm's state spaces does."""
     parts = [each for part in cache for each in (part.caches if isinstance(part, CacheList) else [part])]
     return any(isinstance(part, ArraysCache) for part in parts)
+
+
+def _alike(logits: mx.array, others: mx.array) -> bool:
+    """Whether they differ by rounding; logits [rows, tokens, vocabulary]."""
+    one, other = logits.astype(mx.float32), others.astype(mx.float32)
+    return bool((mx.abs(one - other).mean(axis=-1) / mx.std(other, axis=-1)).max().item() < _OTHER)
 
 
 def _room(tokens: int) -> int:

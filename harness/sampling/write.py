@@ -5,7 +5,7 @@ Knows nothing of adapters or files.
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import mlx.nn as nn
 
@@ -63,10 +63,18 @@ def write(
     tokenizer: Tokenizer,
     planned: Sequence[tuple[Planned, Prompt]],
     settings: GenerateConfig,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Sample]:
-    """Each text of the plan, as they are finished."""
+    """Each text of the plan, as they are finished. `tell` hears why they are written one by one, where they are."""
     chooser = Chooser(settings.temperature, settings.top_p)
-    decoder = Decoder(model, tokenizer.end_ids, chooser, max_tokens=settings.max_tokens, batch_size=settings.batch_size)
+    decoder = Decoder(
+        model,
+        tokenizer.end_ids,
+        chooser,
+        max_tokens=settings.max_tokens,
+        batch_size=settings.batch_size,
+        tell=tell,
+    )
     ids: dict[Prompt, list[int]] = {}
     for _, prompt in planned:
         if prompt not in ids:

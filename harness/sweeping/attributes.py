@@ -17,5 +17,6 @@ STOP = "stop"  # when somebody asked to end it
 PARENT = "parent"  # the run that stands for it
 COMMAND, FOLDER = "command", "folder"  # the words of the last command that worked on it, and where they were typed
 TOTAL = "total"  # how many trials there will be
+ENOUGH = "enough"  # after how many trials it was seen that more bring nothing, and by how many of them
 SAID = "said"  # what varies
 METRIC = "metric"  # what its values are of, less it where more is better

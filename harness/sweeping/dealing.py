@@ -23,11 +23,16 @@ from harness.sweeping.trial import Trial
 class Dealer:
     """Takes trials for this process. Each call while no other process changes the study.
 
-    `every`: all combinations in order, where all are tried; `total`: how many trials there will be.
+    `every`: all combinations in order, where all are tried; `total`: how many trials there will be, asked each time.
     """
 
     def __init__(
-        self, study: optuna.Study, space: Space, claims: Claims, every: Sequence[Combination] | None, total: int
+        self,
+        study: optuna.Study,
+        space: Space,
+        claims: Claims,
+        every: Sequence[Combination] | None,
+        total: Callable[[], int],
     ) -> None:
         self._study, self._space, self._claims, self._every, self._total = study, space, claims, every, total
 
@@ -73,7 +78,7 @@ class Dealer:
 
     def _ask(self, begun: int) -> optuna.trial.Trial | None:
         """A new trial, where `begun` of them are less than there will be."""
-        if begun >= self._total:
+        if begun >= self._total():
             return None
         if self._every is None:
             return ask_for_new(self._study, self._space)

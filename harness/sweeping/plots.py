@@ -74,7 +74,7 @@ def draw(
         ("Intermediate values", lambda: v.plot_intermediate_values(study), "valid/loss at each validation"),
         ("Parallel coordinates", lambda: v.plot_parallel_coordinate(study, target_name=value_name), ""),
         ("Slices", lambda: v.plot_slice(study, target_name=value_name), ""),
-        ("Importances", lambda: v.plot_param_importances(study, target_name=value_name), _doubt(done, names)),
+        ("Importances (PED-ANOVA)", partial(_importances, study, value_name), _doubt(done, names)),
     ]
     for label in sorted({label for known in costs.values() for label in known}):
         pairs = [(trial, costs.get(trial.user_attrs.get(RUN, ""), {}).get(label)) for trial in done]
@@ -82,6 +82,11 @@ def draw(
     if not done:
         wanted = wanted[1:2]
     return [plot for title, make, note in wanted if (plot := _drawn(title, make, note)) is not None]
+
+
+def _importances(study: optuna.Study, value_name: str) -> Any:
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    return optuna.visualization.plot_param_importances(study, evaluator, target_name=value_name)
 
 
 def script() -> str:
@@ -108,7 +113,7 @@ def _drawn(title: str, make: Callable[[], Any], note: str) -> Plot | None:
 def _doubt(done: Sequence[FrozenTrial], names: Sequence[str]) -> str:
     enough = _ENOUGH * max(len(names), 1)
     if len(done) >= enough:
-        return "computed by PED-ANOVA from the trials that were tried to their end"
+        return "by PED-ANOVA: how much each setting tells the best trials from the rest, of those tried to their end"
     return (
         f"{len(done)} trials to their end are too few to tell how much {len(names)} settings matter: take this as "
         f"a hint at most ({enough} would do)"

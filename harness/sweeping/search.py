@@ -43,7 +43,7 @@ def _sampler(search: SweepConfig, seed: int, *, conditional: bool) -> BaseSample
             return _cmaes(seed)
     if search.trials is None:
         return RandomSampler(seed=seed)
-    return TPESampler(seed=seed, constant_liar=True, multivariate=conditional, group=conditional)
+    return TPESampler(seed=seed, constant_liar=True, group=conditional)  # multivariate, as is Optuna's default
 
 
 @contextmanager

@@ -4,6 +4,7 @@ Knows nothing of training: it gets a function from one combination to what becom
 """
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -23,6 +24,7 @@ from harness.sweeping.attributes import (
     ASIDE,
     BEAT,
     COMMAND,
+    ENOUGH,
     FOLDER,
     KNOWN,
     METRIC,
@@ -39,9 +41,9 @@ from harness.sweeping.search import make_pruner, make_sampler
 from harness.sweeping.siblings import Siblings
 from harness.sweeping.states import STOPPED
 from harness.sweeping.storage import Studies
-from harness.sweeping.suggest import distributions
+from harness.sweeping.suggest import add_broken, distributions, learns_constraints
 from harness.sweeping.telling import tell_end, tell_failure
-from harness.sweeping.trial import Objective, Result, result_of, status_of
+from harness.sweeping.trial import Objective, RequirementError, Result, result_of, status_of
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,8 @@ class Study:
         self._ended: dict[int, Result] = {}  # which do not change any more
         # where all are tried: always in the same order, so that whoever goes on knows which is the next
         self._every = list(space.combinations()) if search.trials is None else None
-        self.total = self._count()
-        self._dealer = Dealer(stored, space, claims, self._every, self.total)
+        self._planned = self._count()
+        self._dealer = Dealer(stored, space, claims, self._every, lambda: self.total)
 
     def alone(self) -> AbstractContextManager[None]:
         """Inside, no other process changes what is to be tried."""
@@ -117,6 +119,26 @@ class Study:
         if self._space.endless:
             return self._search.trials
         return sum(1 for _ in itertools.islice(self._space.combinations(), self._search.trials))
+
+    @property
+    def total(self) -> int:
+        """How many trials there will be: what was planned, or those until it was seen that more bring nothing."""
+        enough = self._attribute(ENOUGH)
+        return self._planned if enough is None else min(self._planned, int(enough["trials"]))
+
+    def settle(self) -> None:
+        """No further trials than those that have begun, until `unsettle`."""
+        with self.alone():
+            begun = sum(t.state is not TrialState.WAITING and ASIDE not in t.user_attrs for t in self._trials())
+            self._study.set_user_attr(ENOUGH, {"trials": begun, "after": self._search.stagnant_trials})
+            self._study.set_user_attr(TOTAL, self.total)
+
+    def unsettle(self) -> None:
+        """For a search that is not to stop so, or only after more trials that bring nothing."""
+        enough = self._attribute(ENOUGH)
+        asked = self._search.stop_when is not None and enough is not None
+        if enough is not None and not (asked and self._search.stagnant_trials <= enough["after"]):
+            self._study.set_user_attr(ENOUGH, None)
 
     @property
     def sampler(self) -> str:
@@ -241,6 +263,11 @@ class Study:
         except KeyboardInterrupt:
             give_back(asked)
             raise
+        except RequirementError as error:
+            tell_failure(self._study, asked, reason(error))
+            if learns_constraints(self._study) and math.isfinite(error.value):
+                add_broken(self._study, asked.number, error.value, error.by)
+            return
         except Exception as error:  # whatever a trial dies of, the others go on
             tell_failure(self._study, asked, reason(error))
             return

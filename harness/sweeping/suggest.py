@@ -3,7 +3,8 @@
 Knows nothing of who works on a trial and of what becomes of it.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -38,13 +39,21 @@ def ask_for(study: optuna.Study, space: Space, combination: Combination) -> optu
 
 
 def ask_for_new(study: optuna.Study, space: Space) -> optuna.trial.Trial | None:
-    """A combination that was not tried before and is allowed; None when the sampler comes up with no other."""
+    """A combination that was not tried before and is allowed; None when the sampler comes up with no other.
+
+    A sampler that learns from constraints is told by how much one is broken.
+    """
     for _ in range(_PATIENCE):
         asked = study.ask()
         suggest(asked, space)
         if not space.allows(asked.params):
             asked.set_user_attr(ASIDE, "breaks a constraint")
-            study.tell(asked, state=TrialState.FAIL)
+            if learns_constraints(study):
+                for text, by in space.broken_by(asked.params).items():
+                    asked.set_constraint(text, by)
+                study.tell(asked, math.inf)  # never the best, and it has no value that counts
+            else:
+                study.tell(asked, state=TrialState.FAIL)
             continue
         same = _same(asked, study.get_trials(deepcopy=False))
         if same is None:
@@ -55,6 +64,25 @@ def ask_for_new(study: optuna.Study, space: Space) -> optuna.trial.Trial | None:
         else:
             study.tell(asked, state=TrialState.FAIL)
     return None
+
+
+def learns_constraints(study: optuna.Study) -> bool:
+    """Whether the sampler keeps away from what broke one: TPE does, CMA-ES warns, the others do not look."""
+    return isinstance(study.sampler, optuna.samplers.TPESampler)
+
+
+def add_broken(study: optuna.Study, number: int, value: float, by: Mapping[str, float]) -> None:
+    """What a trial that failed by a requirement had come to, for a sampler that learns from it; it counts as none."""
+    failed = study.get_trials(deepcopy=False)[number]
+    study.add_trial(
+        optuna.trial.create_trial(
+            params=failed.params,
+            distributions=failed.distributions,
+            value=value,
+            constraints=dict(by),
+            user_attrs={ASIDE: f"what trial {number} came to"},
+        )
+    )
 
 
 def distributions(space: Space, combination: Combination) -> dict[str, BaseDistribution]:

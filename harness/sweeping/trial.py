@@ -1,11 +1,12 @@
 """One trial: what is handed out to be tried, how that ended, and what the study knows of it afterwards."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.config.axes import Combination
+from harness.errors import HarnessError
 from harness.sweeping.again import counts_as
 from harness.sweeping.attributes import ATTEMPT, FAILURE, RUN
 from harness.sweeping.states import TrialStatus
@@ -28,6 +29,14 @@ class Trial:
     report: Callable[[int, float], bool] = field(default=lambda step, value: False, compare=False)
     stopped: Callable[[], bool] = field(default=lambda: False, compare=False)
     run: Callable[[str], None] = field(default=lambda run_id: None, compare=False)
+
+
+class RequirementError(HarnessError):
+    """A trial has a `value`, but breaks what is required, `by` so much of each condition: it counts as failed."""
+
+    def __init__(self, message: str, *, value: float, by: Mapping[str, float]) -> None:
+        super().__init__(message)
+        self.value, self.by = value, by
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.files import append_json, read_lines, sync, write_whole
 from harness.tracking import run_folder
+from harness.tracking.entry_kind import EntryKind
 from harness.tracking.run_state import RunState
 
 # kind, time in milliseconds since the epoch, and what the kind needs (see sender.py)
@@ -44,7 +45,7 @@ class Journal:
         self.entries: list[Entry] = []
         for value in lines.values:  # a damaged one keeps its place, for the others are counted by theirs
             before = self.entries[-1]["time"] if self.entries else 0
-            self.entries.append({"kind": "damaged", "time": before} if value is None else value)
+            self.entries.append({"kind": EntryKind.DAMAGED, "time": before} if value is None else value)
         self.damage += [f"{file} is damaged in line {each.line} ({each.why})" for each in lines.damage]
         lost = sent.count - len(self.entries)
         if lost > 0:
@@ -65,7 +66,7 @@ class Journal:
             self.damage.append(f"{file} is damaged ({what}); all that the run told is sent once more")
             return Sent()
 
-    def write(self, kind: str, at: int | None = None, **values: Any) -> None:
+    def write(self, kind: EntryKind, at: int | None = None, **values: Any) -> None:
         self.add({"kind": kind, "time": now() if at is None else at, **values})
 
     def add(self, entry: Entry) -> None:
@@ -95,35 +96,39 @@ class Journal:
     @property
     def begun(self) -> Entry | None:
         """The first entry, which says what the run is; None where there is none, or it is damaged."""
-        return self.entries[0] if self.entries and self.entries[0]["kind"] == "begun" else None
+        return self.entries[0] if self.entries and self.entries[0]["kind"] == EntryKind.BEGUN else None
 
     @property
     def ended(self) -> RunState | None:
         """How the run ended, unless it goes on; one that was pruned as MLflow says it, see run_state.state_of."""
-        last = next((entry for entry in reversed(self.entries) if entry["kind"] in ("ended", "reopened")), None)
-        return RunState(last["status"]) if last and last["kind"] == "ended" else None
+        last = next(
+            (entry for entry in reversed(self.entries) if entry["kind"] in (EntryKind.ENDED, EntryKind.REOPENED)), None
+        )
+        return RunState(last["status"]) if last and last["kind"] == EntryKind.ENDED else None
 
     @property
     def reason(self) -> str | None:
         """Why it ended as it did, if that was said."""
-        last = next((entry for entry in reversed(self.entries) if entry["kind"] == "ended"), None)
+        last = next((entry for entry in reversed(self.entries) if entry["kind"] == EntryKind.ENDED), None)
         return last["reason"] if last else None
 
     def tag(self, name: str) -> str:
         """A tag that was told; empty if there is none."""
-        told = (entry["values"].get(name, "") for entry in reversed(self.entries) if entry["kind"] == "tags")
-        return next(told, "")
+        told = (entry["values"] for entry in reversed(self.entries) if entry["kind"] == EntryKind.TAGS)
+        return next((str(values[name]) for values in told if name in values), "")
 
     def params(self) -> dict[str, str]:
         """Those that were told, as texts."""
-        told = (entry["values"] for entry in self.entries if entry["kind"] == "params")
+        told = (entry["values"] for entry in self.entries if entry["kind"] == EntryKind.PARAMS)
         return {name: value for values in told for name, value in values.items()}
 
     def known_steps(self) -> dict[str, int]:
         """The last step that each metric was written at."""
         known: dict[str, int] = {}
         for entry in self.entries:
-            values = entry["values"] if entry["kind"] in ("metrics", "measured") else entry.get("scores")
+            values = (
+                entry["values"] if entry["kind"] in (EntryKind.METRICS, EntryKind.MEASURED) else entry.get("scores")
+            )
             for key in values or {}:
                 known[key] = max(entry["step"], known.get(key, -1))
         return known
@@ -132,9 +137,9 @@ class Journal:
         """The steps of the checkpoints that were told and not dropped."""
         steps: set[int] = set()
         for entry in self.entries:
-            if entry["kind"] == "checkpoint":
+            if entry["kind"] == EntryKind.CHECKPOINT:
                 steps.add(entry["step"])
-            elif entry["kind"] == "dropped":
+            elif entry["kind"] == EntryKind.DROPPED:
                 steps.discard(entry["step"])
         return steps
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from harness.errors import BusyError, DeletedError, reason
 from harness.files import only_process
 from harness.tracking import run_folder
+from harness.tracking.entry_kind import EntryKind
 from harness.tracking.journal import Journal, now
 from harness.tracking.run_state import RunState
 from harness.tracking.sender import Sender
@@ -140,7 +141,9 @@ def _settle(store: Store, journal: Journal) -> Settled:
     closed = journal.ended is None
     if closed:
         last = int(journal.entries[-1]["time"])
-        journal.write("ended", at=last, status=RunState.KILLED, reason="its process was gone (harness.reconcile)")
+        journal.write(
+            EntryKind.ENDED, at=last, status=RunState.KILLED, reason="its process was gone (harness.reconcile)"
+        )
     before, left = journal.sent.count, None
     sender = Sender(store, journal)
     for attempt in range(_ATTEMPTS):

@@ -15,6 +15,7 @@ from uuid import uuid4
 from harness.errors import HarnessError, reason
 from harness.files import make_folder, only_process, write_json
 from harness.tracking import run_folder
+from harness.tracking.entry_kind import EntryKind
 from harness.tracking.journal import Entry, Journal, Sent, now
 from harness.tracking.mail import Mail
 from harness.tracking.run_state import RunState
@@ -53,7 +54,13 @@ class TrackedRun:
         Raises:
             HarnessError: when the store does not answer and there is no parent.
         """
-        begun: Entry = {"kind": "begun", "time": now(), "experiment": experiment, "name": name, "parent": parent}
+        begun: Entry = {
+            "kind": EntryKind.BEGUN,
+            "time": now(),
+            "experiment": experiment,
+            "name": name,
+            "parent": parent,
+        }
         begun |= {"tags": {key: str(value) for key, value in tags.items()}}
         begun |= {"user": getpass.getuser(), "store": store.uri}
         sent = _begun_in_mlflow(store, begun)
@@ -72,7 +79,7 @@ class TrackedRun:
         Raises:
             HarnessError: when another process works on it.
         """
-        with cls._alone(store, folder, {"kind": "reopened", "time": now()}, None) as run:
+        with cls._alone(store, folder, {"kind": EntryKind.REOPENED, "time": now()}, None) as run:
             yield run
 
     @classmethod
@@ -119,15 +126,17 @@ class TrackedRun:
         return self._journal.checkpoints()
 
     def params(self, values: Mapping[str, Any]) -> None:
-        self._journal.write("params", values={key: _text(value)[:_LONGEST_PARAMETER] for key, value in values.items()})
+        self._journal.write(
+            EntryKind.PARAMS, values={key: _text(value)[:_LONGEST_PARAMETER] for key, value in values.items()}
+        )
 
     def tags(self, values: Mapping[str, str]) -> None:
-        self._journal.write("tags", values=dict(values))
+        self._journal.write(EntryKind.TAGS, values=dict(values))
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Points at an update, each once: what was told first stands."""
         if new := self._new(step, values):
-            self._journal.write("metrics", step=step, values=new)
+            self._journal.write(EntryKind.METRICS, step=step, values=new)
 
     def checkpoint_metrics(
         self, step: int, values: Mapping[str, float], dataset: tuple[str, str] | None = None
@@ -137,7 +146,7 @@ class TrackedRun:
         `dataset`: name and digest of the split that they were measured on, if it was one.
         """
         if new := self._new(step, values):
-            self._journal.write("measured", step=step, values=new, dataset=list(dataset or ()))
+            self._journal.write(EntryKind.MEASURED, step=step, values=new, dataset=list(dataset or ()))
 
     def _new(self, step: int, values: Mapping[str, float]) -> dict[str, float]:
         new = {key: value for key, value in values.items() if step > self._known.get(key, -1)}
@@ -146,22 +155,22 @@ class TrackedRun:
 
     def dataset(self, *, name: str, digest: str, path: Path, context: str) -> None:
         """An input of the run."""
-        self._journal.write("dataset", name=name, digest=digest, path=str(path), context=context)
+        self._journal.write(EntryKind.DATASET, name=name, digest=digest, path=str(path), context=context)
 
     def artifact(self, file: str) -> None:
         """A file in the run's folder, by its name there."""
-        self._journal.write("artifact", file=file, table=False)
+        self._journal.write(EntryKind.ARTIFACT, file=file, table=False)
 
     def table(self, rows: Sequence[Mapping[str, Any]], file: str) -> None:
         """Rows of equal keys. The same `file` in every run can be compared in the UI."""
         columns = list(rows[0]) if rows else []
         write_json(self.folder / file, {"columns": columns, "data": [[row[key] for key in columns] for row in rows]})
-        self._journal.write("artifact", file=file, table=True)
+        self._journal.write(EntryKind.ARTIFACT, file=file, table=True)
 
     def traces(self, calls: Sequence[Call], file: str) -> None:
         """What was asked of a judge and what it replied, each as a trace of the run; kept in `file` too."""
         write_json(self.folder / file, [asdict(call) for call in calls])
-        self._journal.write("traces", file=file)
+        self._journal.write(EntryKind.TRACES, file=file)
 
     def checkpoint(
         self,
@@ -176,7 +185,7 @@ class TrackedRun:
     ) -> None:
         """An adapter in the run's folder, with small files to go with it and its scores (see log_checkpoint)."""
         self._journal.write(
-            "checkpoint",
+            EntryKind.CHECKPOINT,
             file=file,
             configs=list(configs),
             step=step,
@@ -188,11 +197,11 @@ class TrackedRun:
         self._journal.sync()  # what MLflow is told lasts as long as the state that is gone on from
 
     def drop_checkpoint(self, step: int, file: str) -> None:
-        self._journal.write("dropped", step=step, file=file)
+        self._journal.write(EntryKind.DROPPED, step=step, file=file)
 
     def finish(self, state: RunState, why: str | None = None) -> int:
         """End so. Returns how many entries still wait (see drain)."""
-        self._journal.write("ended", status=state.status, reason=why and why[:5000])
+        self._journal.write(EntryKind.ENDED, status=state.status, reason=why and why[:5000])
         return self.drain()
 
     @property

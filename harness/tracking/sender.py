@@ -14,6 +14,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_
 from harness.errors import DeletedError
 from harness.files import replace_link
 from harness.tracking.checkpoints import drop_checkpoint, find_checkpoint, log_checkpoint
+from harness.tracking.entry_kind import EntryKind
 from harness.tracking.journal import Entry, Journal, Sent
 from harness.tracking.registry import promoted_models
 from harness.tracking.run_state import STATE, RunState
@@ -59,11 +60,11 @@ class Sender:
     def _send_next(self) -> None:
         sent = self._journal.sent
         entry = self._journal.entries[sent.count]
-        if entry["kind"] == "begun":
+        if entry["kind"] == EntryKind.BEGUN:
             self._journal.mark_sent(self._begin(entry))
             return
         done = 1
-        if entry["kind"] == "metrics":
+        if entry["kind"] == EntryKind.METRICS:
             done = self._metrics(sent.count)
         else:
             _KINDS[entry["kind"]](self, entry)
@@ -97,7 +98,7 @@ class Sender:
 
     def _metrics(self, start: int) -> int:
         """Points of neighbouring entries in one call; returns how many entries."""
-        entries = list(takewhile(lambda entry: entry["kind"] == "metrics", self._journal.entries[start:]))
+        entries = list(takewhile(lambda entry: entry["kind"] == EntryKind.METRICS, self._journal.entries[start:]))
         points: list[Metric] = []
         done = 0
         for entry in entries:
@@ -200,18 +201,18 @@ class Sender:
         self._store.client.set_terminated(self._run_id, entry["status"], end_time=entry["time"])
 
 
-_KINDS: dict[str, Callable[[Sender, Entry], Any]] = {
-    "params": Sender._params,
-    "tags": Sender._tags,
-    "dataset": Sender._dataset,
-    "artifact": Sender._artifact,
-    "traces": Sender._traces,
-    "checkpoint": Sender._checkpoint,
-    "measured": Sender._measured,
-    "damaged": Sender._damaged,
-    "dropped": Sender._dropped,
-    "reopened": Sender._reopened,
-    "ended": Sender._ended,
+_KINDS: dict[EntryKind, Callable[[Sender, Entry], Any]] = {
+    EntryKind.PARAMS: Sender._params,
+    EntryKind.TAGS: Sender._tags,
+    EntryKind.DATASET: Sender._dataset,
+    EntryKind.ARTIFACT: Sender._artifact,
+    EntryKind.TRACES: Sender._traces,
+    EntryKind.CHECKPOINT: Sender._checkpoint,
+    EntryKind.MEASURED: Sender._measured,
+    EntryKind.DAMAGED: Sender._damaged,
+    EntryKind.DROPPED: Sender._dropped,
+    EntryKind.REOPENED: Sender._reopened,
+    EntryKind.ENDED: Sender._ended,
 }
 
 

@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from harness.config.paths import MLRUNS
 from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
+from harness.tracking.connections import close_connections_at_exit
 from harness.tracking.database import can_write, database_of, make_database
 
 _CONNECT_SECONDS = 5.0
@@ -108,6 +109,8 @@ def open_store(config: TrackingConfig) -> Store:
         )
     if uri.startswith("http") and not _replies(uri, _CONNECT_SECONDS):
         raise Store(uri, None, MlflowClient(uri)).silent()
+    if not uri.startswith("http"):
+        close_connections_at_exit()
     local = None
     try:
         if uri.startswith("sqlite:"):

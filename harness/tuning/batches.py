@@ -23,7 +23,8 @@ class Batch:
     `chosen`: int32, the targets' indices in rows * width, padded with 0 to one of few lengths; None for a head
     that sees all positions. `places`: int32 [rows * width], where each position is in `chosen`, its length for one
     that is not there. `hidden`: [rows, width, hidden size], what enters the first adapted block; None to compute it.
-    `lines` are the numbers of the rows' lines in their file.
+    `lengths`: int32 [rows], the positions that are no padding, for what asks; `weights`: float32 [rows], what each
+    row's tokens count, None: the same. `lines` are the numbers of the rows' lines in their file.
     """
 
     tokens: mx.array
@@ -32,6 +33,8 @@ class Batch:
     chosen: mx.array | None = None
     places: mx.array | None = None
     hidden: mx.array | None = None
+    lengths: mx.array | None = None
+    weights: mx.array | None = None
 
     @property
     def computed(self) -> int:
@@ -41,11 +44,18 @@ class Batch:
     @property
     def inputs(self) -> "Inputs":
         """What a compiled step takes."""
+        return *self.scored, self.lengths, self.weights
+
+    @property
+    def scored(self) -> "ScoreInputs":
+        """What a validation takes: no noise, and every row's tokens count the same."""
         return self.tokens, self.learn, self.chosen, self.places, self.hidden
 
 
 # tokens, learn, chosen, places, hidden: see Batch
-Inputs = tuple[mx.array, mx.array, mx.array | None, mx.array | None, mx.array | None]
+ScoreInputs = tuple[mx.array, mx.array, mx.array | None, mx.array | None, mx.array | None]
+# and lengths, weights
+Inputs = tuple[mx.array, mx.array, mx.array | None, mx.array | None, mx.array | None, mx.array | None, mx.array | None]
 
 
 class Hidden(Protocol):
@@ -56,10 +66,15 @@ class Hidden(Protocol):
 
 @dataclass(frozen=True)
 class Batcher:
-    """Makes batches of rows. `on_targets`: for a head that sees targets only; `hidden`: for a model that is cut."""
+    """Makes batches of rows. `on_targets`: for a head that sees targets only; `hidden`: for a model that is cut.
+
+    `lengths`, `weighted`: with the rows' lengths and weights.
+    """
 
     on_targets: bool = False
     hidden: Hidden | None = None
+    lengths: bool = False
+    weighted: bool = False
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         tokens = padded_tokens(rows)
@@ -76,6 +91,8 @@ class Batcher:
             chosen,
             places,
             None if self.hidden is None else self.hidden.batch(rows, learn.shape[1]),
+            mx.array([len(row.tokens) - 1 for row in rows]) if self.lengths else None,
+            mx.array([row.weight for row in rows], mx.float32) if self.weighted else None,
         )
 
 
@@ -135,12 +152,26 @@ def stream(
     make: Callable[[Sequence[Row]], Batch] = to_batch,
 ) -> Iterator[Batch]:
     """Batches without end, epoch after epoch, from the `start`-th on (the state that a resumed run needs)."""
+    return map(make, stream_rows(rows, batch_size, seed=seed, start=start))
+
+
+def stream_rows(rows: Sequence[Row], batch_size: int, *, seed: int, start: int = 0) -> Iterator[list[Row]]:
+    """The rows of these batches."""
     per_epoch = -(-len(rows) // batch_size)
     epoch, skip = divmod(start, per_epoch)
     while True:
         for indices in epoch_batches(rows, batch_size, seed=seed, epoch=epoch)[skip:]:
-            yield make([rows[index] for index in indices])
+            yield [rows[index] for index in indices]
         epoch, skip = epoch + 1, 0
+
+
+def own_rows(batches: Sequence[Sequence[Row]], *, rank: int, size: int) -> list[list[Row]]:
+    """Of an update's micro-batches, what process `rank` of `size` computes: rows dealt one by one, none left empty."""
+    parts, dealt = [], 0
+    for rows in batches:
+        parts.append([row for place, row in enumerate(rows, start=dealt) if place % size == rank])
+        dealt += len(rows)
+    return [part for part in parts if part]
 
 
 def fixed_rows(rows: Sequence[Row], batch_size: int) -> list[list[Row]]:

@@ -3,16 +3,18 @@
 Both are switched off where they do not give what the whole model gives.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
+import numpy as np
 from mlx.utils import tree_flatten
 
-from harness.data.dataset import Row
+from harness.data.dataset import Row, Split
 from harness.errors import HarnessError, reason
 from harness.models.adapter_files import AdapterSpec
 from harness.models.sizes import activation_bytes
@@ -20,8 +22,12 @@ from harness.tuning.batches import Batcher, padded_tokens
 from harness.tuning.cut import Tail, between, hands_on_more
 from harness.tuning.hidden import HiddenRows
 from harness.tuning.loss import loss_sum
+from harness.tuning.process import checkpointed_blocks
+from harness.tuning.recurrence import chunked_recurrence
 
 _HEAD_BYTES = 1 << 27  # of logits in float32 at once
+_COMPARED_CHUNK = 16  # of a recurrence on the rows that are compared
+RECURRENT_ROW = 2 * _COMPARED_CHUNK  # tokens of such a row: from token to token, each keeps as much as a state
 _TOLERANCE = {4: 1e-4, 2: 5e-2}  # by bytes of an activation, relative
 
 
@@ -31,7 +37,7 @@ class Engine:
 
     `at`: the block that it begins with, from `hidden` by split; 0: from tokens. `on_targets`: the head is computed for
     learned positions only, `narrow`: and what it can be of the last block, `chunk`: so many positions at a time.
-    `compiled`: by mx.compile, where the model bears it.
+    `compiled`: by mx.compile, where the model bears it. `chunked`: gated delta rules go in chunks (recurrence.py).
     """
 
     at: int = 0
@@ -40,12 +46,20 @@ class Engine:
     chunk: int | None = None
     hidden: Mapping[str, HiddenRows] = field(default_factory=dict)
     compiled: bool = True
+    chunked: bool = False
 
-    def tail(self, model: nn.Module) -> Tail:
-        return Tail(model, self.at, narrow=self.narrow, chunk=self.chunk, compiled=self.compiled)
+    def tail(self, model: nn.Module, *, noise: float | None = None) -> Tail:
+        """`noise`: see Tail."""
+        return Tail(model, self.at, narrow=self.narrow, chunk=self.chunk, compiled=self.compiled, noise=noise)
 
     def batcher(self, split: str) -> Batcher:
+        """For validation."""
         return Batcher(self.on_targets, self.hidden.get(split))
+
+    def training_batcher(self, split: Split, *, noise: float | None) -> Batcher:
+        """With what noise and unequal weights of rows ask for; weights that are all the same change nothing."""
+        weighted = len({row.weight for row in split.rows}) > 1
+        return replace(self.batcher(split.name), lengths=noise is not None, weighted=weighted)
 
 
 WHOLE_MODEL = Engine()
@@ -60,11 +74,20 @@ def first_adapted(model: nn.Module, spec: AdapterSpec) -> int:
     return len(model.layers) - spec.num_layers if set(spec.keys) <= names else 0
 
 
-def checked_rows(rows: Sequence[Row]) -> list[Row]:
-    """The two shortest of different lengths: padding is there, and the comparison takes little time and memory."""
+def checked_rows(rows: Sequence[Row], longest: int | None = None) -> list[Row]:
+    """The two shortest of different lengths: padding is there, and the comparison takes little time and memory.
+
+    Of each at most `longest` tokens, up to the last one that is learned.
+    """
     ordered = sorted(rows, key=lambda row: len(row.tokens))
     longer = next((row for row in ordered if len(row.tokens) > len(ordered[0].tokens)), ordered[-1])
-    return [ordered[0], longer]
+    return [row if longest is None else _last_learned(row, longest) for row in (ordered[0], longer)]
+
+
+def _last_learned(row: Row, longest: int) -> Row:
+    end = max(int(np.flatnonzero(row.learn)[-1]) + 1, min(longest, len(row.tokens)))
+    part = slice(max(end - longest, 0), end)
+    return replace(row, tokens=row.tokens[part], learn=row.learn[part])
 
 
 def head_chunk(vocabulary: int) -> int:
@@ -77,16 +100,17 @@ def disagreement(
 ) -> str | None:
     """How a step of this engine differs from one of the whole model on `rows`; None when they agree.
 
-    Compared are the loss and all gradients of the adapter, which must be attached, without dropout. `release` makes
-    the model let go of weights that are only needed here: called when a computation is set up and not begun, so that
-    each is read when its turn comes, and gone after it.
+    Compared are the loss and all gradients of the adapter, which must be attached, in training mode but without
+    dropout. `release` makes the model let go of weights that are only needed here: called when a computation is set up
+    and not begun, so that each is read when its turn comes, and gone after it.
 
     Raises:
         HarnessError: when the whole model cannot be trained either.
     """
     model.eval()
     try:
-        whole = _loss_and_gradients(model, WHOLE_MODEL, rows, release)
+        with checkpointed_blocks(model, engine.chunked):  # from token to token a block keeps a state for each
+            whole = _loss_and_gradients(model, WHOLE_MODEL, rows, release)
     except (RuntimeError, MemoryError):  # the device's
         raise
     except Exception as error:  # what an architecture's own forward pass raises when it is differentiated
@@ -154,16 +178,31 @@ def _loss_and_gradients(
     if engine.chunk and batch.chosen is not None:
         engine = replace(engine, chunk=max(batch.chosen.size // 32 * 16, 16))  # half: these rows may be but one chunk
     hidden = None
-    if engine.at:
-        with between(model, 0, engine.at) as compute:
-            hidden = compute(mx.array(padded_tokens(rows)[:, :-1]), None)
-            release()
-            mx.eval(hidden)
+    in_chunks = chunked_recurrence(engine.chunked, chunk=_COMPARED_CHUNK)
     tail = engine.tail(model)
-    with tail.in_place():
-        function: Any = nn.value_and_grad(model, partial(loss_sum, tail))
-        (loss, _), gradients = function(*replace(batch, hidden=hidden).inputs)
-        found = {"the loss": loss.reshape(1)} | {name: g.reshape(-1) for name, g in tree_flatten(gradients)}
-        release()
-        mx.eval(found)
+    with in_chunks:
+        if engine.at:
+            with between(model, 0, engine.at) as compute:
+                hidden = compute(mx.array(padded_tokens(rows)[:, :-1]), None)
+                release()
+                mx.eval(hidden)
+        with _training_without_luck(model), tail.in_place():
+            function: Any = nn.value_and_grad(model, partial(loss_sum, tail))
+            (loss, _), gradients = function(*replace(batch, hidden=hidden).inputs)
+            found = {"the loss": loss.reshape(1)} | {name: g.reshape(-1) for name, g in tree_flatten(gradients)}
+            release()
+            mx.eval(found)
     return found
+
+
+@contextmanager
+def _training_without_luck(model: nn.Module) -> Iterator[None]:
+    """In training mode, since what evaluation uses may have no gradient (Metal's kernels), but without dropout."""
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.eval()
+    try:
+        yield
+    finally:
+        model.eval()

@@ -6,7 +6,7 @@ their places and checksums. A deeper cut begins with the deepest file above it, 
 
 import json
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from harness.data.dataset import Row
 from harness.files import one_at_a_time, write_json, write_whole
 from harness.tuning.batches import fixed_rows, padded_tokens
-from harness.tuning.cut import between
+from harness.tuning.cut import between, hands_on_more
 
-_ROWS_AT_ONCE = 4  # always: a row's bits may depend on the shape that it was computed in
+ROWS_AT_ONCE = 4  # always: a row's bits may depend on the shape that it was computed in
 _KINDS: dict[str, tuple[Any, mx.Dtype, mx.Dtype]] = {
     "float32": (np.uint32, mx.uint32, mx.float32),
     "bfloat16": (np.uint16, mx.uint16, mx.bfloat16),
@@ -56,6 +56,12 @@ def hidden_bytes(rows: Sequence[Row], hidden_size: int, item: int) -> int:
     return sum(len(row.tokens) - 1 for row in rows) * hidden_size * item
 
 
+def kept_hidden(at: int, rows: Sequence[Row], folder: Path) -> HiddenRows | None:
+    """What an earlier process kept of all rows, if it did and it is whole."""
+    lengths = {row.line: len(row.tokens) - 1 for row in rows}
+    return _whole_at(folder, at, lengths)
+
+
 def compute_hidden(
     model: nn.Module,
     at: int,
@@ -67,35 +73,56 @@ def compute_hidden(
 ) -> HiddenRows:
     """What enters block `at`, of all rows, from its file or computed into it.
 
-    Block after block, so that one block's weights are needed at a time; `release` is told which is not needed any
-    more, `on_batch` how many batches of how many are done. One process computes, others wait for it.
+    Block after block, so that one block's weights are needed at a time, unless blocks hand on more than hidden states;
+    `release` is told which is not needed any more, `on_batch` how many batches of how many are done. One process
+    computes, others wait for it.
 
     Raises:
         WriteError: when the file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    batches = fixed_rows(rows, _ROWS_AT_ONCE)
+    batches = fixed_rows(rows, ROWS_AT_ONCE)
     with one_at_a_time(folder / ".lock"):
         start, found = _deepest(folder, at, rows)
-        for block in range(start, at):
-            tell = partial(_told, on_batch, block - start, at - start, len(batches))
-            found = _through_block(model, block, batches, found, folder, tell)
-            release(block)
-            if block > start:  # on the way only; what was there before stays
-                _remove(folder, block)
+        if start < at and hands_on_more(model):  # to a block further on, perhaps
+            start, found, parts = 0, None, [(0, at)]
+        else:
+            parts = [(block, block + 1) for block in range(start, at)]
+        for done, (begin, end) in enumerate(parts):
+            tell = partial(_told, on_batch, done, len(parts), len(batches))
+            found = _through_blocks(model, begin, end, batches, found, folder, tell)
+            for block in range(begin, end):
+                release(block)
+            if begin > start:  # on the way only; what was there before stays
+                _remove(folder, begin)
     assert found is not None, "at is at least 1"
     return replace(found, inherited=start > 0)
 
 
-def _through_block(
+def _through_blocks(
     model: nn.Module,
-    block: int,
+    begin: int,
+    end: int,
     batches: Sequence[Sequence[Row]],
     before: HiddenRows | None,
     folder: Path,
     on_batch: Callable[[int], None],
 ) -> HiddenRows:
-    """What enters the next block, into its file."""
+    """What enters block `end`, into its file; `before` entered block `begin`."""
+
+    def computed(compute: Callable[[mx.array, mx.array | None], mx.array]) -> Iterator[mx.array]:
+        for done, batch in enumerate(batches, start=1):
+            tokens = padded_tokens(batch)[:, :-1]
+            yield compute(mx.array(tokens), before.batch(batch, tokens.shape[1]) if before else None)
+            on_batch(done)
+
+    model.eval()
+    with between(model, begin, end) as compute:
+        return keep(folder, end, batches, computed(compute))
+
+
+def keep(folder: Path, cut: int, batches: Sequence[Sequence[Row]], hidden_states: Iterator[mx.array]) -> HiddenRows:
+    """What enters block `cut`, [rows, width, hidden size] of each batch, into its file."""
     starts: dict[int, int] = {}
     total = 0
     for batch in batches:
@@ -107,40 +134,43 @@ def _through_block(
 
     def write(file: Path) -> None:
         nonlocal kind, size
-        with file.open("wb") as out, between(model, block, block + 1) as compute:
-            for done, batch in enumerate(batches, start=1):
-                tokens = padded_tokens(batch)[:, :-1]
-                hidden = compute(mx.array(tokens), before.batch(batch, tokens.shape[1]) if before else None)
+        with file.open("wb") as out:
+            for batch, hidden in zip(batches, hidden_states, strict=True):
                 kind, size = str(hidden.dtype).rpartition(".")[2], hidden.shape[-1]
                 computed = np.array(hidden.view(_KINDS[kind][1]))
                 for row, bits in zip(batch, computed, strict=True):
                     content = np.ascontiguousarray(bits[: len(row.tokens) - 1]).tobytes()
                     checksums[row.line] = zlib.crc32(content)
                     out.write(content)
-                on_batch(done)
 
-    model.eval()
-    write_whole(_bits_file(folder, block + 1), write, durable=False)  # it can be computed again
+    write_whole(_bits_file(folder, cut), write, durable=False)  # it can be computed again
     index = {"dtype": kind, "size": size, "starts": list(starts.items()), "checksums": list(checksums.items())}
-    write_json(_index_file(folder, block + 1), index)
-    return _open(folder, block + 1)
+    write_json(_index_file(folder, cut), index)
+    return _open(folder, cut)
 
 
 def _deepest(folder: Path, at: int, rows: Sequence[Row]) -> tuple[int, HiddenRows | None]:
     """The deepest cut up to `at` that is there whole. What is damaged is removed."""
     lengths = {row.line: len(row.tokens) - 1 for row in rows}
     for cut in range(at, 0, -1):
-        if not _index_file(folder, cut).exists():
-            continue
-        try:
-            found = _open(folder, cut)
-            checksums = dict(json.loads(_index_file(folder, cut).read_text("utf-8"))["checksums"])
-            if _whole(found, lengths, checksums):
-                return cut, found
-        except (OSError, ValueError, KeyError):
-            pass
-        _remove(folder, cut)
+        if (found := _whole_at(folder, cut, lengths)) is not None:
+            return cut, found
     return 0, None
+
+
+def _whole_at(folder: Path, cut: int, lengths: dict[int, int]) -> HiddenRows | None:
+    """`lengths`: of the rows, by line. What is damaged is removed."""
+    if not _index_file(folder, cut).exists():
+        return None
+    try:
+        found = _open(folder, cut)
+        checksums = dict(json.loads(_index_file(folder, cut).read_text("utf-8"))["checksums"])
+        if _whole(found, lengths, checksums):
+            return found
+    except (OSError, ValueError, KeyError):
+        pass
+    _remove(folder, cut)
+    return None
 
 
 def _whole(found: HiddenRows, lengths: dict[int, int], checksums: dict[int, int]) -> bool:

@@ -10,10 +10,12 @@ from typing import Protocol
 
 import mlx.core as mx
 import mlx.nn as nn
+import mlx.optimizers as optim
 
 from harness.config.checks import total_updates
 from harness.config.schema import TrainConfig
 from harness.data.dataset import Split
+from harness.machine.group import ALONE, Group
 from harness.models.randomness import seeded
 from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import Tail
@@ -23,8 +25,10 @@ from harness.tuning.loss import loss_sum
 from harness.tuning.meter import Meter, Window
 from harness.tuning.optimizer import make_optimizer
 from harness.tuning.process import checkpointed_blocks, dequantized_blocks, wired_memory
+from harness.tuning.recurrence import chunked_recurrence
 from harness.tuning.state import Course, LoopState, capture, restore
 from harness.tuning.step import check_finite, make_step, micro_batches, one_update
+from harness.tuning.together import Together, begin_alike
 
 # Raised whenever a change makes the same settings end in other weights: it is part of a run's identity.
 ENGINE = 3
@@ -86,31 +90,51 @@ def train(
     engine: Engine = WHOLE_MODEL,
     stop: Callable[[Score], bool] = lambda score: False,
     interrupted: Callable[[], bool] = lambda: False,
+    group: Group = ALONE,
+    b_rate: float | None = None,
 ) -> Outcome:
     """Train the attached adapter for the configured number of updates, from the start or from `resume`.
 
     Validation runs before the first update, at each multiple of steps_per_eval and save_every, and after
     the last: always after the update, on exactly the weights that are then handed to the watcher. With
     `patience`, that many validations in a row without a new best end the run; so does `stop`, asked after each.
-    `interrupted` is asked after each update.
+    `interrupted` is asked after each update. `b_rate`: see make_optimizer.
+
+    In a `group` all processes call it with the same model, splits and settings; `resume` and `stop` are those of the
+    first, `interrupted` is asked of each. The weights are those of one process, but for rounding and dropout.
 
     Raises:
-        HarnessError: when the loss is not finite any more.
+        DivergedError: when the loss is not finite any more.
+        LostError: when another process of the group is gone.
         KeyboardInterrupt: when `interrupted`, once the watcher has the state to go on from.
     """
-    tail = engine.tail(model)
+    tail = engine.tail(model, noise=settings.neftune_alpha)
     checkpointed = checkpointed_blocks(model, settings.grad_checkpoint)
     dequantized = dequantized_blocks(model, settings.dequantize_tail)
     mx.reset_peak_memory()
-    with wired_memory(), seeded(settings.seed), dequantized, checkpointed, tail.in_place():
-        run = _Run(tail, train_split, valid_split, settings, watcher, engine=engine, stop=stop)
+    in_chunks = chunked_recurrence(engine.chunked)
+    with wired_memory(), seeded(settings.seed), in_chunks, dequantized, checkpointed, tail.in_place():
+        optimizer = make_optimizer(settings, total_updates(settings, len(train_split.rows)), b_rate=b_rate)
+        resume = begin_alike(group, model, resume)
+        run = _Run(
+            tail,
+            train_split,
+            valid_split,
+            settings,
+            watcher,
+            optimizer,
+            engine=engine,
+            stop=stop,
+            interrupted=interrupted,
+            group=group,
+        )
         run.begin(resume)
         del resume  # its arrays would stay beside the new ones
         while not run.ended:
             run.update()
             if run.to_validate:
                 run.validate()
-            if not run.ended and interrupted():
+            if not run.ended and run.leaving:
                 run.leave()
         model.eval()
     return run.outcome
@@ -126,17 +150,20 @@ class _Run:
         valid_split: Split,
         settings: TrainConfig,
         watcher: Watcher,
+        optimizer: optim.Optimizer,
         *,
         engine: Engine,
         stop: Callable[[Score], bool],
+        interrupted: Callable[[], bool],
+        group: Group,
     ) -> None:
         self._tail, self._model, self._engine = tail, tail.model, engine
         self._train, self._valid, self._settings = train_split, valid_split, settings
-        self._watcher, self._stop = watcher, stop
+        self._watcher, self._stop, self._interrupted, self._group = watcher, stop, interrupted, group
         self._updates = total_updates(settings, len(train_split.rows))
         self._make = engine.batcher(valid_split.name)
-        self._evaluator = Evaluator(tail, fixed_batches(valid_split.rows, settings.batch_size, self._make))
-        self._optimizer = make_optimizer(settings, self._updates)
+        self._evaluator = Evaluator(tail, fixed_batches(valid_split.rows, settings.batch_size, self._make), group)
+        self._optimizer = optimizer
         self._optimizer.init(self._model.trainable_parameters())
         self._step, self._pruned, self._grad_norm = 0, False, 0.0
 
@@ -154,8 +181,21 @@ class _Run:
             self._course = resume.course
         self._step = self._course.step
         self._meter = Meter(self._optimizer, self._course)
+        batcher = self._engine.training_batcher(self._train, noise=self._settings.neftune_alpha)
+        self._together: Together | None = None
+        if self._group.size > 1:
+            self._together = Together(
+                self._tail,
+                self._optimizer,
+                self._train,
+                self._settings,
+                group=self._group,
+                make=batcher,
+                updates_done=self._step,
+                asked=self._interrupted,
+            )
+            return
         self._apply = make_step(self._tail, self._optimizer, max_grad_norm=self._settings.max_grad_norm)
-        batcher = self._engine.batcher(self._train.name)
         self._micro_batches = micro_batches(self._train, self._settings, self._step, batcher)
 
     @property
@@ -167,15 +207,24 @@ class _Run:
         return self._to_save or self._step % self._settings.steps_per_eval == 0
 
     @property
+    def leaving(self) -> bool:
+        """Whether it is to be left after this update."""
+        return self._interrupted() if self._together is None else self._together.leaving
+
+    @property
     def outcome(self) -> Outcome:
         return Outcome.of(self._course, peak_gb=mx.get_peak_memory() / 1e9, pruned=self._pruned)
 
     def update(self) -> None:
         """Change the weights once, and tell what that was like."""
         self._step += 1
-        self._model.train()
+        if not self._model.training:  # after a validation; telling each module takes a millisecond of a large model
+            self._model.train()
         tic = time.perf_counter()
-        done = one_update(self._apply, next(self._micro_batches), self._step, self._train)
+        if self._together is not None:
+            done = self._together.update(self._step)
+        else:
+            done = one_update(self._apply, next(self._micro_batches), self._step, self._train)
         self._meter.add(done, time.perf_counter() - tic)
         self._grad_norm = done.grad_norm
         self._watcher.on_update(self._step, done.loss / done.targets)
@@ -188,7 +237,7 @@ class _Run:
         check_finite(score.loss, f"the validation loss after update {self._step}")
         best = self._course.best.step == 0 or score.loss < self._course.best.loss
         self._course = self._meter.scored(self._course, score, best=best)
-        self._pruned = self._stop(score) and self._step < self._updates  # else it is whole
+        self._pruned = self._group.share(self._stop(score)) and self._step < self._updates  # else it is whole
         if self._out_of_patience and self._meter.unread:  # the last report
             self._watcher.on_window(self._meter.read(self._step, self._grad_norm))
             self._course = self._meter.at(self._step, self._course)

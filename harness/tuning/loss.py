@@ -15,17 +15,26 @@ def loss_sum(
     chosen: mx.array | None = None,
     places: mx.array | None = None,
     hidden: mx.array | None = None,
+    lengths: mx.array | None = None,
+    weights: mx.array | None = None,
 ) -> tuple[mx.array, mx.array]:
-    """Sum of the loss over learned tokens in nats, and their number. The arguments are those of a Batch."""
+    """Sum of the loss over learned tokens in nats, and their number. The arguments are those of a Batch.
+
+    With weights a token counts, in both, as often as its row's weight says.
+    """
     targets, count = tokens[:, 1:], learn.sum()
+    counted = count if weights is None else (learn.sum(axis=1) * weights).sum()
     if chosen is None or places is None:
-        losses = nn.losses.cross_entropy(tail(tokens[:, :-1], hidden), targets) * learn
-        return losses.astype(mx.float32).sum(), count
-    last = tail.last_hidden(tokens[:, :-1], hidden, chosen, places)
+        share = learn if weights is None else learn * weights[:, None]
+        losses = nn.losses.cross_entropy(tail(tokens[:, :-1], hidden, lengths), targets) * share
+        return losses.astype(mx.float32).sum(), counted
+    last = tail.last_hidden(tokens[:, :-1], hidden, chosen, places, lengths)
     targets, real = targets.reshape(1, -1)[:, chosen], mx.arange(chosen.size) < count
+    if weights is not None:
+        real = real * weights[chosen // learn.shape[1]]
     if tail.chunk is None or chosen.size <= tail.chunk:
-        return _of_head(tail, last, targets, real), count
-    return _in_chunks(tail, last, targets, real, tail.chunk), count
+        return _of_head(tail, last, targets, real), counted
+    return _in_chunks(tail, last, targets, real, tail.chunk), counted
 
 
 def row_losses(

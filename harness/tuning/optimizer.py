@@ -29,19 +29,34 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 Schedule = Callable[[mx.array], mx.array]
 
 
-def make_optimizer(train: TrainConfig, updates: int) -> optim.Optimizer:
+def make_optimizer(train: TrainConfig, updates: int, *, b_rate: float | None = None) -> optim.Optimizer:
     """The configured optimizer, its schedule laid over `updates` updates.
+
+    `b_rate`: LoRA's B learns at so many times the rate, all the rest (A, DoRA's m) at the rate itself: LoRA+, arXiv
+    2402.12354. The rate reported is that of the rest.
 
     Raises:
         HarnessError: for train.optimizer_args that it does not take.
     """
+    rate = learning_rate(train, updates)
+    if b_rate is None:
+        return _optimizer(train, rate)
+    both = [_optimizer(train, rate), _optimizer(train, _times(rate, b_rate))]
+    return optim.MultiOptimizer(both, [lambda name, _: not name.endswith("lora_b")])
+
+
+def _optimizer(train: TrainConfig, rate: float | Schedule) -> optim.Optimizer:
     arguments = {**_DEFAULTS.get(train.optimizer, {}), **train.optimizer_args}
     if "learning_rate" in arguments:
         raise HarnessError("train.optimizer_args must not hold learning_rate; set train.learning_rate")
     try:
-        return _CLASSES[train.optimizer](learning_rate=learning_rate(train, updates), **arguments)
+        return _CLASSES[train.optimizer](learning_rate=rate, **arguments)
     except TypeError as error:
         raise HarnessError(f"train.optimizer_args does not fit {train.optimizer}: {error}") from error
+
+
+def _times(rate: float | Schedule, factor: float) -> float | Schedule:
+    return (lambda step: factor * rate(step)) if callable(rate) else factor * rate
 
 
 def learning_rate(train: TrainConfig, updates: int) -> float | Schedule:

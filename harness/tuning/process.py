@@ -62,6 +62,18 @@ def _dequantized(layer: nn.QuantizedLinear) -> nn.Linear:
 
 
 @contextmanager
+def memory_limits(memory_gb: float | None, cache_gb: float | None) -> Iterator[None]:
+    """MLX's limits inside, in GB of a thousand million bytes; None leaves one as it is."""
+    limits = [(mx.set_memory_limit, memory_gb), (mx.set_cache_limit, cache_gb)]
+    former = [(put, put(round(gb * 1e9))) for put, gb in limits if gb is not None]
+    try:
+        yield
+    finally:
+        for put, limit in former:
+            put(limit)
+
+
+@contextmanager
 def wired_memory() -> Iterator[None]:
     """mlx-lm's limit for memory that the GPU keeps wired, where the device recommends one."""
     former = maybe_set_recommended_wired_limit()

@@ -5,6 +5,7 @@ The data cursor is not in it: the batches follow from the seed and the step.
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,23 @@ def save_state(path: Path, state: LoopState) -> None:
     """Written whole and sealed, then renamed: the file is always one whole state."""
     arrays = {f"weights/{key}": value for key, value in state.weights.items()}
     arrays |= {f"optimizer/{key}": value for key, value in state.optimizer.items()}
-    notes = {"course": json.dumps(dataclasses.asdict(state.course)), "random": str(state.random)}
-    save_arrays(path, arrays, notes)
+    save_arrays(path, arrays, notes_of(state))
+
+
+def notes_of(state: LoopState) -> dict[str, str]:
+    """What of a state is no array."""
+    return {"course": json.dumps(dataclasses.asdict(state.course)), "random": str(state.random)}
+
+
+def course_of(notes: Mapping[str, str]) -> tuple[Course, int]:
+    """The course and the random state.
+
+    Raises:
+        ValueError, KeyError, TypeError: for other notes than those of `notes_of`.
+    """
+    course = json.loads(notes["course"])
+    scores: dict[str, Any] = {name: Score(**course.pop(name)) for name in ("start", "last", "best")}
+    return Course(**scores, **course), int(notes["random"])
 
 
 def load_state(path: Path) -> LoopState:
@@ -90,11 +106,8 @@ def load_state(path: Path) -> LoopState:
     """
     try:
         arrays, notes = load_arrays(path)
-        course = json.loads(notes["course"])
-        scores: dict[str, Any] = {name: Score(**course.pop(name)) for name in ("start", "last", "best")}
-        return LoopState(
-            Course(**scores, **course), _under("weights/", arrays), _under("optimizer/", arrays), int(notes["random"])
-        )
+        course, random = course_of(notes)
+        return LoopState(course, _under("weights/", arrays), _under("optimizer/", arrays), random)
     except (DamagedError, ValueError, KeyError, TypeError) as error:
         why = error.why if isinstance(error, DamagedError) else reason(error)
         raise DamagedError(

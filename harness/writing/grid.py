@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from harness.config.schema import GenerateCommand
@@ -110,11 +111,12 @@ def write_all(grid: Grid, command: GenerateCommand, display: Display) -> Iterato
     if grid.base.caveat:
         display.say(grid.base.caveat)
     grid.base.materialize()
+    say_once = cache(display.say)
     with watchdog_said(), switching(grid.base.model) as put_on, display.texts(len(grid.planned)) as tell:
         for part in grid.parts:
             if part.planned:
                 put_on(part.adapter, part.scale)
-                for sample in write(grid.base.model, grid.base.tokenizer, part.planned, command.generate):
+                for sample in write(grid.base.model, grid.base.tokenizer, part.planned, command.generate, say_once):
                     tell(sample.tokens)
                     yield sample
 

@@ -17,6 +17,7 @@ from harness.config.load import from_hydra
 from harness.config.overrides import as_typed, check_names, prepare
 from harness.config.read_axes import read_space
 from harness.config.schema import Config
+from harness.config.vary import Varied
 from harness.console.command import plainly
 from harness.console.worker_environment import COMMAND
 from harness.data.lines import check_first_lines
@@ -42,6 +43,7 @@ class HarnessSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self._context, self._config = hydra_context, config
+        self._varied = Varied(self._composed)
 
     def sweep(self, arguments: list[str]) -> Any:
         plainly(lambda: self._sweep(arguments))
@@ -76,7 +78,10 @@ class HarnessSweeper(Sweeper):
             sys.exit(conclude(swept, self._compose(space.fixed), display))
 
     def _compose(self, overrides: Sequence[str]) -> Config:
-        composed = self._context.config_loader.load_sweep_config(self._config, prepare(overrides, Config))
+        return from_hydra(self._varied(prepare(overrides, Config)), Config)
+
+    def _composed(self, words: list[str]) -> DictConfig:
+        composed = self._context.config_loader.load_sweep_config(self._config, words)
         with open_dict(composed):
             del composed["hydra"]
-        return from_hydra(composed, Config)
+        return composed

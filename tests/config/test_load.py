@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from harness.config.load import flat, from_hydra, from_values, key_names
+from harness.config.later import NEUTRAL, completed
+from harness.config.load import flat, from_hydra, from_values, key_names, with_scale_and_alpha
 from harness.config.paths import CONF
 from harness.config.schema import Config
 from harness.errors import HarnessError, SettingError
@@ -92,6 +93,39 @@ def test_without_either_the_scale_is_that_of_mlx_lm() -> None:
 def test_scale_and_alpha_that_disagree_are_refused() -> None:
     with pytest.raises(HarnessError, match=r"lora.alpha=32 at rank 16 means lora.scale=2, but lora.scale is 16"):
         compose_config("lora.rank=16", "lora.alpha=32", "lora.scale=16")
+
+
+def test_rslora_divides_alpha_by_the_root_of_the_rank() -> None:
+    lora = compose_config("lora.rank=16", "lora.alpha=32", "lora.rank_scaling=rslora").lora
+    assert (lora.scale, lora.alpha) == (8.0, 32.0)
+    assert with_scale_and_alpha(lora) == lora, "a run's own record says both"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "needs lora.alpha, which it divides by √rank, but it is not given; say lora.alpha=16 lora.scale=null"),
+        (["lora.scale=2"], "it is not given, but lora.scale=2; say lora.alpha=16 lora.scale=null"),
+        (
+            ["lora.scale=2", "lora.alpha=32", "lora.rank=16"],
+            "lora.alpha=32 at rank 16 with rslora means lora.scale=8, but lora.scale is 2; give one of them",
+        ),
+    ],
+)
+def test_rslora_without_its_alpha_or_with_another_scale_is_refused(words: list[str], said: str) -> None:
+    with pytest.raises(HarnessError) as caught:
+        compose_config("lora.rank_scaling=rslora", *words)
+    assert said in str(caught.value)
+
+
+def test_what_an_earlier_version_wrote_is_completed_with_what_does_the_same() -> None:
+    values = dataclasses.asdict(compose_config())
+    for name in NEUTRAL.keys() & set(key_names(Config)):
+        group, _, key = name.partition(".")
+        assert values[group].pop(key) == NEUTRAL[name], "a default does as earlier runs did"
+    with pytest.raises(SettingError):
+        from_values(values, Config)
+    assert from_values(completed(values, key_names(Config)), Config) == compose_config()
 
 
 def test_configurations_cannot_be_changed() -> None:

@@ -125,6 +125,27 @@ def test_the_digest_tells_masks_and_tokens_apart(splits: tuple[Split, Split]) ->
     assert len(split.digest) == 32
 
 
+def test_weights_are_in_the_digest_where_they_are_not_one(splits: tuple[Split, Split]) -> None:
+    split = splits[0]
+
+    def digest(weight: float) -> str:
+        first = dataclasses.replace(split.rows[0], weight=weight)
+        return dataclasses.replace(split, rows=[first, *split.rows[1:]]).digest
+
+    assert digest(1.0) == split.digest and len({digest(1.0), digest(2.0), digest(0.5)}) == 3
+
+
+@pytest.mark.parametrize("name", ["train", "valid", "test"])
+def test_weights_are_kept_when_a_row_is_cut_and_passed_over_in_scores(base: Base, tmp_path: Path, name: str) -> None:
+    line = json.dumps({"text": TEXT, "weight": 2.5}, ensure_ascii=False)
+    (tmp_path / f"{name}.jsonl").write_text(f"{line}\n", encoding="utf-8")
+    length = len(to_row(_line(text=TEXT), base.tokenizer, mask_prompt=True).tokens)
+    split = load_split(tmp_path, name, base.tokenizer, labels=None, max_seq_length=length - 1, mask_prompt=True)
+    assert [row.weight for row in split.rows] == [2.5] and split.cut == 1
+    said = f"{name}.jsonl: the weights of 1 rows are passed over, in a score all tokens count"
+    assert (said in split.warnings(length)) == (name != "train")
+
+
 def test_the_validation_subset_is_always_the_same(splits: tuple[Split, Split]) -> None:
     first, second = fixed_subset(splits[0], 4), fixed_subset(splits[0], 4)
     assert [row.line for row in first.rows] == [row.line for row in second.rows]

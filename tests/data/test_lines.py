@@ -37,6 +37,12 @@ def test_the_three_forms_are_read(write_lines: WriteLines) -> None:
         ('{"messages": [{"role": "me", "content": "a"}]}', "role must be one of system, user, assistant, tool"),
         ('{"messages": [{"role": "user", "content": 5}]}', "must have role and content as texts"),
         ('{"messages": [{"role": "user", "content": "a"}]}', "there must be an assistant message"),
+        ('{"text": "a", "weight": 0}', "weight must be a number above 0, but it is 0; leave it out for 1"),
+        ('{"text": "a", "weight": -1.5}', "weight must be a number above 0, but it is -1.5"),
+        ('{"text": "a", "weight": "2"}', "weight must be a number above 0, but it is '2'"),
+        ('{"text": "a", "weight": true}', "weight must be a number above 0, but it is True"),
+        ('{"text": "a", "weight": Infinity}', "weight must be a number above 0, but it is inf"),
+        ('{"text": "a", "weight": NaN}', "weight must be a number above 0, but it is nan"),
     ],
 )
 def test_a_bad_line_is_named_by_file_and_number(line: str, complaint: str, write_lines: WriteLines) -> None:
@@ -69,3 +75,8 @@ def test_labels_that_keep_nothing_are_refused_with_those_there_are(write_lines: 
     path = write_lines("train.jsonl", ['{"text": "a", "label": "x"}', '{"text": "b", "label": "y"}'])
     with pytest.raises(HarnessError, match="its labels are x, y"):
         read_lines(path, ["z"])
+
+
+def test_a_line_may_say_what_its_tokens_count(write_lines: WriteLines) -> None:
+    path = write_lines("train.jsonl", ['{"text": "a", "weight": 2}', '{"text": "b", "weight": null}', '{"text": "c"}'])
+    assert [line.weight for line in read_lines(path)] == [2.0, 1.0, 1.0]

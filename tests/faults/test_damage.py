@@ -18,6 +18,7 @@ from harness.run.session import Session
 from harness.tracking import queries, run_folder
 from harness.tracking.candidates import of_run
 from harness.tracking.checkpoints import checkpoint_folder
+from harness.tracking.entry_kind import EntryKind
 from harness.tracking.journal import Journal
 from harness.tracking.reconcile import reconcile
 from harness.tracking.run_state import RunState
@@ -34,7 +35,7 @@ def left(store: Store) -> Iterator[TrackedRun]:
         assert run.drain() == 0
     journal = Journal(run.folder)
     for step in (6, 7):
-        journal.write("metrics", step=step, values={"train/loss": float(step)})
+        journal.write(EntryKind.METRICS, step=step, values={"train/loss": float(step)})
     yield run
     for _ in reconcile(store):  # leaves nothing to other tests
         pass

@@ -12,6 +12,7 @@ from harness.config.schema import TrackingConfig
 from harness.errors import DeletedError
 from harness.sweeping.listing import find_study
 from harness.sweeping.storage import open_studies
+from harness.tracking.entry_kind import EntryKind
 from harness.tracking.journal import Journal
 from harness.tracking.reconcile import reconcile, run_folders
 from harness.tracking.run_state import RunState
@@ -56,7 +57,7 @@ def test_the_sender_says_it_with_a_kind_of_its_own(store: Store, run: TrackedRun
     store.client.delete_run(run.run_id)
     folder = run.folder
     journal = Journal(folder)
-    journal.write("metrics", step=1, values={"train/loss": 1.0})
+    journal.write(EntryKind.METRICS, step=1, values={"train/loss": 1.0})
     with pytest.raises(DeletedError, match="was deleted in MLflow"):
         Sender(store, journal).send_next()
 
@@ -66,7 +67,7 @@ def test_what_a_deleted_run_left_is_settled_once_and_goes_out_when_it_is_restore
         assert run.drain() == 0
         store.client.delete_run(run.run_id)
         journal = Journal(run.folder)
-    journal.write("metrics", step=1, values={"train/loss": 1.5})  # its process died before it could be told
+    journal.write(EntryKind.METRICS, step=1, values={"train/loss": 1.5})  # its process died before it could be told
     (settled,) = [each for each in reconcile(store) if each.run_id == run.run_id]
     assert (settled.closed, settled.deleted, settled.left) == (True, True, None)
     assert run.run_id not in _settled(store), "once"

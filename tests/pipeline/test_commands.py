@@ -20,8 +20,6 @@ from harness.tracking.store import Store, open_store
 from tests.commands import Start, run_command, start_command
 from tests.conftest import QUICK
 
-HEAVY = ("mlx", "mlx_lm", "mlflow", "optuna", "transformers")
-
 
 def run(*arguments: str, cwd: Path, status: int = 0, start: Start = run_command) -> str:
     """stdout of `python -m …`; its exit status is as expected."""
@@ -208,20 +206,6 @@ def test_keep_leaves_the_last_and_the_best(tmp_path: Path) -> None:
     assert kept == {"0000005_adapters.safetensors", "0000006_adapters.safetensors", best}
     models = store.client.search_logged_models([store.experiment_id("poems")])
     assert {f"{int(model.tags['step']):07d}_adapters.safetensors" for model in models} == kept
-
-
-@pytest.mark.parametrize("command", ["--help", "--cfg job"])
-@pytest.mark.parametrize("door", ["harness.train", "harness.generate", "harness.prepare"])
-def test_help_and_cfg_import_nothing_heavy(door: str, command: str, tmp_path: Path) -> None:
-    words = command.split(" ", 1) if command.startswith("--cfg") else [command]
-    code = (
-        f"import sys, runpy; sys.argv = ['x', *{words!r}]\n"
-        f"try: runpy.run_module({door!r}, run_name='__main__')\n"
-        f"except SystemExit: pass\n"
-        f"print('LOADED', [name for name in {HEAVY!r} if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "LOADED []" in done.stdout
 
 
 @pytest.mark.parametrize(

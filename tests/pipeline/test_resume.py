@@ -288,7 +288,9 @@ def test_a_run_that_is_deleted_while_it_trains_stops_and_says_how_to_go_on(
     with pytest.raises(DeletedError, match="was deleted in MLflow, so it was stopped; restore it there, then go on"):
         train_run(config, session, RunPlace(), RunHooks(began=begun.append, leave=leave))
     folder = session.store.runs / begun[0]
-    assert Journal(folder).ended == "KILLED" and load_state(folder / run_folder.STATE).course.step == 1
+    assert Journal(folder).ended == "KILLED"
+    # the file may say that it is deleted a moment before the run's own thread does
+    assert load_state(folder / run_folder.STATE).course.step in (1, 2)
     assert begun[0] not in [settled.run_id for settled in reconcile(session.store)]
     session.store.client.restore_run(begun[0])
     done = _run(session, quick_config("name=deleted", "train.iters=200", "train.resume=auto", "generate.prompts=[]"))

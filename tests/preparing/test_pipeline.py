@@ -189,3 +189,14 @@ def test_what_no_file_can_hold_is_rejected(more: dict[str, Any], tmp_path: Path)
 def test_only_a_source_that_needs_no_file_does_without(overrides: list[str], complaint: str) -> None:
     with pytest.raises(HarnessError, match=complaint):
         run("model.path=null", *overrides)
+
+
+def test_the_parts_of_a_row_that_is_too_long_have_its_weight(tmp_path: Path) -> None:
+    text = "\n\n".join(f"第{number}段：河水慢慢地流过桥下。" for number in range(30))
+    turns = [{"role": "user", "content": "a" * 30}, {"role": "assistant", "content": "b" * 30}] * 6
+    rows = [{"text": text, "weight": 2.5}, {"messages": turns, "weight": 2.5}]
+    (tmp_path / "raw.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    words = ["source=chat", f"source.path={tmp_path / 'raw.jsonl'}", "source.too_long=split", "source.max_bad=1"]
+    run(*words, "model=tiny", "train.max_seq_length=96", f"data.path={tmp_path / 'out'}", "source.valid=0")
+    written = lines(tmp_path / "out")["train"]
+    assert len(written) > 3 and {each["weight"] for each in written} == {2.5}

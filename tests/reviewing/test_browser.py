@@ -344,6 +344,8 @@ def test_what_was_decided_survives_kill_9_and_what_could_not_be_saved_is_kept_an
     assert "Not saved" in tab.text("message") and "kept here" in tab.text("message")
     for key in "asu":
         tab.page.keyboard.press(key)
+    tab.page.select_option("#state", "all")
+    assert tab.page.input_value("#state") == "open", "what waits to be saved comes first"
     assert tab.said == ["accept"]
     server.start()
     tab.ready()

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from harness.errors import HarnessError, WriteError
-from harness.reviewing.desk import Desk, Fault, Look, Mode, SayingError
+from harness.reviewing.desk import Desk
 from harness.reviewing.events import Events
 from harness.reviewing.judged import UNJUDGED
 from harness.reviewing.queue import Order
+from harness.reviewing.saying import Fault, Look, Mode, SayingError
 from harness.reviewing.standing import Said
 from harness.sampling.samples import write_in_order
 from tests.reviewing.written import ADA, QUEUE, Hand, desk_of, judged_as, sample, write_samples

@@ -11,10 +11,11 @@ from harness.data.sources import reviewed
 from harness.data.sources.found import Found, Tools
 from harness.errors import HarnessError
 from harness.evaluation.decisions import read_decisions
-from harness.reviewing.desk import Desk, Look, Mode
+from harness.reviewing.desk import Desk
 from harness.reviewing.events import Events
 from harness.reviewing.exports import difference, export
 from harness.reviewing.queue import Order
+from harness.reviewing.saying import Look, Mode
 from harness.reviewing.texts import read_texts
 from tests.reviewing.written import Hand, desk_of, judged_as, lines_of, sample, write_samples
 
@@ -38,7 +39,8 @@ def folder(tmp_path: Path) -> Path:
 
 def _write(desk: Desk, file: Path, folder: Path, system: str | None = None) -> None:
     events = Events(file.with_suffix(".review.sqlite"))
-    export(folder, desk.people, events.texts(), system=system)
+    measured = {name: desk.measures(name) for name in desk.people}
+    export(folder, desk.people, events.texts(), system=system, measures=measured)
     events.close()
 
 
@@ -75,6 +77,17 @@ def test_decisions_are_lines_of_training_that_say_where_they_come_from(folder: P
         "decision": "edit",
         "review": "decisions.jsonl",
     }
+
+
+def test_measures_say_what_was_kept_of_whom(folder: Path) -> None:
+    found = json.loads((folder / "measures.json").read_text("utf-8"))
+    kept = {share["what"]: (share["hits"], share["of"]) for share in found["people"]["ada"]}
+    assert kept["kept, as they are or edited"] == (2, 3)
+    assert kept["kept of the ranking's upper half"] == (2, 2)
+    assert [(each["adapter"], each["hits"], each["of"]) for each in found["adapters"]] == [
+        ("runs:/aaaaaaaa", 1, 1),
+        ("runs:/bbbbbbbb", 1, 2),
+    ]
 
 
 def test_chat_lines_say_the_same_and_are_read_as_they_are(folder: Path) -> None:

@@ -74,6 +74,16 @@ def test_files_are_written_without_the_page(review: Review) -> None:
     assert len(lines_of(review.folder / "chat.jsonl")) == 1
 
 
+def test_a_ranking_beside_the_samples_is_found_and_its_best_come_first(review: Review) -> None:
+    first, second = (sample(number).id for number in (2, 1))
+    verdict = {"kind": "ranking", "unscored": None, "ids": [second, first], "adapters": ["b", "a"], "order": [1, 0]}
+    ranking = {"rubric": {"digest": "d"}, "judges": ["j"], "ranking": [], "verdicts": [verdict]}
+    (review.samples.parent / "r.json").write_text(json.dumps(ranking), "utf-8")
+    said: list[str] = []
+    write_review(review, said.append)
+    assert said[0].endswith("the best first by " + str(review.samples.parent / "r.json"))
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

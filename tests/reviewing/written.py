@@ -10,12 +10,13 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from harness.reviewing.app import create_app
-from harness.reviewing.desk import Desk, Look
+from harness.reviewing.desk import Desk
 from harness.reviewing.events import Events
 from harness.reviewing.exports import export
 from harness.reviewing.guard import Door
 from harness.reviewing.judged import UNJUDGED, Judged
 from harness.reviewing.queue import Order, QueueSettings
+from harness.reviewing.saying import Look
 from harness.reviewing.standing import Said
 from harness.sampling.samples import Sample, append_sample
 
@@ -76,7 +77,7 @@ def client_of(file: Path, door: Door | None = None, **settings: Any) -> Iterator
     desk = Desk(file, events, UNJUDGED, replace(QUEUE, **settings))
 
     def write() -> list[Path]:
-        return export(file.parent / "out", desk.people, events.texts(), system=None)
+        return export(file.parent / "out", desk.people, events.texts(), system=None, measures={})
 
     app = create_app(desk, door, about={"review": "r", "reviewer": ADA, "pause": 0.3}, export=write)
     try:

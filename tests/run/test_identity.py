@@ -24,13 +24,23 @@ def test_what_only_watches_is_not_part_of_the_identity(store: Store, quick_confi
         "train.save_every=2",
         "train.valid_rows=3",
         "train.keep=1",
+        "train.memory_limit_gb=8",
+        "train.cache_limit_gb=0",
         "train.test=true",
         "generate.seed=5",
         "lora.scale=20.0",
         "lora.alpha=160",
     ):
         assert identity(same) == plain, same
-    for other in ("lora.rank=4", "lora.dropout=0.1", "train.seed=1", "train.iters=7", "train.max_seq_length=80"):
+    for other in (
+        "train.neftune_alpha=5",
+        "lora.b_rate=4",
+        "lora.rank=4",
+        "lora.dropout=0.1",
+        "train.seed=1",
+        "train.iters=7",
+        "train.max_seq_length=80",
+    ):
         assert identity(other) != plain, other
 
 

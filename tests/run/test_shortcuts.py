@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from harness.tuning.memory import shape_of
 from harness.tuning.trunk_cache import Trunks
 from tests.models.changed import times_3
 from tests.updates import at_update, interrupt
+from tools.architectures.tiny import settings_of
 
 Quick = Callable[..., Config]
 Said = pytest.CaptureFixture[str]
@@ -118,6 +120,7 @@ def _losses(done: FinishedRun) -> list[float]:
     [
         (["lora.num_layers=8"], "every block is adapted, or a layer outside the blocks"),
         (["train.iters=3"], "less than an epoch to train"),
+        (["train.neftune_alpha=5"], "train.neftune_alpha=5 puts other noise on the embeddings each time"),
     ],
 )
 def test_what_keeps_all_blocks_in_every_step_is_said(
@@ -293,3 +296,47 @@ def test_what_is_kept_of_another_model_is_noticed_whatever_the_reason(
 
 def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.glob("*.bin"))
+
+
+@pytest.fixture(scope="module")
+def hybrid(base: Base, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A base whose blocks have a gated delta rule and attention in turn."""
+    folder = Path(shutil.copytree(base.folder, tmp_path_factory.mktemp("hybrid") / "model"))
+    module = import_module("mlx_lm.models.qwen3_5")
+    config = {**settings_of("qwen3_5")["text_config"], "model_type": "qwen3_5", "vocab_size": base.vocabulary}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    weights = dict(tree_flatten(module.Model(module.ModelArgs.from_dict(config)).parameters()))
+    mx.save_safetensors(str(folder / "model.safetensors"), weights, {"format": "mlx"})
+    return f"model.path={folder}"
+
+
+def test_a_recurrence_goes_in_chunks_where_that_agrees_and_is_wanted(
+    session: Session, quick_config: Quick, few_rows: str, hybrid: str, capsys: Said
+) -> None:
+    def agree(*_: object) -> None:
+        return None
+
+    def differ(model: object, engine: Engine, *_: object) -> str | None:
+        return "the loss differs by 1 of 2" if engine.chunked else None
+
+    assert _engine(session, quick_config(few_rows, hybrid), agree).chunked
+    assert not _engine(session, quick_config(few_rows), agree).chunked, "it has no recurrence"
+    session.disagreements.clear()
+    config = quick_config(few_rows, hybrid)
+    engine = _engine(session, config, differ)
+    assert (engine.at, engine.on_targets, engine.chunked) == (2, True, False)
+    assert "the recurrence is computed token by token: the loss differs by 1 of 2" in capsys.readouterr().err
+    off = quick_config(few_rows, hybrid, "train.chunked_recurrence=false")
+    assert not _engine(session, off, agree).chunked
+
+
+def test_a_hybrid_run_trains_validates_and_tests_in_chunks(
+    session: Session, quick_config: Quick, few_rows: str, hybrid: str, tmp_path: Path, capsys: Said
+) -> None:
+    shutil.copy(tmp_path / "valid.jsonl", tmp_path / "test.jsonl")
+    words = [few_rows, hybrid, "lora.keys=null", "train.test=true", "generate.prompts=[]", "train.valid_rows=null"]
+    done = _run(session, quick_config(*words))
+    said = capsys.readouterr().err
+    assert "steps begin at block 2 of 4" in said and "token by token" not in said
+    assert done.outcome.last.loss != done.outcome.start.loss
+    assert done.totals["test/loss"] == pytest.approx(done.outcome.best.loss, abs=1e-5), "the same rows"

@@ -15,7 +15,7 @@ from harness.models.randomness import seeded
 from harness.sampling.choose import Choice, Chooser
 from harness.sampling.decode import Decoder, Request
 from tests.tuning.architectures import ARCHITECTURES, make_model
-from tests.tuning.every_architecture import tiny_model
+from tools.architectures.tiny import tiny_model
 
 PREFIX = [7, 8, 9, 10, 11, 12]
 _lengths = np.random.default_rng(3)
@@ -89,6 +89,23 @@ def test_no_padding_gets_into_a_state_space(name: str) -> None:
         for key, logits in alone.logits.items():
             difference = mx.abs(logits - together.logits[key]).max() / mx.std(logits)
             assert difference.item() < 2e-5, "a fifth of what is settled by the row alone"
+    finally:
+        mx.enable_compile()
+
+
+@pytest.mark.parametrize("name", ["gemma2", "gpt_bigcode", "minimax_m3_vl"])
+def test_where_mlx_lm_writes_something_else_in_a_batch_texts_are_written_one_by_one(name: str) -> None:
+    """The first two end with an error there, the third takes other rows' padding in."""
+    mx.disable_compile()
+    try:
+        model, _ = tiny_model(name)
+        requests = [Request([token % 250 for token in request.ids], request.seed) for request in REQUESTS[:6]]
+        said: list[str] = []
+        together = _texts(model, GREEDY, requests, max_tokens=6, settle=False, tell=said.append)
+        assert together == _texts(model, GREEDY, requests, max_tokens=6, settle=False, batch_size=1)
+        stock = [int(token) for token, _ in generate_step(mx.array(requests[4].ids), model, max_tokens=6)]
+        assert together[requests[4].seed][0] == stock[: len(together[requests[4].seed][0])]
+        assert len(said) == 1 and said[0].startswith("texts are written one by one: ")
     finally:
         mx.enable_compile()
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from harness.data.dataset import Row
-from harness.tuning.batches import bucket_width, epoch_batches, fixed_batches, stream, to_batch
+from harness.tuning.batches import bucket_width, epoch_batches, fixed_batches, own_rows, stream, to_batch
 
 
 def _rows(count: int, seed: int = 0) -> list[Row]:
@@ -78,3 +78,14 @@ def test_padding_and_prompt_are_no_targets() -> None:
 def test_evaluation_batches_hold_every_row() -> None:
     rows = _rows(11)
     assert sorted(line for batch in fixed_batches(rows, 4) for line in batch.lines) == list(range(1, 12))
+
+
+@pytest.mark.parametrize(("sizes", "shares"), [([3, 3], [3, 3]), ([1, 1, 1, 1], [2, 2]), ([1], [1, 0])])
+def test_an_updates_rows_are_dealt_evenly_over_its_batches(sizes: list[int], shares: list[int]) -> None:
+    rows = iter(_rows(sum(sizes)))
+    batches = [list(islice(rows, size)) for size in sizes]
+    parts = [own_rows(batches, rank=rank, size=2) for rank in range(2)]
+    assert [sum(map(len, part)) for part in parts] == shares
+    assert all(all(part) for part in parts), "no batch without rows"
+    dealt = sorted(row.line for part in parts for batch in part for row in batch)
+    assert dealt == sorted(row.line for batch in batches for row in batch)

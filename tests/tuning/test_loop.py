@@ -24,52 +24,16 @@ from harness.tuning.batches import fixed_batches, stream
 from harness.tuning.cut import Tail
 from harness.tuning.engine import WHOLE_MODEL, Engine
 from harness.tuning.estimate import estimated_seconds
-from harness.tuning.evaluate import Evaluator, RowLosses, Score
+from harness.tuning.evaluate import Evaluator, Score
 from harness.tuning.loop import Outcome, train
 from harness.tuning.loss import loss_sum
-from harness.tuning.meter import Window
-from harness.tuning.state import LoopState, load_state, save_state
+from harness.tuning.state import load_state, save_state
 from tests.conftest import QUICK, compose_config
+from tests.tuning.recorder import Recorder
 
 MakeSpec = Callable[..., AdapterSpec]
 Weights = dict[str, mx.array]
 Splits = tuple[Split, Split]
-
-
-class Recorder:
-    """Keeps all that the loop tells."""
-
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-        self.windows: list[Window] = []
-        self.scores: list[Score] = []
-        self.saved: dict[int, Weights] = {}
-        self.states: dict[int, LoopState] = {}
-        self.best: list[int] = []
-        self.rows: list[RowLosses] = []
-
-    def on_update(self, step: int, loss: float) -> None:
-        self.losses.append(loss)
-
-    def on_window(self, window: Window) -> None:
-        self.windows.append(window)
-
-    def on_validating(self, done: int, total: int) -> None:
-        assert 1 <= done <= total
-
-    def on_interrupt(self, state: LoopState) -> None:
-        self.left = state
-
-    def on_rows(self, rows: RowLosses) -> None:
-        self.rows.append(rows)
-
-    def on_score(self, score: Score, state: LoopState | None, *, best: bool) -> None:
-        self.scores.append(score)
-        if state is not None:
-            self.saved[score.step] = state.weights
-            self.states[score.step] = state
-        if best:
-            self.best.append(score.step)
 
 
 def _settings(**values: Any) -> TrainConfig:

@@ -25,7 +25,7 @@ def adapter(make_spec: Callable[..., AdapterSpec], tmp_path: Path) -> Callable[.
         if overrides:
             config: Any = compose_config(*overrides)
             record = {"data": {"system": config.data.system}, "prompt": vars(config.prompt)}
-            text = yaml.safe_dump(record, allow_unicode=True)
+            text = yaml.safe_dump(record, allow_unicode=True, sort_keys=False)
             ((folder.parent if above else folder) / "config.yaml").write_text(text, encoding="utf-8")
         return AdapterFiles(make_spec(), folder / "adapters.safetensors", name)
 

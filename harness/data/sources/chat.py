@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 
 from harness.data.kinds import Kind
 from harness.data.records import SUFFIXES, records
-from harness.data.shapes import ROLE_NAMES, ROLES, ShapeError, shaped
+from harness.data.shapes import ROLE_NAMES, ROLES, ShapeError, shaped, weight_of
 from harness.data.sources.files import Wanted
 from harness.data.sources.found import Found, HeldOut, Rejected, Tools
 from harness.errors import SettingError
@@ -77,9 +77,10 @@ def _row(record: Any, origin: str, settings: Settings, split: HeldOut | None) ->
 def _line(record: dict[str, Any], settings: Settings) -> dict[str, Any]:
     further = {name.strip().lower(): role for name, role in settings.roles.items()}
     found = shaped(record, ROLE_NAMES | further)
+    weight = {} if weight_of(record) == 1 else {"weight": record["weight"]}
     if found.text is not None:
-        return {"text": found.text}
-    tools = {"tools": found.tools} if found.tools else {}
+        return {"text": found.text, **weight}
+    tools = ({"tools": found.tools} if found.tools else {}) | weight
     if found.messages is not None and "prompt" in record and "messages" not in record and "conversations" not in record:
         return {"prompt": record["prompt"], "completion": record["completion"], **tools}
     return {"messages": found.messages, **tools}

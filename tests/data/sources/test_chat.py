@@ -68,6 +68,15 @@ def test_labels_groups_and_lineage_are_kept(read: Read) -> None:
     assert (row.label, row.group, row.lineage) == ("desirable", "w / x", {"run": "r"})
 
 
+def test_a_rows_weight_is_kept_where_it_is_not_one(read: Read) -> None:
+    records = [{"text": "a", "weight": 2}, {"messages": TURNS, "weight": 0.5}, {"text": "b", "weight": 1}]
+    assert [row.line for row in read(records) if isinstance(row, Found)] == [
+        {"text": "a", "weight": 2},
+        {"messages": TURNS, "weight": 0.5},
+        {"text": "b"},
+    ]
+
+
 def test_calls_of_tools_are_kept_for_the_template(read: Read) -> None:
     call = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}
     record = {"messages": [TURNS[0], call, {"role": "tool", "content": "1"}, TURNS[1]], "tools": [{"name": "f"}]}
@@ -88,6 +97,7 @@ def test_calls_of_tools_are_kept_for_the_template(read: Read) -> None:
         ({"conversations": TURNS[:1]}, Kind.NOTHING, "assistant message"),
         ({"prompt": 1, "completion": "b"}, Kind.TYPE, "prompt must be a text"),
         ({"messages": TURNS, "tools": "f"}, Kind.TYPE, "tools must be a list"),
+        ({"messages": TURNS, "weight": 0}, Kind.TYPE, "weight must be a number above 0"),
     ],
 )
 def test_what_is_no_row_is_named_by_file_and_line(

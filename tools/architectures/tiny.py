@@ -1,6 +1,11 @@
-"""A tiny random model of every architecture of mlx-lm, from the names of its settings: four blocks of width 64."""
+"""A tiny random model of every architecture of mlx-lm, from the names of its settings: four blocks of width 64.
+
+In memory, or in a folder as mlx-lm lays one out, with a tokenizer. Knows nothing of what is tried on it.
+"""
 
 import dataclasses
+import json
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -8,14 +13,27 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 import mlx_lm.models
-from mlx.utils import tree_map
+from mlx.utils import tree_flatten, tree_map
 
+from harness.config.paths import ROOT
+from harness.models import byte_level
 from harness.models.randomness import seeded
+
+VOCABULARY = 320  # a byte each, three special tokens and some pairs
 
 # what mlx-lm's models share, and what has no model of its own
 _HELPERS = {"__init__", "activations", "base", "bitlinear_layers", "cache", "gated_delta", "mla", "pipeline"}
 _HELPERS |= {"rope_utils", "ssm", "switch_layers"}
+# what cannot be tried here
+WITHOUT = {
+    "muse_spark": "its kernels are Metal's, and this page was written on a CPU",
+    "olmo": "it needs a package of its own",
+    "phi3small": "its gradient ends the process inside MLX on a CPU",
+    "prism_hadamard_qwen35": "it is another model's weights, packed in a way that nothing here writes",
+    "recurrent_gemma": "this version of mlx-lm cannot make it",
+}
 EVERY = sorted(path.stem for path in Path(mlx_lm.models.__path__[0]).glob("*.py") if path.stem not in _HELPERS)
+MODELLED = [name for name in EVERY if name not in WITHOUT]
 
 _SLIDING = ["sliding_attention", "full_attention"] * 2
 _ROPE = {"rope_theta": 10000.0, "rope_type": "default", "type": "default"}
@@ -32,7 +50,7 @@ def _same(value: Any, names: str) -> dict[str, Any]:
 _VALUES: dict[str, Any] = {
     **_same(64, "hidden_size dim n_embd d_model model_dim hidden_dim dims lru_width"),
     **_same(4, "num_hidden_layers n_layer n_layers num_layers num_transformer_layers"),
-    **_same(96, "intermediate_size ffn_hidden_size n_inner ff_intermediate_size block_ff_dim intermediate_size_mlp"),
+    **_same(128, "intermediate_size ffn_hidden_size n_inner ff_intermediate_size block_ff_dim intermediate_size_mlp"),
     **_same(64, "shared_intermediate_size moe_intermediate_size shared_expert_intermediate_size block_dim"),
     **_same(64, "moe_shared_expert_intermediate_size"),
     **_same(32, "expert_ffn_hidden_size block_multiple_of dim_model_base ffn_dim_divisor"),
@@ -42,7 +60,7 @@ _VALUES: dict[str, Any] = {
     **_same(16, "linear_key_head_dim linear_value_head_dim mamba_head_dim mamba_d_head state_size ssm_state_size"),
     **_same(16, "mamba_d_state a_low_rank_dim v_low_rank_dim gate_low_rank_dim decay_low_rank_dim"),
     **_same(16, "hidden_size_per_layer_input"),
-    **_same(256, "vocab_size vocab_size_per_layer_input"),
+    **_same(VOCABULARY, "vocab_size vocab_size_per_layer_input"),
     **_same(
         512, "max_position_embeddings n_positions n_ctx max_seq_len max_context_length block_size model_max_length"
     ),
@@ -74,6 +92,10 @@ _VALUES: dict[str, Any] = {
     **_same(False, "mup_enabled post_norm block_auto_adjust_ff_dim mamba_proj_bias linear_allow_neg_eigval"),
     "q_lora_rank": 24,
     "mamba_d_ssm": 128,
+    "global_head_dim": 16,
+    "num_vocab": VOCABULARY,
+    "share_expert_dim": 64,
+    "hidden_size_per_head": 16,
     "conv_L_cache": 3,
     "scale_depth": 1.4,
     "gegelu_limit": 20.0,
@@ -105,6 +127,34 @@ _GEMMA3N = {
     "rope_scaling": None,
 }
 
+_KDA = {
+    "linear_attn_config": {
+        "kda_layers": [1, 3],
+        "full_attn_layers": [2, 4],
+        "num_heads": 4,
+        "head_dim": 16,
+        "short_conv_kernel_size": 4,
+    }
+}
+_MIMO = {
+    **_same(4, "swa_num_attention_heads"),
+    **_same(2, "swa_num_key_value_heads"),
+    **_same(16, "swa_head_dim swa_v_head_dim"),
+    "swa_rope_theta": 10000.0,
+    "hybrid_layer_pattern": [1, 0, 1, 0],
+    "moe_layer_freq": [0, 1, 1, 1],
+    "add_swa_attention_sink_bias": True,
+    "add_full_attention_sink_bias": False,
+}
+_MINIMAX = {
+    **_VALUES,
+    "dense_intermediate_size": 96,
+    "moe_layer_freq": [0, 1, 1, 1],
+    "sparse_attention_freq": [0, 1, 0, 1],
+    "index_block_size": 4,
+    "index_topk_blocks": 2,
+}
+_CONVOLVING = {"layer_types": ["conv", "full_attention"] * 2, "full_attn_idxs": [1, 3]}
 _BY_LAYER = {"sliding_attention": _ROPE, "full_attention": _ROPE}
 _ATTENTION = {"no_op": False, "replace_with_linear": False, "n_heads_in_group": 2}
 _FFN = {"no_op": False, "replace_with_linear": False, "ffn_mult": 1.5}
@@ -112,7 +162,7 @@ _FFN = {"no_op": False, "replace_with_linear": False, "ffn_mult": 1.5}
 # what an architecture needs beside that, or otherwise
 _OWN: dict[str, dict[str, Any]] = {
     **_same({"layer_types": _SLIDING}, "afmoe gear"),
-    **_same({"layer_types": ["conv", "full_attention"] * 2, "full_attn_idxs": [1, 3]}, "lfm2 lfm2_moe"),
+    **_same(_CONVOLVING, "lfm2 lfm2_moe"),
     "baichuan_m1": {
         "sliding_window_layers": [0, 2],
         "conv_window": 2,
@@ -124,24 +174,23 @@ _OWN: dict[str, dict[str, Any]] = {
         "attn_config": {"kv_n_heads": 2, "clip_qkv": 8.0, "rope_theta": 10000.0},
     },
     "deepseek_v2": {"rope_scaling": _YARN},
-    "exaone4": {"rope_scaling": None, "sliding_window_pattern": "LG"},
+    "exaone4": {"rope_scaling": None, "sliding_window_pattern": "LG", "layer_types": _SLIDING},
     "exaone_moe": {"layer_types": _SLIDING, "is_moe_layer": [False, True, True, True]},
     "gemma3n": {"text_config": _GEMMA3N},
     "glm4_moe": {"rope_scaling": None},
     "granitemoehybrid": {"layer_types": ["mamba", "attention"] * 2},
     "hunyuan": {"rope_scaling": {"alpha": 1.0, "factor": 1.0, "type": "dynamic"}},
-    "kimi_linear": {
-        "linear_attn_config": {
-            "kda_layers": [1, 3],
-            "full_attn_layers": [2, 4],
-            "num_heads": 4,
-            "head_dim": 16,
-            "short_conv_kernel_size": 4,
-        }
-    },
+    "kimi_k3": {"text_config": {**_VALUES, **_KDA, "model_type": "kimi_linear", "hidden_act": "situ"}},
+    "kimi_linear": _KDA,
+    "lfm2-vl": {"text_config": {**_VALUES, "model_type": "lfm2", **_CONVOLVING}},
+    "llama4": {"text_config": {**_VALUES, "model_type": "llama4_text", "rope_scaling": None, "num_experts_per_tok": 1}},
     "llama4_text": {"no_rope_layers": [1, 1, 1, 0]},
     "longcat_flash": {"attention_method": "MLA", "zero_expert_type": "identity"},
+    "mamba2": {"head_dim": 32},
     "mellum": {"layer_types": _SLIDING, "rope_parameters": _BY_LAYER},
+    "mimo_v2_flash": _MIMO,
+    "minicpm3": {"rope_scaling": {"original_max_position_embeddings": 256}},
+    "minimax_m3_vl": {"text_config": _MINIMAX},
     "ministral3": {"layer_types": _SLIDING, "rope_parameters": _YARN},
     "mistral4": {"rope_parameters": _YARN},
     "nemotron-nas": {"block_configs": [{"attention": _ATTENTION, "ffn": _FFN}] * 4},
@@ -170,9 +219,9 @@ def settings_of(name: str) -> dict[str, Any]:
     return settings
 
 
-def tiny_model(name: str) -> tuple[nn.Module, dict[str, Any]]:
-    """In float32, frozen, in evaluation mode, the same every time; and its settings."""
-    module, settings = import_module(f"mlx_lm.models.{name}"), settings_of(name)
+def tiny_model(name: str, **own: Any) -> tuple[nn.Module, dict[str, Any]]:
+    """In float32, frozen, in evaluation mode, the same every time; and its settings, of which some may be given."""
+    module, settings = import_module(f"mlx_lm.models.{name}"), settings_of(name) | own
     model = module.Model(module.ModelArgs.from_dict(settings))
 
     def drawn(value: mx.array) -> mx.array:
@@ -184,3 +233,19 @@ def tiny_model(name: str) -> tuple[nn.Module, dict[str, Any]]:
     model.freeze()
     model.eval()
     return model, settings
+
+
+def save(name: str, folder: Path) -> None:
+    """The model in a folder, as mlx-lm and so the harness load one."""
+    model, settings = tiny_model(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    byte_level.save(_tokenizer(), folder)
+    (folder / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+    weights = dict(tree_flatten(model.parameters()))
+    mx.save_safetensors(str(folder / "model.safetensors"), weights, {"format": "mlx"})
+
+
+@cache
+def _tokenizer() -> Any:
+    poems = json.loads((ROOT / "data" / "poems-en.json").read_text("utf-8"))
+    return byte_level.learned([text for poem in poems for text in poem.values()], vocabulary=VOCABULARY)
