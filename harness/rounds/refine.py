@@ -105,7 +105,9 @@ class _Work:
     def _train(self) -> str:
         command = steps.train(self._current, self._rounds.settings, self._champion)
         self._do(command)
-        return self._sweeps.by_command(steps.as_kept(command.words)).parent
+        found = self._sweeps.by_command(steps.as_kept(command.words))
+        self._say(f"round {self._current.number + 1}: sweep {found.parent}, {found.ended} of {found.total} trials")
+        return found.parent
 
 
 def _figures(rounds: Rounds, sweeps: Sweeps) -> list[Figures]:

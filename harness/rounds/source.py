@@ -96,18 +96,15 @@ class Sweeps:
         )
 
     def by_command(self, words: list[str]) -> Listed:
-        """The newest sweep of that command.
+        """The newest sweep of that command; it may have been stopped, or its limits reached, before its last trial.
 
         Raises:
-            HarnessError: when there is none, or it has not come to its end.
+            HarnessError: when there is none.
         """
         every = list_studies(open_studies(self.storage, self.store.studies), lambda error: None)
         found = [each for each in every if each.command == words]
         if not found:
             raise HarnessError("the sweep of this command is not in the store; see that it has the same tracking.uri")
-        if found[-1].ended < found[-1].total:
-            ended = f"{found[-1].ended} of {found[-1].total}"
-            raise HarnessError(f"sweep {found[-1].parent} has {ended} trials; the same command goes on with it")
         return found[-1]
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from harness.config.overrides import as_typed, prepare
 from harness.config.schema import Config
+from harness.data.sources import reviewed
 from harness.errors import HarnessError
 from harness.rounds.folder import TRAINED_ON
 from harness.rounds.source import Champion
 from harness.rounds.state import Round, Settings
 
-_REPLACED = ("data.path=", "train.init_adapter=")  # of the last sweep's words
+_REPLACED = ("data.path=", "data.labels=", "train.init_adapter=")  # of the last sweep's words
 _SHAPE = {"lora.rank", "lora.num_layers", "lora.keys", "lora.fine_tune_type"}  # what weights of others do not fit
 _PASSED_ON = ("model.path", "model.revision", "train.max_seq_length", "data.system")
 
@@ -78,7 +79,16 @@ def train(current: Round, settings: Settings, champion: Champion) -> Command:
     words = champion.sweep_words if settings.vary is None else _around(champion.run_words, settings.vary)
     words = [word for word in words if word not in ("-m", "--multirun") and not word.startswith(_REPLACED)]
     start = [f"train.init_adapter={champion.reference}"] if settings.from_weights else []
-    return Command(module="harness.train", words=["-m", *words, f"data.path={current.data}", *start])
+    data = [f"data.path={current.data}", *_labels(champion)]
+    return Command(module="harness.train", words=["-m", *words, *data, *start])
+
+
+def _labels(champion: Champion) -> list[str]:
+    """Where only lines of some labels are trained on, those of what was kept too."""
+    labels = champion.setting("data.labels")
+    if labels == "null":
+        return []
+    return [f"data.labels=[{','.join(dict.fromkeys([*labels.split(','), *reviewed.LABELS.values()]))}]"]
 
 
 def _around(words: Sequence[str], vary: Sequence[str]) -> list[str]:

@@ -119,7 +119,7 @@ def test_what_is_not_there_is_named(
 def test_a_version_leads_to_its_run_and_that_to_the_run_whose_weights_it_began_with(
     begin: Callable[..., TrackedRun], store: Store, tracking: TrackingConfig, rounds: tuple[Path, Path]
 ) -> None:
-    former, run = begin("lineage"), begin("lineage")
+    former, run = begin("lineage of versions"), begin("lineage of versions")
     end_run(former)
     run.params({"train.init_adapter": f"runs:/{former.run_id}", "data.path": str(rounds[0])})
     run.dataset(name="train", digest="d", path=rounds[0] / "train.jsonl", context="train")

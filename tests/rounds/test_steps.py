@@ -60,6 +60,15 @@ def test_or_what_is_to_vary_around_the_champion_and_its_weights(champion: Champi
     assert steps.train(current, rates, champion).words[-1] == "train.init_adapter=runs:/r1"
 
 
+def test_where_labels_choose_the_lines_those_that_were_kept_are_among_them(champion: Champion, current: Round) -> None:
+    run = replace(champion.run, params=champion.run.params | {"data.labels": "good,edited"})
+    labelled = replace(champion, run=run, sweep_words=[*SWEPT, "data.labels=[good,edited]"])
+    assert steps.train(current, Settings(), labelled).words[-2:] == [
+        f"data.path={current.data}",
+        "data.labels=[good,edited,accepted]",
+    ]
+
+
 @pytest.mark.parametrize("vary", [None, ["lora.num_layers=2,4"]])
 def test_weights_that_would_not_fit_are_refused_before_anybody_works(champion: Champion, vary: list[str]) -> None:
     with pytest.raises(HarnessError, match="--from-weights needs the champion's own lora.*; say --vary"):

@@ -22,7 +22,7 @@ from harness.data.sources.files import SPLIT_FILES, Wanted
 from harness.data.sources.found import Found, HeldOut, Rejected, Tools
 from harness.data.sources.poems import to_line
 
-_LABELS = {Decision.ACCEPT: "accepted", Decision.EDIT: "edited"}
+LABELS = {Decision.ACCEPT: "accepted", Decision.EDIT: "edited"}
 _DONE = {Decision.DELETE: "deleted", Decision.SKIP: "skipped"}
 _HELD_OUT: dict[str, HeldOut] = {"valid.jsonl": "valid", "test.jsonl": "test"}
 # of the sample and the decision on it, what the line keeps
@@ -113,7 +113,7 @@ class _Rounds:
     def summary(self) -> str:
         """How often each decision was made, and how many samples have none."""
         counts = Counter(each.decision for each in self._last.values() if isinstance(each, Decided))
-        said = [f"{counts[decision]} {word}" for decision, word in (_LABELS | _DONE).items()]
+        said = [f"{counts[decision]} {word}" for decision, word in (LABELS | _DONE).items()]
         lines = sum(isinstance(each, Trained) for each in self._last.values())
         undecided = len(self._samples.keys() - self._last.keys())
         return f"{', '.join(said)}; {lines} lines of training; {undecided} samples without a decision"
@@ -201,7 +201,7 @@ def _line(piece: Decided, sample: Mapping[str, Any], name: str | None, settings:
         line=to_line(clean(str(theme)), clean(str(text)), settings.system, settings.format) | weight,
         origin=piece.origin,
         group=None if name is None else f"sample {name}",
-        label=_LABELS[piece.decision],
+        label=LABELS[piece.decision],
         lineage={key: value for key, value in lineage.items() if value is not None},
     )
 
