@@ -32,7 +32,7 @@ def said(link: Link, depth: int = 0) -> Iterator[str]:
     yield f"{indent}{link.what} {link.name}".rstrip()
     for key, value in link.facts.items():
         first, *rest = _shown(value)
-        yield f"{indent}  {key}: {first}"
+        yield f"{indent}  {key}: {first}".rstrip()
         yield from (f"{indent}    {each}" for each in rest)
     yield from (f"{indent}  not recorded: {each}" for each in link.lacks)
     for each in link.of:

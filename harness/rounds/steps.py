@@ -15,6 +15,7 @@ from harness.rounds.state import Round, Settings
 
 _REPLACED = ("data.path=", "data.labels=", "train.init_adapter=")  # of the last sweep's words
 _SHAPE = {"lora.rank", "lora.num_layers", "lora.keys", "lora.fine_tune_type"}  # what weights of others do not fit
+_SEARCH = "sweep."
 _PASSED_ON = ("model.path", "model.revision", "train.max_seq_length", "data.system")
 
 
@@ -76,7 +77,7 @@ def prepare_data(current: Round, settings: Settings, champion: Champion) -> Comm
 
 def train(current: Round, settings: Settings, champion: Champion) -> Command:
     """The last sweep again, or what is to vary around the champion, on the new lines."""
-    words = champion.sweep_words if settings.vary is None else _around(champion.run_words, settings.vary)
+    words = champion.sweep_words if settings.vary is None else _around(champion, settings.vary)
     words = [word for word in words if word not in ("-m", "--multirun") and not word.startswith(_REPLACED)]
     start = [f"train.init_adapter={champion.reference}"] if settings.from_weights else []
     data = [f"data.path={current.data}", *_labels(champion)]
@@ -91,9 +92,11 @@ def _labels(champion: Champion) -> list[str]:
     return [f"data.labels=[{','.join(dict.fromkeys([*labels.split(','), *reviewed.LABELS.values()]))}]"]
 
 
-def _around(words: Sequence[str], vary: Sequence[str]) -> list[str]:
-    """Single values, but for the names that vary."""
+def _around(champion: Champion, vary: Sequence[str]) -> list[str]:
+    """The champion's single values, but for the names that vary; how it is searched as in the last sweep."""
     names = {_name(word) for word in vary}
+    words = [word for word in champion.run_words if not _name(word).startswith(_SEARCH)]  # of a worker's own
+    words += [word for word in champion.sweep_words if _name(word).startswith(_SEARCH)]
     return [*(word for word in words if _name(word) not in names), *vary]
 
 

@@ -135,6 +135,22 @@ def test_a_version_leads_to_its_run_and_that_to_the_run_whose_weights_it_began_w
     assert data.name == str(rounds[0]) and "the run kept no digest of its file" in data.lacks[0]
 
 
+def test_a_checkpoint_that_its_run_keeps_no_longer_is_said(
+    begin: Callable[..., TrackedRun], store: Store, tracking: TrackingConfig, tmp_path: Path
+) -> None:
+    run = begin("lineage of dropped")
+    for step in (3, 6):
+        log_checkpoint(run, step, float(step))
+    run.drop_checkpoint(6, "0000006_adapters.safetensors")
+    end_run(run)
+    known = {"decision": "accept", "sample": "s", "adapter": f"runs:/{run.run_id}", "run": run.run_id}
+    lines = [{"text": f"after {step}", "lineage": known | {"iteration": step}} for step in (3, 6)]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    kept, dropped = (_one(_line(tmp_path, str(line["text"]), tracking), "checkpoint") for line in lines)
+    assert "its weights: the run keeps this checkpoint no longer" in dropped.lacks
+    assert not any("no longer" in each for each in kept.lacks) and kept.name == f"runs:/{run.run_id} @ update 3"
+
+
 def test_it_prints_lines_or_json(rounds: tuple[Path, Path], store: Store) -> None:
     words = ["河的诗", "--data", str(rounds[1]), "--tracking-uri", store.uri]
     shown, as_json = (CliRunner().invoke(main, [*words, *more]) for more in ([], ["--json"]))

@@ -15,8 +15,8 @@ from harness.rounds.state import Round, Settings
 from harness.tracking.queries import Finished
 from harness.tracking.run_state import RunState
 
-SWEPT = ["-m", "model=tiny", "lora.rank=2,4", "data.path=old", "train.init_adapter=runs:/x"]
-TRIAL = ["model=tiny", "lora.rank=4", "data.path=old", "++train.optimizer_args.betas=[0.9,0.95]"]
+SWEPT = ["-m", "model=tiny", "sweep.keep=3", "lora.rank=2,4", "data.path=old", "train.init_adapter=runs:/x"]
+TRIAL = ["model=tiny", "sweep.workers=0", "lora.rank=4", "data.path=old", "++train.optimizer_args.betas=[0.9,0.95]"]
 JUDGED = Settings(judge=["judge=poetry", "judge.model=m"])
 
 
@@ -48,13 +48,13 @@ def current(tmp_path: Path) -> Round:
 
 def test_the_next_sweep_is_the_last_one_on_the_new_lines(champion: Champion, current: Round) -> None:
     words = steps.train(current, Settings(), champion).words
-    assert words == ["-m", "model=tiny", "lora.rank=2,4", f"data.path={current.data}"]
+    assert words == ["-m", "model=tiny", "sweep.keep=3", "lora.rank=2,4", f"data.path={current.data}"]
 
 
 def test_or_what_is_to_vary_around_the_champion_and_its_weights(champion: Champion, current: Round) -> None:
     settings = Settings(vary=["lora.rank=8,16"], from_weights=False)
     words = steps.train(current, settings, champion).words
-    assert words == ["-m", "model=tiny", TRIAL[-1], "lora.rank=8,16", f"data.path={current.data}"]
+    assert words == ["-m", "model=tiny", TRIAL[-1], "sweep.keep=3", "lora.rank=8,16", f"data.path={current.data}"]
     rates = replace(settings, vary=["train.learning_rate=1e-5,3e-5"], from_weights=True)
     steps.check(rates, champion)
     assert steps.train(current, rates, champion).words[-1] == "train.init_adapter=runs:/r1"
