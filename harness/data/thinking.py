@@ -52,6 +52,16 @@ def said_by(message: Message) -> Said:
     return Said(keyed or thinking.strip(), content[ended.end() :])
 
 
+def said_after(prompt: str, written: str) -> Said:
+    """What a model wrote after a prompt, which may have opened its thoughts. Thoughts without an end have no answer."""
+    said = said_by({"content": written})
+    opened = next((begin for begin, _ in _MARKERS if prompt.rstrip().endswith(begin)), None)
+    begun = next((begin for begin, _ in _MARKERS if written.lstrip().startswith(begin)), None)
+    if said.answer != written or (opened is None and begun is None):
+        return said
+    return Said(written.strip().removeprefix(begun or "").strip(), "")
+
+
 def has_thinking(messages: Sequence[Message]) -> bool:
     return any(message["role"] == "assistant" and said_by(message).thinking for message in messages)
 

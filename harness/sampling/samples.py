@@ -82,7 +82,10 @@ class Planned(Origin):
 
 @dataclass(frozen=True)
 class Sample(Planned):
-    """`duplicate_of`: the id of an earlier one on the same theme that says the same, or nearly; `likeness`: 0 to 1."""
+    """`text` is the answer; `thinking` what the model thought before it, without its markers.
+
+    `duplicate_of`: the id of an earlier one on the same theme that says the same, or nearly; `likeness`: 0 to 1.
+    """
 
     text: str
     tokens: int
@@ -90,9 +93,13 @@ class Sample(Planned):
     finish_reason: str
     duplicate_of: str | None = None
     likeness: float | None = None
+    thinking: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {"id": self.id, **asdict(self)}
+        values = asdict(self)
+        if self.thinking is None:
+            del values["thinking"]
+        return {"id": self.id, **values}
 
 
 def append_sample(path: Path, entry: Sample) -> None:

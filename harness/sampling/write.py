@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import mlx.nn as nn
 
 from harness.config.schema import GenerateConfig
+from harness.data.thinking import said_after
 from harness.models.tokenizer import Tokenizer
 from harness.sampling.choose import Chooser
 from harness.sampling.decode import Decoder, Request
@@ -81,9 +82,12 @@ def write(
             ids[prompt] = prompt.ids(tokenizer)
     requests = [Request(ids[prompt], each.seed) for each, prompt in planned]
     for index, decoded in decoder.write(requests):
+        each, prompt = planned[index]
+        said = said_after(prompt.text, tokenizer.decode(decoded.tokens))
         yield Sample(
-            **{field.name: getattr(planned[index][0], field.name) for field in dataclasses.fields(Planned)},
-            text=tokenizer.decode(decoded.tokens).strip(),
+            **{field.name: getattr(each, field.name) for field in dataclasses.fields(Planned)},
+            text=said.answer.strip(),
+            thinking=said.thinking or None,
             tokens=len(decoded.tokens),
             seconds=decoded.seconds,
             finish_reason=decoded.finish_reason,
