@@ -24,7 +24,7 @@ from harness.rounds.state import Round, Rounds
 from harness.tracking.store import Store
 
 _COUNTS = ("accepted", "edited", "dropped")
-_HEADS = ("round", "trained on", "champion", "score", "on rows", "texts", *_COUNTS, "kept", "made")
+_HEADS = ("round", "trained on", "champion", "score", "on rows", "texts", *_COUNTS, "kept", "judge agrees", "made")
 
 
 def rounds_table(figures: Sequence[Figures], title: str) -> Table:
@@ -41,6 +41,9 @@ def write_report(rounds: Rounds, figures: Sequence[Figures]) -> Path:
     """The page of all rounds, which leads to each one's lineage."""
     title = f"Rounds of {rounds.folder.name}"
     notes = ["kept: of those decided on and not skipped, with a 95 % interval."]
+    notes.append(
+        "judge agrees: of two texts that were decided differently, how often the judge put the better one first."
+    )
     if len({each.valid for each in figures}) > 1:
         notes.append("Champions were scored on different rows (on rows): their scores cannot be compared.")
     parts = [f"<h1>{escape(title)}</h1>", table(_HEADS, [_row(each) for each in figures]), paragraphs(notes)]
@@ -89,7 +92,7 @@ def _row(each: Figures) -> list[str]:
         each.valid[:8],
         "–" if each.texts is None else str(each.texts),
         *(str(getattr(each, name)) if each.decided else "–" for name in _COUNTS),
-        each.kept.said if each.kept.of else "–",
+        *(share.said if share.of else "–" for share in (each.kept, each.agrees)),
         _lines(each.made),
     ]
 
