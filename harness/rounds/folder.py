@@ -17,8 +17,7 @@ from harness.files import digest_of
 from harness.preparing.pipeline import ORIGINS
 from harness.preparing.place import LAST
 
-TRAINED_ON = "train.jsonl"
-SPLITS = (TRAINED_ON, "valid.jsonl", "test.jsonl")
+SPLITS = (TRAINED_ON, _, TESTED_ON) = ("train.jsonl", "valid.jsonl", "test.jsonl")
 _PLACE = re.compile(r"^(?P<file>.+):(?P<line>\d+)$", re.DOTALL)
 _NAMED = 5  # places where words stand
 

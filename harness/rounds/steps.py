@@ -9,7 +9,7 @@ from harness.config.overrides import as_typed, prepare
 from harness.config.schema import Config
 from harness.data.sources import reviewed
 from harness.errors import HarnessError
-from harness.rounds.folder import TRAINED_ON
+from harness.rounds.folder import TESTED_ON, TRAINED_ON
 from harness.rounds.source import Champion
 from harness.rounds.state import Round, Settings
 
@@ -72,6 +72,8 @@ def prepare_data(current: Round, settings: Settings, champion: Champion) -> Comm
     words = ["source=reviewed", f"source.path={current.review}", f"source.earlier=[{champion.data}]"]
     words += [f"data.path={current.data}", f"source.format={_form(champion)}"]
     words += [f"{name}={champion.setting(name)}" for name in _PASSED_ON]
+    if not (champion.data / TESTED_ON).exists():  # of lines that were trained on, none is to be a test
+        words.append("source.test=0")
     return Command(module="harness.prepare", words=[*words, *settings.prepare, *_store(settings)])
 
 

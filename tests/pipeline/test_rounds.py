@@ -1,9 +1,10 @@
 """Two whole rounds by the commands that a user would type, and a line of the second followed back to what made it."""
 
 import json
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,11 @@ from harness.tracking.store import Store
 from tests.commands import run_command
 from tests.conftest import QUICK
 from tests.judge_server import judge_server
+from tests.reviewing.served import Server
 from tests.reviewing.written import ADA, QUEUE
 from tests.rules_judge import rules_judge
 
+CHROMIUM = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
 TRAINED = [*QUICK, "name=round by round", "sweep.workers=0", "lora.rank=2,4"]
 
 VERSES = {1: "河水慢慢\n把灯背走", 2: "山后的雪\n一夜没有说话\n天亮时都老了"}  # what a person makes of the first text
@@ -192,3 +195,39 @@ def _check_told(evening: Evening, known: Rounds) -> None:
     page = known.report.read_text("utf-8")
     assert all(f'href="{number}/lineage.html">round {number}: 2 new lines' in page for number in (1, 2))
     assert "+山后的雪" in known.rounds[1].lineage.read_text("utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the path (Debian: apt install chromium)")
+def test_what_is_decided_in_a_browser_becomes_the_lines_of_the_next_round(evening: Evening) -> None:
+    pytest.importorskip("playwright.sync_api", reason="needs Playwright: make env")
+    by_browser = replace(evening, folder=evening.folder.with_name("by browser"), ran=[], heard=[], fails="train")
+    first = by_browser.go_on().rounds[0]
+    words = ["--ranking", str(first.ranking), "--pause", "0", "--repeats", "0", "--reviewer", ADA]
+    with closing(Server(first.samples.resolve(), *words, "--tracking-uri", evening.store.uri)) as server:
+        _decide_by_keys(server)
+        assert "decisions.jsonl" in server.end()
+    with pytest.raises(HarnessError, match=r"harness.train ended"):
+        by_browser.go_on()
+    labels = {place.read()["label"] for place in new_lines(first)}
+    assert labels == {"edited", "accepted"} and by_browser.ran == ["review", "prepare", "train"]
+    edited = next(place for place in new_lines(first) if place.read()["label"] == "edited")
+    decision = _first(lineage(str(edited), data=None, tracking=TrackingConfig(uri=evening.store.uri)), "decision")
+    assert decision.facts["by"] == ADA and "+山后的雪" in decision.facts["difference"]
+
+
+def _decide_by_keys(server: Server) -> None:
+    """One edited, one accepted, one deleted."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.goto(server.url)
+        page.wait_for_selector("body[data-phase=ready]")
+        page.keyboard.press("e")
+        page.locator("#box").fill(VERSES[2])
+        for key in ("Control+Enter", "a", "d"):
+            page.keyboard.press(key)
+            page.wait_for_selector("body:not([data-phase=busy]):not([data-phase=resting])")
+        browser.close()

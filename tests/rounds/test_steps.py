@@ -86,7 +86,9 @@ def test_a_ranking_has_the_base_beside_a_single_trial(champion: Champion, curren
 
 def test_new_lines_have_the_form_and_the_system_prompt_of_the_old_ones(champion: Champion, current: Round) -> None:
     words = steps.prepare_data(current, Settings(), champion).words
-    assert {"source.format=text", "data.system=null", "model.path=builtin:tiny"} <= set(words)
+    assert {"source.format=text", "data.system=null", "model.path=builtin:tiny", "source.test=0"} <= set(words)
+    (champion.data / "test.jsonl").touch()
+    assert "source.test=0" not in steps.prepare_data(current, Settings(), champion).words
 
 
 def test_each_command_takes_its_words(champion: Champion, current: Round) -> None:
