@@ -151,6 +151,15 @@ def test_a_checkpoint_that_its_run_keeps_no_longer_is_said(
     assert not any("no longer" in each for each in kept.lacks) and kept.name == f"runs:/{run.run_id} @ update 3"
 
 
+def test_words_are_looked_for_where_the_newest_run_was_trained(
+    begin: Callable[..., TrackedRun], tracking: TrackingConfig, rounds: tuple[Path, Path]
+) -> None:
+    run = begin("lineage of words")
+    run.params({"data.path": str(rounds[1])})
+    end_run(run)
+    assert lineage("桥上没有人", data=None, tracking=tracking).name.startswith(str(rounds[1]))
+
+
 def test_it_prints_lines_or_json(rounds: tuple[Path, Path], store: Store) -> None:
     words = ["河的诗", "--data", str(rounds[1]), "--tracking-uri", store.uri]
     shown, as_json = (CliRunner().invoke(main, [*words, *more]) for more in ([], ["--json"]))
