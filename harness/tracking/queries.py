@@ -69,7 +69,7 @@ def newest(store: Store) -> Finished:
     Raises:
         HarnessError: when there is none.
     """
-    others = (RunKind.TRIAL, RunKind.REPEAT, RunKind.JUDGE, RunKind.PREPARE)
+    others = (RunKind.TRIAL, RunKind.REPEAT, RunKind.JUDGE, RunKind.PREPARE, RunKind.ROUND)
     where = " and ".join(f"tags.{KIND} != '{kind}'" for kind in others)
     return _newest(store, where, "run yet; start one with python -m harness.train")
 
@@ -141,6 +141,11 @@ def candidates(store: Store, experiment_id: str) -> list[Finished]:
 def sweep_candidates(store: Store, sweep: Finished) -> list[Finished]:
     """Of a sweep's trials those that may be chosen."""
     return [run for run in _of_sweep(store, sweep, RunKind.TRIAL) if _may_be_chosen(run, _required(sweep))]
+
+
+def all_of_kind(store: Store, experiment_id: str, kind: RunKind) -> list[Finished]:
+    """An experiment's runs of one kind, the newest first."""
+    return list(_runs(store, experiment_id, f"tags.{KIND} = '{kind}'"))
 
 
 def _may_be_chosen(run: Finished, required: Sequence[Condition]) -> bool:
