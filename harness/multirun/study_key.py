@@ -39,10 +39,9 @@ _ASIDE_OF_JUDGE = {
     "timeout_seconds",
     "retries",
     "key_env",
+    "repeats",  # of rankings alone
+    "teach",  # decisions that teach are named by their bytes
 }
-
-_NEUTRAL_OF_JUDGE: dict[str, object] = {"judge.teach": "auto"}  # decisions that teach are named by their bytes
-_ASIDE_OF_RUNS = {"judge.repeats"}  # of rankings alone
 
 
 def beginning(first: Config, session: Session) -> list[str]:
@@ -56,18 +55,13 @@ def beginning(first: Config, session: Session) -> list[str]:
 def study_name(first: Config, space: Space, more: list[object]) -> str:
     """A hash of every setting but those of cost, of what varies, of the lines of the data, and of `more`."""
     varied = {axis.name for axis in space.axes}
-    aside = (
-        varied | _ASIDE_OF_RUNS | {f"sweep.{name}" for name in _ASIDE} | {f"judge.{name}" for name in _ASIDE_OF_JUDGE}
-    )
+    aside = varied | {f"sweep.{name}" for name in _ASIDE} | {f"judge.{name}" for name in _ASIDE_OF_JUDGE}
     fixed = {
         key: value
         for key, value in flat(first).items()
         if key not in aside and not key.startswith("tracking.") and not is_neutral(key, value)
     }
     data = Path(first.data.path).expanduser()
-    for name, neutral in _NEUTRAL_OF_JUDGE.items():  # of after the first studies
-        if fixed.get(name) == neutral:
-            fixed.pop(name)
     fixed.pop("data.path", None)  # its lines count, not where they lie: other machines have other folders
     files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(data.glob("*.jsonl"))}
     if first.judge.anchors is not None:
