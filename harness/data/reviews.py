@@ -55,6 +55,7 @@ class Trained:
     sample: str | None
     record: Mapping[str, Any]
     origin: str
+    file: Path
 
 
 Piece = Decided | Written | Trained | Rejected
@@ -82,7 +83,7 @@ def _piece(record: dict[str, Any], origin: str, file: Path) -> Piece:
         return Written(sample=str(record["id"]), record=record)
     lineage = record.get("lineage")
     sample = lineage.get("sample") if isinstance(lineage, dict) else None
-    return Trained(sample=None if sample is None else str(sample), record=record, origin=origin)
+    return Trained(sample=None if sample is None else str(sample), record=record, origin=origin, file=file)
 
 
 def _decided(record: dict[str, Any], origin: str, file: Path) -> Decided | Rejected:

@@ -10,7 +10,7 @@ from harness.config.checks import total_updates
 from harness.config.load import flat
 from harness.config.schema import Config
 from harness.data.dataset import describe
-from harness.files import write_json, write_text
+from harness.files import digest_of, write_json, write_text
 from harness.machine.blas import Kind
 from harness.machine.device import device
 from harness.machine.provenance import versions
@@ -122,6 +122,7 @@ def _log_beginning(context: RunContext) -> None:
         | {"overrides": shlex.join(context.place.typed)}
         | {f"version.{name}": version for name, version in versions().items()}
         | {f"device.{name}": value for name, value in device().items() if value}
+        | {f"data.{split.name}.sha256": digest_of(split.path) for split in inputs.splits}  # of the file, for lineage
         | ({PROCESSES: str(context.session.group.size)} if context.session.group.size > 1 else {})
     )
     for split in inputs.splits:

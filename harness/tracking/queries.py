@@ -25,6 +25,7 @@ SWEEP = "sweep"  # a tag: the sweep that a trial or a repeat is of
 METRIC = "sweep.metric"  # a sweep's parameter: what steers it
 REQUIRE = "sweep.require"  # another: what its trials must meet
 WIN_RATE_ERROR = "judge/win_rate_stderr"
+PERSON = "judge/agreement_with_person"  # the share of pairs that the judge puts in the person's order
 UNSCORED = "judge_unscored"  # why a run that was to be judged has no score, as a tag
 DISAGREEMENT = "judge_disagreement"  # what is known against its score
 _PAGE = 1000
@@ -57,7 +58,9 @@ class Finished:
         if WIN_RATE.name not in self.metrics:
             return "unscored" if UNSCORED in self.tags else None
         error = f" ± {self.metrics[WIN_RATE_ERROR]:.2f}" if WIN_RATE_ERROR in self.metrics else ""
-        return f"{self.metrics[WIN_RATE.name]:.2f}{error}{' (judges disagree)' if DISAGREEMENT in self.tags else ''}"
+        person = f" (as the person {self.metrics[PERSON]:.0%})" if PERSON in self.metrics else ""
+        against = " (judges disagree)" if DISAGREEMENT in self.tags else ""
+        return f"{self.metrics[WIN_RATE.name]:.2f}{error}{person}{against}"
 
 
 def newest(store: Store) -> Finished:
@@ -66,7 +69,7 @@ def newest(store: Store) -> Finished:
     Raises:
         HarnessError: when there is none.
     """
-    others = (RunKind.TRIAL, RunKind.REPEAT, RunKind.JUDGE, RunKind.PREPARE)
+    others = (RunKind.TRIAL, RunKind.REPEAT, RunKind.JUDGE, RunKind.PREPARE, RunKind.ROUND)
     where = " and ".join(f"tags.{KIND} != '{kind}'" for kind in others)
     return _newest(store, where, "run yet; start one with python -m harness.train")
 
@@ -138,6 +141,11 @@ def candidates(store: Store, experiment_id: str) -> list[Finished]:
 def sweep_candidates(store: Store, sweep: Finished) -> list[Finished]:
     """Of a sweep's trials those that may be chosen."""
     return [run for run in _of_sweep(store, sweep, RunKind.TRIAL) if _may_be_chosen(run, _required(sweep))]
+
+
+def all_of_kind(store: Store, experiment_id: str, kind: RunKind) -> list[Finished]:
+    """An experiment's runs of one kind, the newest first."""
+    return list(_runs(store, experiment_id, f"tags.{KIND} = '{kind}'"))
 
 
 def _may_be_chosen(run: Finished, required: Sequence[Condition]) -> bool:

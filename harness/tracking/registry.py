@@ -65,7 +65,7 @@ def register(store: Store, checkpoint: Checkpoint, name: str) -> Version:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     for version in client.search_model_versions(f"name = '{_quoted(name)}'"):
-        if _model_id(version) == checkpoint.model_id:
+        if version_model(version) == checkpoint.model_id:
             return Version(name=name, number=int(version.version), model_id=checkpoint.model_id, new=False)
     score = f"{checkpoint.metric} {checkpoint.value:.4f}"
     tags = checkpoint.tags | {checkpoint.metric: f"{checkpoint.value:.6g}", "checkpoint_step": str(checkpoint.step)}
@@ -127,7 +127,7 @@ def promoted_models(store: Store, run_id: str) -> set[str]:
         MlflowException: when the store does not say.
     """
     versions = store.client.search_model_versions(f"run_id = '{identifier(run_id)}'")
-    return {model_id for version in versions if (model_id := _model_id(version)) is not None}
+    return {model_id for version in versions if (model_id := version_model(version)) is not None}
 
 
 def resolve(store: Store, reference: str) -> Path:
@@ -138,22 +138,12 @@ def resolve(store: Store, reference: str) -> Path:
     """
     scheme, _, rest = reference.partition(":/")
     rest = rest.strip("/")
-    try:
+    with _missing_said(store, reference):
         if scheme == "runs":
             return checkpoint_folder(store, best_of_run(store, rest).model_id)
         if _MODEL_ID.fullmatch(rest):
             return checkpoint_folder(store, rest)
-        name, at, alias = rest.partition("@")
-        if at:
-            version = store.client.get_model_version_by_alias(name, alias)
-        else:
-            name, _, number = rest.partition("/")
-            version = store.client.get_model_version(name, number)
-    except MlflowException as error:
-        raise HarnessError(
-            f"adapter {reference} is not in {store.uri}: {_one_line(error)}{_what_there_is(store)}"
-        ) from error
-    model_id = _model_id(version)
+    model_id = version_model(find_version(store, reference))
     if model_id is None:
         raise HarnessError(
             f"adapter {reference} was not registered from a checkpoint; promote one with harness.promote"
@@ -161,7 +151,32 @@ def resolve(store: Store, reference: str) -> Path:
     return checkpoint_folder(store, model_id)
 
 
-def _model_id(version: ModelVersion) -> str | None:
+def find_version(store: Store, reference: str) -> ModelVersion:
+    """The version that models:/name@alias or models:/name/3 means.
+
+    Raises:
+        HarnessError: when there is none, with what there is.
+    """
+    rest = reference.partition(":/")[2].strip("/")
+    name, at, alias = rest.partition("@")
+    with _missing_said(store, reference):
+        if at:
+            return store.client.get_model_version_by_alias(name, alias)
+        name, _, number = rest.partition("/")
+        return store.client.get_model_version(name, number)
+
+
+@contextmanager
+def _missing_said(store: Store, reference: str) -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        raise HarnessError(
+            f"adapter {reference} is not in {store.uri}: {_one_line(error)}{_what_there_is(store)}"
+        ) from error
+
+
+def version_model(version: ModelVersion) -> str | None:
     """The checkpoint that a version was made from. The SQL store keeps it in the source only."""
     scheme, _, model_id = (version.source or "").partition(":/")
     return model_id if scheme == "models" and _MODEL_ID.fullmatch(model_id) else None

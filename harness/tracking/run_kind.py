@@ -1,4 +1,4 @@
-"""What a run stands for, as a tag says it: one training, a sweep or what belongs to one, a judging, data prepared."""
+"""What a run stands for, as a tag says it: a training, a sweep or what belongs to one, a judging, data, a round."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -15,6 +15,7 @@ class RunKind(StrEnum):
     REPEAT = "repeat"
     JUDGE = "judge"
     PREPARE = "prepare"
+    ROUND = "round"
     OTHER = "other"
 
 

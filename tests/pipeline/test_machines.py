@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -31,11 +32,13 @@ RATE = Range("train.learning_rate", 1e-5, 1e-3, log=True, whole=False)
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def postgres() -> Iterator[Postgres]:
+    """In a folder outside pytest's, which another pytest that begins meanwhile closes for all but its owner."""
     assert PROGRAMS is not None
-    database = Postgres(tmp_path_factory.mktemp("postgres"), PROGRAMS)
-    yield database
-    database.close()
+    with TemporaryDirectory() as home:
+        database = Postgres(Path(home), PROGRAMS)
+        yield database
+        database.close()
 
 
 @pytest.fixture

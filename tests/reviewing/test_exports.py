@@ -61,6 +61,7 @@ def test_decisions_are_lines_of_training_that_say_where_they_come_from(folder: P
         "changed": pytest.approx(0.5, abs=0.3),
         "lines": ["@@ -2 +2,3 @@", "-line two of 1", "+a new line", "+", "+and one more"],
     }
+    assert lineage.pop("at").endswith("+00:00") and lineage.pop("rank") == 0.0
     assert lineage == {
         "sample": SAMPLES[1].id,
         "base": "builtin:tiny",

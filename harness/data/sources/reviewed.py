@@ -1,7 +1,7 @@
 """What people decided on samples becomes training lines that say where they come from; rounds and lines are joined.
 
-What a later round says of a sample takes the place of what an earlier one said. Repeats are the pipeline's business;
-knows nothing of pages, judges or runs.
+What a later round says of a sample takes the place of what an earlier one said. Lines that were held out stay so: what
+a run started from has not learned them. Repeats are the pipeline's business; knows nothing of pages, judges or runs.
 """
 
 import re
@@ -19,11 +19,12 @@ from harness.data.records import SUFFIXES
 from harness.data.reviews import DECISIONS, WRITTEN, Decided, Decision, Piece, Trained, Written, read_review
 from harness.data.sources.digests import digests_of
 from harness.data.sources.files import SPLIT_FILES, Wanted
-from harness.data.sources.found import Found, Rejected, Tools
+from harness.data.sources.found import Found, HeldOut, Rejected, Tools
 from harness.data.sources.poems import to_line
 
-_LABELS = {Decision.ACCEPT: "accepted", Decision.EDIT: "edited"}
+LABELS = {Decision.ACCEPT: "accepted", Decision.EDIT: "edited"}
 _DONE = {Decision.DELETE: "deleted", Decision.SKIP: "skipped"}
+_HELD_OUT: dict[str, HeldOut] = {"valid.jsonl": "valid", "test.jsonl": "test"}
 # of the sample and the decision on it, what the line keeps
 _LINEAGE = (
     "base",
@@ -36,7 +37,9 @@ _LINEAGE = (
     "prompt",
     "seed",
     "rubric",
+    "rank",
     "by",
+    "at",
     "difference",
 )
 
@@ -110,7 +113,7 @@ class _Rounds:
     def summary(self) -> str:
         """How often each decision was made, and how many samples have none."""
         counts = Counter(each.decision for each in self._last.values() if isinstance(each, Decided))
-        said = [f"{counts[decision]} {word}" for decision, word in (_LABELS | _DONE).items()]
+        said = [f"{counts[decision]} {word}" for decision, word in (LABELS | _DONE).items()]
         lines = sum(isinstance(each, Trained) for each in self._last.values())
         undecided = len(self._samples.keys() - self._last.keys())
         return f"{', '.join(said)}; {lines} lines of training; {undecided} samples without a decision"
@@ -172,12 +175,13 @@ def _left(piece: Decided | Trained, reason: str, sort: str | None = None) -> Rej
 
 
 def _as_it_was(piece: Trained) -> Found:
-    """A line of training with all that it has, its weight too."""
+    """A line of training with all that it has, its weight too, on the side where it was."""
     lineage, label = piece.record.get("lineage"), piece.record.get("label")
     return Found(
         line={name: value for name, value in piece.record.items() if name not in ("lineage", "label")},
         origin=piece.origin,
         group=None if piece.sample is None else f"sample {piece.sample}",
+        split=_HELD_OUT.get(piece.file.name),
         label=None if label is None else str(label),
         lineage=lineage if isinstance(lineage, dict) else {},
     )
@@ -197,7 +201,7 @@ def _line(piece: Decided, sample: Mapping[str, Any], name: str | None, settings:
         line=to_line(clean(str(theme)), clean(str(text)), settings.system, settings.format) | weight,
         origin=piece.origin,
         group=None if name is None else f"sample {name}",
-        label=_LABELS[piece.decision],
+        label=LABELS[piece.decision],
         lineage={key: value for key, value in lineage.items() if value is not None},
     )
 

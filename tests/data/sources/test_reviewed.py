@@ -192,6 +192,17 @@ def test_two_rounds_and_the_lines_before_them_become_one_folder(write: Write, tm
     assert by_sample[RAIN.id]["lineage"]["review"] == "first.jsonl" and by_sample[RAIN.id]["label"] == "accepted"
 
 
+def test_lines_that_were_held_out_stay_so_and_new_ones_are_trained_on(
+    write: Write, read: Callable[..., list[Row]], tmp_path: Path
+) -> None:
+    lines = {name: {"messages": [{"role": "assistant", "content": name}]} for name in ("train", "valid", "test")}
+    for name, line in lines.items():
+        write(f"{name}.jsonl", [line])
+    review = write("review/round.jsonl", [decided(RIVER, "accept") | RIVER.to_json()])
+    found = [row for row in read(review, tmp_path) if isinstance(row, Found)]
+    assert [row.split for row in found] == [None, "valid", "test", None]
+
+
 @pytest.mark.parametrize(
     ("record", "kind", "reason"),
     [
