@@ -52,6 +52,22 @@ def spec_for(lora: LoraConfig, model: nn.Module, *, base: str, base_revision: st
     )
 
 
+def unevenly_adapted(lora: LoraConfig, spec: AdapterSpec, model: nn.Module) -> list[str]:
+    """A line for each key of lora.keys that only some of the adapted blocks have, as those with attention in a hybrid
+    model."""
+    blocks = [{name for name, _ in block.named_modules()} for block in model.layers[-spec.num_layers :]]
+    lines = []
+    for key in lora.keys or ():
+        layers = {name for name in spec.keys if name == key or name.endswith(f".{key}")}
+        having = sum(not layers.isdisjoint(block) for block in blocks)
+        if 0 < having < len(blocks):
+            lines.append(
+                f"{key} of lora.keys is in {having} of the {len(blocks)} adapted blocks: the others learn without it; "
+                "lora.keys=null adapts every linear layer"
+            )
+    return lines
+
+
 @contextmanager
 def attached(model: nn.Module, spec: AdapterSpec, *, seed: int) -> Iterator[None]:
     """LoRA layers with fresh weights on `model` inside; exactly the former modules after.

@@ -6,7 +6,7 @@ from harness.config.checks import check_data, check_model, check_values
 from harness.config.schema import Config
 from harness.data.dataset import Split, fixed_subset
 from harness.data.leakage import leakage_said
-from harness.models.adapter import check_fits, spec_for
+from harness.models.adapter import check_fits, spec_for, unevenly_adapted
 from harness.models.adapter_files import AdapterFiles, AdapterSpec
 from harness.models.base import Base
 from harness.run.identity import Parts, parts_of
@@ -58,6 +58,7 @@ def gather_inputs(config: Config, session: Session) -> Inputs:
     )
     spec = spec_for(config.lora, base.model, base=base.path, base_revision=base.revision)
     spec = replace(spec, template_args=dict(base.template_args))
+    warnings += unevenly_adapted(config.lora, spec, base.model)
     init = None if config.train.init_adapter is None else find_adapter(config.train.init_adapter, lambda: session.store)
     if init is not None:
         warnings += check_fits(init, spec, base.model, former_revision=base.former_revision)

@@ -13,9 +13,18 @@ from mlx_lm.utils import load_model
 
 from harness.config.schema import Config
 from harness.errors import DamagedError, HarnessError, WriteError
-from harness.models.adapter import adapter_weights, attached, load_weights, loaded, save_weights, spec_for
+from harness.models.adapter import (
+    adapter_weights,
+    attached,
+    load_weights,
+    loaded,
+    save_weights,
+    spec_for,
+    unevenly_adapted,
+)
 from harness.models.adapter_files import AdapterSpec, checkpoint_name, read_adapter, save_spec
 from harness.models.base import Base
+from tests.conftest import compose_config
 from tools.architectures.tiny import tiny_model
 
 MakeSpec = Callable[..., AdapterSpec]
@@ -243,3 +252,12 @@ def test_dora_on_experts_is_refused_with_what_it_can_go_on(quick_config: Callabl
     ):
         spec_for(lora, model, base="", base_revision="")
     assert spec_for(replace(lora, keys=["q_proj"]), model, base="", base_revision="").keys == ["self_attn.q_proj"]
+
+
+def test_a_key_that_some_adapted_blocks_lack_is_said_with_how_many_have_it() -> None:
+    model, _ = tiny_model("qwen3_next")
+    lora = replace(compose_config("lora.keys=[q_proj,gate_proj]").lora, num_layers=-1)
+    [line] = unevenly_adapted(lora, spec_for(lora, model, base="", base_revision=""), model)
+    assert line.startswith("q_proj of lora.keys is in 2 of the 4 adapted blocks")
+    every = replace(lora, keys=None)
+    assert unevenly_adapted(every, spec_for(every, model, base="", base_revision=""), model) == []
