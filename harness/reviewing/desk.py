@@ -223,14 +223,15 @@ class Desk:
         mode, at = place
         return self._shown(person, Look(mode=mode, theme=look.theme, state=look.state), self._items[mode][at])
 
-    def _counts(self, person: Person, look: Look) -> dict[str, int]:
+    def _counts(self, person: Person, look: Look) -> dict[str, Any]:
+        """`said`: by decision, apart from what is left: of two texts one may be preferred that is called so."""
         counts: Counter[str] = Counter()
         for key, decision in person.decisions():
             mode, at = self._places.get(key, (None, 0))
             if mode is look.mode and look.theme in (None, self._items[mode][at].theme):
                 counts[decision] += 1
         total = len(self._items[look.mode]) if look.theme is None else self._of_theme[look.mode][look.theme]
-        return {"left": total - counts.total()} | counts | {"total": total}
+        return {"left": total - counts.total(), "said": dict(counts), "total": total}
 
 
 @dataclass(frozen=True)
