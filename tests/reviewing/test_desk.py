@@ -2,6 +2,7 @@
 
 import dataclasses
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from harness.errors import HarnessError, WriteError
+from harness.errors import DamagedError, HarnessError, WriteError
 from harness.reviewing.desk import Desk
 from harness.reviewing.events import Events
 from harness.reviewing.judged import UNJUDGED
@@ -293,3 +294,26 @@ def test_a_file_that_is_no_review_is_said(tmp_path: Path) -> None:
     (tmp_path / "x.sqlite").write_bytes(b"no database at all, but long enough to be looked at" * 20)
     with pytest.raises(HarnessError, match=r"x.sqlite cannot be used for decisions"):
         Events(tmp_path / "x.sqlite")
+
+
+@pytest.mark.parametrize("version", [0, 1, 7])
+def test_a_database_of_something_else_is_refused_and_stays_as_it_is(tmp_path: Path, version: int) -> None:
+    file = tmp_path / "x.sqlite"
+    with closing(sqlite3.connect(file)) as other:
+        other.executescript(f"PRAGMA journal_mode = WAL; CREATE TABLE events (x); PRAGMA user_version = {version}")
+    before = file.read_bytes()
+    with pytest.raises(HarnessError, match=r"x.sqlite is a database of something else; move it away"):
+        Events(file)
+    assert file.read_bytes() == before
+
+
+def test_decisions_that_cannot_be_read_any_more_are_said(file: Path) -> None:
+    with desk_of(file) as desk:
+        Hand(desk).say("accept")
+    decided = file.with_suffix(".review.sqlite")
+    decided.write_bytes(decided.read_bytes().replace(b'{"decision": "accept"', b'{"decision? "accept"'))
+    with (
+        pytest.raises(DamagedError, match=r"s.review.sqlite cannot be read any more .*; put back a copy"),
+        desk_of(file),
+    ):
+        pass

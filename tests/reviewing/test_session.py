@@ -88,8 +88,9 @@ def test_a_ranking_beside_the_samples_is_found_and_its_best_come_first(review: R
     ("change", "complaint"),
     [
         (lambda review: {"samples": review.samples.with_name("none.jsonl")}, "none.jsonl is not there; write some"),
+        (lambda review: {"samples": review.samples.parent}, "is a folder; name the file of samples in it"),
+        (lambda review: {"ranking": review.samples}, "s.jsonl is no ranking .*; give the out= of harness.judge"),
         (lambda review: {"order": Order.RANKING}, "--order=ranking needs a ranking of harness.judge"),
-        (lambda review: {"ranking": review.samples}, "s.jsonl is no ranking"),
         (lambda review: {"reviewer": "\n"}, "a name must be 1 to 60"),
         (lambda review: {"host": "0.0.0.0"}, f"{TOKEN} must be 16 or more letters"),
     ],
