@@ -3,6 +3,7 @@
 Knows where things lie. Does not know what a page shows, nor how a decision is stored.
 """
 
+import errno
 import getpass
 import os
 import secrets
@@ -149,6 +150,10 @@ def _listening(review: Review) -> Iterator[tuple[socket.socket, Door]]:
             listener.bind((review.host, review.port))
             listener.listen(128)  # before the link is said: who is quick waits
         except OSError as error:
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                raise HarnessError(
+                    f"--host={review.host} is no address of this machine ({error.strerror}); 0.0.0.0 means all it has"
+                ) from error
             raise HarnessError(
                 f"--port={review.port} on {review.host} cannot be used ({error.strerror}); choose another, such as "
                 f"--port {review.port + 1}"

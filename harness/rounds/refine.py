@@ -42,13 +42,17 @@ def refine(folder: Path, sweep: str | None, given: dict[str, Any], *, run: Run, 
 
 
 def _begun(folder: Path, known: Rounds | None, settings: Settings, sweep: str | None, sweeps: Sweeps) -> Rounds:
+    """Kept once it can be gone on with: what is refused now is not in the way of another try."""
     if known is None:
-        return first_round(folder, settings, sweeps.find(sweep))
+        found = sweeps.find(sweep)
+        steps.check(settings, sweeps.champion(found))
+        return first_round(folder, settings, found)
     if sweep is not None and not known.rounds[0].sweep.startswith(sweep):
         raise HarnessError(
             f"the rounds in {folder} began with sweep {known.rounds[0].sweep}, but --sweep={sweep}; leave it out, or "
             "begin another folder"
         )
+    steps.check(settings, sweeps.champion(known.rounds[-1].sweep))
     return Rounds(folder=folder, settings=settings, rounds=known.rounds).save()
 
 

@@ -103,6 +103,11 @@ def test_what_cannot_be_is_said_before_anything_is_served(
         serve_review(dataclasses.replace(review, **change(review)), lambda line: None)
 
 
+def test_an_address_of_another_machine_is_said_and_no_other_port_is_proposed(review: Review) -> None:
+    with pytest.raises(HarnessError, match=r"--host=192.0.2.1 is no address of this machine \("):
+        serve_review(dataclasses.replace(review, host="192.0.2.1"), lambda line: None)
+
+
 def test_a_taken_port_and_a_review_in_other_hands_are_said(review: Review) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

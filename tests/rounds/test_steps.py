@@ -75,6 +75,11 @@ def test_weights_that_would_not_fit_are_refused_before_anybody_works(champion: C
         steps.check(Settings(vary=vary, from_weights=True), champion)
 
 
+def test_a_name_to_vary_that_is_none_is_said_before_anybody_works(champion: Champion) -> None:
+    with pytest.raises(HarnessError, match=r"lora.rnk .*lora.rank"):
+        steps.check(Settings(vary=["lora.rnk=2,4"]), champion)
+
+
 def test_a_ranking_has_the_base_beside_a_single_trial(champion: Champion, current: Round) -> None:
     assert steps.generate(current, JUDGED, champion).words[0] == "adapters=sweeps:/s1"
     alone = replace(champion, alone=True)
