@@ -31,7 +31,7 @@ def refine(folder: Path, sweep: str | None, given: dict[str, Any], *, run: Run, 
         HarnessError: for a step that fails, and before the first for a sweep that is not there.
     """
     make_folder(folder)
-    with only_process(folder / ".lock", f"the rounds in {folder}"):
+    with only_process(folder / ".lock", f"the work on the rounds in {folder}"):
         known = read_rounds(folder)
         settings = changed(Settings() if known is None else known.settings, given)
         sweeps = open_sweeps(settings.tracking_uri, settings.storage)

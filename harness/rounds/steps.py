@@ -35,7 +35,7 @@ def check(settings: Settings, champion: Champion) -> None:
     """Whether the next sweep can begin as it is to.
 
     Raises:
-        HarnessError: when a name that it is to vary is none, or its trials cannot all begin with the champion's weights.
+        HarnessError: when a name that it is to vary is none, or its trials cannot all begin with those weights.
     """
     prepare(["-m", *(settings.vary or ())], Config)
     varied = champion.varied if settings.vary is None else {_name(word) for word in settings.vary}

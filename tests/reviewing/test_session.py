@@ -103,6 +103,19 @@ def test_what_cannot_be_is_said_before_anything_is_served(
         serve_review(dataclasses.replace(review, **change(review)), lambda line: None)
 
 
+def test_what_was_decided_is_written_also_when_the_samples_are_gone(review: Review) -> None:
+    with desk_of(review.samples) as desk:
+        hand = Hand(desk)
+        hand.say("accept")
+        hand.say("edit", "other words")
+    review.samples.unlink()
+    said: list[str] = []
+    write_review(review, said.append)
+    assert "s.jsonl is gone" in said[0]
+    lines = lines_of(review.samples.with_name("s.review") / "decisions.jsonl")
+    assert [line["decision"] for line in lines] == ["accept", "edit"]
+
+
 def test_an_address_of_another_machine_is_said_and_no_other_port_is_proposed(review: Review) -> None:
     with pytest.raises(HarnessError, match=r"--host=192.0.2.1 is no address of this machine \("):
         serve_review(dataclasses.replace(review, host="192.0.2.1"), lambda line: None)
