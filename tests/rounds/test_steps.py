@@ -10,8 +10,9 @@ from harness.config.overrides import prepare
 from harness.config.schema import Config, GenerateCommand, JudgeCommand, PrepareCommand
 from harness.errors import HarnessError
 from harness.rounds import steps
+from harness.rounds.figures import figures_of
 from harness.rounds.source import Champion
-from harness.rounds.state import Round, Settings
+from harness.rounds.state import Round, Settings, Step
 from harness.tracking.queries import Finished
 from harness.tracking.run_state import RunState
 
@@ -105,3 +106,8 @@ def test_each_command_takes_its_words(champion: Champion, current: Round) -> Non
     }
     for command, step in made.items():
         assert len(prepare(step.words, command)) == len(step.words)
+
+
+def test_a_round_whose_samples_are_gone_still_has_its_figures(champion: Champion, current: Round) -> None:
+    figures = figures_of(replace(current, done=(Step.GENERATE,)), champion)
+    assert figures.texts is None and figures.accepted == 0
