@@ -15,6 +15,8 @@ import click
 import numpy as np
 from scipy.stats import kendalltau
 
+from benchmarks.panels import print_panels
+from benchmarks.people import print_people
 from harness.judging.anchors import ANCHOR, win_rate
 from harness.judging.blocks import Block, Candidate, slots
 from harness.judging.contest import hold, standings_of
@@ -32,6 +34,8 @@ class World:
     strengths: np.ndarray = field(init=False)
     worths: np.ndarray = field(init=False)
     calls: int = 0
+    name: str = "j"
+    family: str = "j"
 
     def __post_init__(self) -> None:
         self.strengths = self.rng.normal(0, 0.3, ADAPTERS)
@@ -143,12 +147,22 @@ DESIGNS: dict[str, Callable[[World], np.ndarray]] = {
 
 
 @click.command()
-@click.option("--worlds", type=int, help="Sets of adapters, the same for all designs.  [default: 40; with --ties 200]")
+@click.option(
+    "--worlds",
+    type=int,
+    help="Sets of adapters, the same for all designs.  [default: 40; with --ties, --panels and --people 200]",
+)
 @click.option("--ties", is_flag=True, help="Instead: how often equals are told apart, and what the intervals cover.")
-def main(worlds: int | None, ties: bool) -> None:
+@click.option("--panels", is_flag=True, help="Instead: judges of known tastes and habits, a random and a reversed one.")
+@click.option("--people", is_flag=True, help="Instead: judges taught by a person with a taste, and by one without.")
+def main(worlds: int | None, ties: bool, panels: bool, people: bool) -> None:
     """Print calls and Kendall's tau of each design, means over worlds."""
     if ties:
         print_ties(worlds or 200)
+    elif panels:
+        print_panels(worlds or 200)
+    elif people:
+        print_people(worlds or 200)
     else:
         print_designs(worlds or 40)
 
@@ -178,6 +192,7 @@ class Field:
     suits: float
     rng: np.random.Generator
     name: str = "j"
+    family: str = "j"
 
     def __post_init__(self) -> None:
         self.own = self.suits * self.rng.normal(size=(len(self.strengths), self.themes))
@@ -257,6 +272,7 @@ class Anchored:
     texts: np.ndarray
     rng: np.random.Generator
     name: str = "j"
+    family: str = "j"
 
     def block(self, theme: int) -> list[Candidate]:
         entries = [Candidate(f"{theme}-{n}", ANCHOR, str(theme), str(n), "", 40) for n in range(3)]

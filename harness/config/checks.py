@@ -7,6 +7,7 @@ say is passed in.
 import math
 from collections.abc import Sequence
 
+from harness.config.panel import seats_of
 from harness.config.schema import Config, JudgeConfig, TrainConfig
 from harness.errors import HarnessError
 
@@ -18,14 +19,23 @@ def check_judge(judge: JudgeConfig) -> None:
     """Rubric and model come together.
 
     Raises:
-        HarnessError: when one is missing, or a served model has an address too.
+        HarnessError: when one is missing, a served model has an address too, or a judge sits on the panel twice.
     """
-    if judge.criteria and judge.model is None:
+    seats = seats_of(judge)
+    if judge.second_model is not None and judge.panel:
+        raise HarnessError(
+            f"judge.second_model={judge.second_model} does not go with judge.panel; leave judge.second_* out, and add "
+            f"{{model: {judge.second_model}}} to the panel"
+        )
+    if judge.criteria and (not seats or (judge.model is None and judge.second_model is not None)):
         raise HarnessError(
             "a judge needs judge.model, what its endpoint calls it; or leave judging out with judge=none"
         )
-    if judge.model is not None and not judge.criteria:
-        raise HarnessError(f"judge.model={judge.model} needs a rubric; give judge=poetry, persona or instruction")
+    if (judge.model is not None or judge.panel) and not judge.criteria:
+        given = "judge.panel" if judge.model is None else f"judge.model={judge.model}"
+        raise HarnessError(f"{given} needs a rubric; give judge=poetry, persona or instruction")
+    if judge.serve and judge.model is None:
+        raise HarnessError("judge.serve=true needs judge.model, the local model that is served")
     if judge.serve and judge.base_url is not None:
         raise HarnessError("judge.serve=true starts a server of its own; leave out judge.base_url, or judge.serve")
 

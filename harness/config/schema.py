@@ -176,8 +176,10 @@ class EndpointConfig:
 class JudgeConfig(EndpointConfig):
     """`task`, `criteria`: the rubric; no criteria, no judge.
 
-    `second_*`: another judge beside it. `block`: texts judged together. `controls`: texts that pairs with a known
-    answer are made of. `scores`: each text also by each criterion.
+    `second_*`: another judge beside it; `panel`: any number of them. `block`: texts judged together. `controls`: texts
+    that pairs with a known answer are made of. `scores`: each text also by each criterion. `teach`: whether decisions
+    become examples, where that helps.
+    `repeats`: calls that each judge of a ranking is asked anew.
     """
 
     task: str
@@ -185,12 +187,15 @@ class JudgeConfig(EndpointConfig):
     second_model: Text | None
     second_base_url: Annotated[str, Field(pattern="^https?://")] | None
     second_key_env: Text | None
+    panel: list[dict[Literal["model", "base_url", "key_env", "family"], Text | None]]
     block: Annotated[int, Field(ge=2, le=8)]
     anchors: Text | None
     anchors_per_theme: Annotated[int, Field(ge=1, le=5)]
     controls: Annotated[int, Field(ge=0)]
     scores: bool
     decisions: Text | None
+    teach: Literal["auto", False]
+    repeats: Annotated[int, Field(ge=0)]
     seed: Seed
 
     @property

@@ -6,10 +6,13 @@ Knows nothing of what is judged.
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from enum import Enum
 
+from harness.config.panel import Seat, seats_of
 from harness.config.paths import MLRUNS
 from harness.config.schema import JudgeConfig
 from harness.console.progress import Display
+from harness.errors import BudgetSpentError, HarnessError
 from harness.judging.rubric import Rubric
 from harness.judging.verdicts import Judge
 from harness.llm.cache import ReplyCache
@@ -17,6 +20,14 @@ from harness.llm.chat import Chat
 from harness.llm.configured import endpoint_of, limits_of, other_endpoint
 from harness.llm.endpoint import Endpoint
 from harness.llm.spending import Spending
+
+
+class Needed(Enum):
+    """Which judges must answer: all, before hours of training; the first, whose score it is; any, of a ranking."""
+
+    ALL = "all"
+    FIRST = "first"
+    ANY = "any"
 
 
 def rubric_of(judge: JudgeConfig) -> Rubric:
@@ -28,21 +39,36 @@ def spending_of(judge: JudgeConfig) -> Spending:
 
 
 @asynccontextmanager
-async def open_judges(judge: JudgeConfig, spending: Spending, display: Display) -> AsyncIterator[list[Judge]]:
-    """The judges, each tried once.
+async def open_judges(
+    judge: JudgeConfig, spending: Spending, display: Display, *, needed: Needed = Needed.ALL
+) -> AsyncIterator[list[Judge]]:
+    """The judges, each tried once. One that cannot be asked and is not needed is left out, and that is said.
 
     Raises:
-        HarnessError: when one cannot be asked.
+        HarnessError: when one that is needed cannot be asked.
     """
     cache = ReplyCache(MLRUNS / "cache" / "replies.sqlite")
     rubric = rubric_of(judge)
     async with AsyncExitStack() as stack:
         judges = []
-        for endpoint in stack.enter_context(endpoints(judge)):
-            chat = await stack.enter_async_context(Chat(endpoint, spending, cache))
-            if (warning := await chat.probe()) is not None:
+        trouble: HarnessError | None = None
+        for number, (seat, endpoint) in enumerate(stack.enter_context(endpoints(judge))):
+            try:
+                chat = await stack.enter_async_context(Chat(endpoint, spending, cache))
+                warning = await chat.probe()
+            except BudgetSpentError:
+                raise
+            except HarnessError as error:
+                if needed is Needed.ALL or (needed is Needed.FIRST and number == 0):
+                    raise
+                trouble = trouble or error
+                display.say(f"warning: left out of the panel: {error}")
+                continue
+            if warning is not None:
                 display.say(f"warning: {warning}")
-            judges.append(Judge(endpoint.name, chat.ask, rubric))
+            judges.append(Judge(endpoint.name, chat.ask, rubric, family=seat.family))
+        if trouble is not None and not judges:
+            raise trouble
         yield judges
 
 
@@ -67,19 +93,19 @@ def try_judges(judge: JudgeConfig, display: Display) -> None:
 
 
 @contextmanager
-def endpoints(judge: JudgeConfig) -> Iterator[list[Endpoint]]:
-    """The judges' endpoints; a local server is there inside."""
-    assert judge.model is not None, "check_judge comes first"
-    second = judge.second_model
-    others = (
-        []
-        if second is None
-        else [other_endpoint(judge, second, judge.second_base_url, judge.second_key_env, settings="judge")]
-    )
+def endpoints(judge: JudgeConfig) -> Iterator[list[tuple[Seat, Endpoint]]]:
+    """The judges with their endpoints; a local server is there inside."""
+    seats = seats_of(judge)
+    asked = [
+        (seat, other_endpoint(judge, seat.model, seat.base_url, seat.key_env, settings="judge"))
+        for seat in seats
+        if not seat.served
+    ]
     if not judge.serve:
-        yield [endpoint_of(judge, settings="judge"), *others]
+        yield asked
         return
     from harness.models.served import served_model  # loads MLX, which other judges do without
 
+    assert judge.model is not None, "check_judge comes first"
     with served_model(judge.model, setting="judge.model") as url:
-        yield [endpoint_of(judge, settings="judge", served_at=url), *others]
+        yield [(seats[0], endpoint_of(judge, settings="judge", served_at=url)), *asked]

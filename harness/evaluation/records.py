@@ -9,10 +9,13 @@ from typing import Any
 import yaml
 
 from harness.files import write_text
+from harness.judging.agreement import Agreement
 from harness.judging.controls import Controls
 from harness.judging.rubric import Rubric
+from harness.judging.teaching import Lesson
 from harness.judging.verdicts import Verdict, how_read
 from harness.llm.spending import Spending
+from harness.tracking.queries import PERSON
 from harness.tracking.traces import Call
 
 
@@ -67,6 +70,28 @@ def spending_metrics(spending: Spending) -> dict[str, float]:
         "judge/tokens": float(spending.tokens_in + spending.tokens_out),
         "judge/cost": spending.cost,
     }
+
+
+def person_metrics(person: Agreement | None) -> dict[str, float]:
+    """How far the judges agree with a person's decisions."""
+    if person is None:
+        return {}
+    error = {} if person.stderr is None else {f"{PERSON}_stderr": person.stderr}
+    return {PERSON: person.value} | error
+
+
+def lesson_record(lesson: Lesson) -> dict[str, Any]:
+    """Without the verdicts, which stand with all others."""
+    record = dataclasses.asdict(lesson)
+    return {key: value for key, value in record.items() if key != "verdicts"}
+
+
+def lesson_metrics(lesson: Lesson | None) -> dict[str, float]:
+    """Agreement with the person on the half held out, before the judges were taught and after."""
+    if lesson is None or lesson.before is None or lesson.after is None:
+        return {}
+    metrics = {"judge/taught": float(lesson.used), f"{PERSON}_before": lesson.before.value}
+    return metrics | {f"{PERSON}_after": lesson.after.value}
 
 
 def control_metrics(controls: Controls | None) -> dict[str, float]:

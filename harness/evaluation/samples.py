@@ -12,13 +12,13 @@ from harness.console.interrupt import told
 from harness.console.progress import Display
 from harness.errors import HarnessError, reason
 from harness.evaluation.contest import Judgement, candidates_of, judge_contest
-from harness.evaluation.decisions import compared_with_people, read_decisions
-from harness.evaluation.leaderboard import metrics_of, sample_rows, to_json
+from harness.evaluation.decisions import compared_with_people, read_decided, read_decisions
+from harness.evaluation.leaderboard import metrics_of, said_first, sample_rows, to_json
 from harness.evaluation.measures import adapter_names, measure_samples, read_authors, read_training
-from harness.evaluation.panel import rubric_of
 from harness.evaluation.records import calls_of, verdict_rows, write_rubric
 from harness.evaluation.show import show_leaderboard, show_measures
 from harness.files import write_json
+from harness.judging.decided import Decided
 from harness.machine.provenance import git_state
 from harness.sampling.samples import Origin, Sample, marked, read_samples
 from harness.tracking import run_folder
@@ -39,6 +39,7 @@ def measure_and_judge(command: JudgeCommand, out: Path | None, display: Display)
     if not samples:
         raise HarnessError(f"samples={command.samples} has no sample; write some with harness.generate")
     decisions = read_decisions(command.judge.decisions)
+    decided = read_decided(command.judge.decisions, samples)
     names = adapter_names(samples)
     base = [sample for sample in samples if sample.adapter is None]
     measured = measure_samples(samples, read_authors(command.data), base, names)
@@ -48,8 +49,8 @@ def measure_and_judge(command: JudgeCommand, out: Path | None, display: Display)
     report: dict[str, Any] = {"measures": measured.to_json()}
     judgement = None
     if command.judge.wanted:
-        judgement = _judged(command, samples, names, decisions, display)
-        report |= to_json(judgement, rubric_of(command.judge), samples, names)
+        judgement = _judged(command, samples, names, decisions, decided, display)
+        report |= to_json(judgement, samples, names)
     if out is not None:
         write_json(out, report)
         display.say(f"all of it: {out}")
@@ -62,6 +63,7 @@ def _judged(
     samples: Sequence[Sample],
     names: Mapping[Origin, str],
     decisions: Mapping[str, str],
+    decided: Sequence[Decided],
     display: Display,
 ) -> Judgement:
     """A run in MLflow, however it ends."""
@@ -74,7 +76,8 @@ def _judged(
     tags = {KIND: RunKind.JUDGE, "mlflow.source.name": "harness.judge"} | git_state()
     with TrackedRun.start(store, command.name, name=name, tags=tags) as run:
         try:
-            judgement = compared_with_people(judge_contest(command.judge, candidates, training, display), decisions)
+            judgement = judge_contest(command.judge, candidates, training, display, decided)
+            judgement = compared_with_people(judgement, decisions)
             _keep(run, command, judgement, samples, names)
         except KeyboardInterrupt as error:
             run.finish(RunState.KILLED, told(error).why)
@@ -99,14 +102,16 @@ def _keep(
     names: Mapping[Origin, str],
 ) -> None:
     """Metrics with their errors, the samples with verdicts, the rubric, the calls."""
-    rubric, verdicts = rubric_of(command.judge), judgement.verdicts
+    rubric, verdicts = judgement.rubric, judgement.verdicts
     settings = {key: value for key, value in flat(command).items() if not key.startswith("tracking.")}
     run.params(settings | {"judge.rubric": rubric.digest})
     run.metrics(0, metrics_of(judgement))
     agreements = "; ".join(agreement.said for agreement in judgement.agreements)
-    run.tags({"ended": judgement.contest.ended} | ({"agreement": agreements} if agreements else {}))
+    tags = {"ended": judgement.contest.ended, "agreement": agreements, "first": said_first(judgement)}
+    tags["taught"] = "" if judgement.lesson is None else judgement.lesson.said
+    run.tags({name: said for name, said in tags.items() if said})
     write_rubric(run.folder / run_folder.RUBRIC, rubric, verdicts)
-    write_json(run.folder / run_folder.RANKING, to_json(judgement, rubric, samples, names))
+    write_json(run.folder / run_folder.RANKING, to_json(judgement, samples, names))
     for file in (run_folder.RUBRIC, run_folder.RANKING):
         run.artifact(file)
     run.table(sample_rows(judgement, samples, names), run_folder.SAMPLES_TABLE)

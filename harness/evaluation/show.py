@@ -10,7 +10,10 @@ from rich.table import Table
 from harness.console.progress import Display
 from harness.evaluation.contest import Judgement
 from harness.evaluation.measures import SampleMeasures
+from harness.evaluation.show_panel import show_panel
+from harness.judging.agreement import Agreement
 from harness.judging.controls import Controls
+from harness.judging.likes import said_of_likes
 from harness.judging.ranking import Standings
 from harness.judging.verdicts import how_read
 
@@ -25,6 +28,7 @@ _MEASURES = (
     ("loops", "loops", "{:.0%}"),
     ("refusals", "refused", "{:.0%}"),
 )
+_PLACES = 10  # a table of more does not fit a terminal; the file has it whole
 
 
 def show_measures(measured: SampleMeasures, path: str) -> None:
@@ -49,7 +53,8 @@ def show_leaderboard(judgement: Judgement, display: Display) -> None:
     if contest.standings is None:
         display.say(f"no ranking: {contest.ended}")
     else:
-        _show_standings(contest.standings)
+        _show_standings(contest.standings, judgement.person)
+        show_panel(contest.standings, judgement.person_by_judge)
     for line in [*_how_read(judgement), *trust(judgement)]:
         print(line)
     print(f"{_spent(judgement)}; {contest.ended}")
@@ -65,20 +70,45 @@ def trust(judgement: Judgement) -> Iterator[str]:
         yield from _controls(judgement.controls)
     for agreement in judgement.agreements:
         yield agreement.said
+    for judge, told in judgement.likes.items():
+        if (line := said_of_likes(judge, told)) is not None:
+            yield line
+    for stability in judgement.stability:
+        yield stability.said
+    if judgement.lesson is not None:
+        yield judgement.lesson.said
 
 
-def _show_standings(standings: Standings) -> None:
-    shown = Table("", "adapter", "rating", "95 %", "blocks", title="who wrote better", title_justify="left", box=SIMPLE)
+def _show_standings(standings: Standings, person: Agreement | None) -> None:
+    shown = Table("", "adapter", "rating", "95 %", "first", "blocks", title_justify="left", box=SIMPLE)
+    shown.title = "who wrote better" + ("" if person is None else f" (judged as the person decided: {person.figure})")
     for rating in standings.ratings:
         shown.add_row(
             str(rating.tie),
             rating.adapter,
             f"{rating.value:+.2f} ± {rating.stderr:.2f}",
             f"{rating.low:+.2f} … {rating.high:+.2f}",
+            f"{rating.first:.0%}",
             str(rating.blocks),
         )
     Console(highlight=False, markup=False).print(shown)
-    print("adapters of one number cannot be told apart; ratings are logits about the mean")
+    print(
+        "adapters of one number cannot be told apart; ratings are logits about the mean; first: in how many of the "
+        "resamples it comes first"
+    )
+    if 2 < len(standings.ratings) <= _PLACES:
+        _show_places(standings)
+
+
+def _show_places(standings: Standings) -> None:
+    """How often each adapter comes to each place."""
+    numbers = [f"{place}." for place in range(1, len(standings.ratings) + 1)]
+    shown = Table("adapter", title="places in the resamples", title_justify="left", box=SIMPLE)
+    for number in numbers:
+        shown.add_column(number, justify="right", no_wrap=True)
+    for rating in standings.ratings:
+        shown.add_row(rating.adapter, *(f"{share:.0%}" if share >= 0.005 else "–" for share in rating.places))
+    Console(highlight=False, markup=False).print(shown)
 
 
 def _controls(controls: Controls) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import math
 import random
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.judging.blocks import Block, Candidate
@@ -66,11 +66,16 @@ async def win_rate(
     blocks: Sequence[Block],
     *,
     at_once: int,
+    scorers: int = 1,
     report: Callable[[int, float], bool] = lambda number, lost: False,
     tell: Callable[[Verdict], object] = lambda verdict: None,
 ) -> AnchorContest:
-    """Judge the blocks, so many at once, in order. The first judge's verdicts are the score. `report` is told of each
-    theme that is done, by its number, the share of anchors that were *not* beaten, and says whether to end there."""
+    """Judge the blocks, so many at once, in order. The score is the mean of the first so many judges'.
+
+    `report` is told of each theme that is done, by its number, the share of anchors that were *not* beaten, and says
+    whether to end there.
+    """
+    names = {judge.name for judge in judges[:scorers]}
     themes = list(dict.fromkeys(block.theme for block in blocks))
     ordered = sorted(blocks, key=lambda block: themes.index(block.theme))
     verdicts: list[Verdict] = []
@@ -79,7 +84,7 @@ async def win_rate(
         some = ordered[begin : begin + at_once]
         new = await gathered([judge.rank(block, VerdictKind.ANCHORS) for block in some for judge in judges], tell)
         verdicts += new.done
-        rate = _rate(verdicts, judges[0].name, len(blocks))
+        rate = _rate(verdicts, names, len(blocks))
         if new.spent is not None:
             return AnchorContest(rate=rate, verdicts=verdicts, ended=new.spent)
         left = {block.theme for block in ordered[begin + at_once :]}
@@ -89,15 +94,20 @@ async def win_rate(
             if theme in rate.by_theme and report(reported, 1 - rate.by_theme[theme]):
                 why = "others were better on the same themes"
                 return AnchorContest(rate=rate, verdicts=verdicts, ended=why, pruned=True)
-    return AnchorContest(rate=_rate(verdicts, judges[0].name, len(blocks)), verdicts=verdicts)
+    return AnchorContest(rate=_rate(verdicts, names, len(blocks)), verdicts=verdicts)
 
 
-def _rate(verdicts: Sequence[Verdict], judge: str, texts: int) -> WinRate:
-    shares: dict[str, list[float]] = {}
+def _rate(verdicts: Sequence[Verdict], judges: Collection[str], texts: int) -> WinRate:
+    """A text's share is the mean of the judges that could score it."""
+    shares: dict[str, dict[str, list[float]]] = {}
     for verdict in verdicts:
-        if verdict.unscored is None and verdict.judge == judge:
+        if verdict.unscored is None and verdict.judge in judges:
             ours = next(place for place, adapter in enumerate(verdict.adapters) if adapter != ANCHOR)
             beaten = len(verdict.order) - 1 - verdict.order.index(ours)
-            shares.setdefault(verdict.theme, []).append(beaten / (len(verdict.order) - 1))
-    by_theme = {theme: statistics.fmean(each) for theme, each in shares.items()}
+            of_text = shares.setdefault(verdict.theme, {}).setdefault(verdict.ids[ours], [])
+            of_text.append(beaten / (len(verdict.order) - 1))
+    by_theme = {
+        theme: statistics.fmean(statistics.fmean(each) for each in of_texts.values())
+        for theme, of_texts in shares.items()
+    }
     return WinRate(by_theme=by_theme, texts=texts, unscored=texts - sum(map(len, shares.values())))

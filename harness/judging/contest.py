@@ -1,6 +1,6 @@
 """Adapters ranked by a judge: rounds of blocks, each of texts not judged before, until the order is decided."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.judging.blocks import Candidate, Designer, slots
@@ -46,11 +46,12 @@ async def hold(
     ended = "all texts are judged"
     rounds = slots(entries)
     looks = len(rounds)
+    families = {judge.name: judge.family for judge in judges}
     for of_slot in rounds.values():
         blocks = designer.deal(entry for entry in of_slot if entry.adapter in still)
         new = await gathered([judge.rank(each) for each in blocks for judge in judges], tell)
         verdicts += new.done
-        standings = standings_of(verdicts, adapters, seed, looks if adaptive else 1)
+        standings = standings_of(verdicts, adapters, seed, looks if adaptive else 1, families)
         if new.spent is not None:
             ended = new.spent
             break
@@ -64,7 +65,17 @@ async def hold(
     return Contest(verdicts, standings, ended)
 
 
-def standings_of(verdicts: Sequence[Verdict], adapters: Sequence[str], seed: int, looks: int = 1) -> Standings | None:
+def standings_of(
+    verdicts: Sequence[Verdict],
+    adapters: Sequence[str],
+    seed: int,
+    looks: int = 1,
+    families: Mapping[str, str] | None = None,
+) -> Standings | None:
     """Ratings from what could be read; None when that is nothing."""
-    ranked = [Ranked(each.theme, each.adapters, each.lengths, each.order) for each in verdicts if each.unscored is None]
-    return rank(ranked, adapters, seed=seed, looks=looks) if ranked else None
+    ranked = [
+        Ranked(each.theme, each.adapters, each.lengths, each.order, each.judge)
+        for each in verdicts
+        if each.unscored is None
+    ]
+    return rank(ranked, adapters, seed=seed, looks=looks, families=families) if ranked else None

@@ -22,17 +22,22 @@ _FARTHEST = 1.0
 
 @dataclass(frozen=True)
 class Ranked:
-    """One verdict: adapters as shown, their texts' lengths in units, and the places of the best to the worst."""
+    """One judge's verdict: adapters as shown, their texts' lengths in units, the places of the best to the worst.
+
+    `traits`: more of each text as shown, [text][trait], of all verdicts alike; what it is worth is fitted too.
+    """
 
     theme: str
     adapters: list[str]
     lengths: list[int]
     order: list[int]
+    judge: str = ""
+    traits: Sequence[Sequence[float]] = ()
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Parameters are ratings, effects of the places, effect of length; ratings and places each have a mean of 0.
+    """Parameters are ratings, effects of the places, of length, and of each trait; ratings and places have a mean of 0.
 
     `value`: [size]. `slopes`: what each verdict pulls at the parameters, [verdict, size]. `information`: curvature of
     the likelihood alone, [size, size]. `solve`: from a pull to a move of the parameters, [size, size]. `prior`: of the
@@ -53,19 +58,23 @@ class Rankings:
         self.adapters = list(adapters)
         numbers = {adapter: number for number, adapter in enumerate(adapters)}
         self.width = max((len(verdict.order) for verdict in verdicts), default=1)
+        traits = max((len(of_text) for verdict in verdicts for of_text in verdict.traits), default=0)
         shape = (len(verdicts), self.width)
         self._who, self._there = np.zeros(shape, np.int64), np.zeros(shape, bool)
         self._place, length = np.zeros(shape, np.int64), np.zeros(shape)
+        self._said = np.zeros((*shape, 1 + traits))  # length and traits, [verdict, place, 1 + trait]
         for row, verdict in enumerate(verdicts):
             for rank, at in enumerate(verdict.order):
                 self._who[row, rank] = numbers[verdict.adapters[at]]
                 self._place[row, rank] = at
                 length[row, rank] = np.log(1 + verdict.lengths[at])
                 self._there[row, rank] = True
-        self._length = np.where(self._there, _about_the_usual(length, self._there), 0.0)
-        count = len(self.adapters)
-        self.size = count + self.width + 1
-        self._prior = np.concatenate([np.full(count, _PRIOR), np.full(self.width + 1, _EFFECT_PRIOR)])
+                self._said[row, rank, 1:] = verdict.traits[at] if verdict.traits else 0.0
+        self._said[:, :, 0] = np.where(self._there, _about_the_usual(length, self._there), 0.0)
+        self.length = len(self.adapters) + self.width  # its place among the parameters; those of traits follow
+        self.size = self.length + 1 + traits
+        self._prior = np.full(self.size, _EFFECT_PRIOR)
+        self._prior[: len(self.adapters)] = _PRIOR
 
     def fit(self) -> Fit:
         """By penalized maximum likelihood, with what it takes to tell how sure it is."""
@@ -80,13 +89,13 @@ class Rankings:
         """Moves the mean of the ratings, and that of the places, to 0: [size, size]."""
         centred, count = np.eye(self.size), len(self.adapters)
         centred[:count, :count] -= 1 / count
-        centred[count:-1, count:-1] -= 1 / self.width
+        centred[count : self.length, count : self.length] -= 1 / self.width
         return centred
 
     def _powers(self, value: Array) -> tuple[Array, Array]:
         """Logarithms of what the texts weigh, and those weights, [verdict, place], the largest of a verdict 1."""
         count = len(self.adapters)
-        strength = value[self._who] + value[count + self._place] + value[-1] * self._length
+        strength = value[self._who] + value[count + self._place] + self._said @ value[self.length :]
         strength = np.where(self._there, strength, -np.inf)
         strength -= strength.max(axis=1, keepdims=True, initial=-1e300)
         return strength, np.exp(strength)
@@ -103,7 +112,7 @@ class Rankings:
         slope = np.where(self._there, chances - 1.0, 0.0)
         gradient = np.bincount(self._who.ravel(), slope.ravel(), self.size)
         gradient += np.bincount(count + self._place.ravel(), slope.ravel(), self.size)
-        gradient[-1] += (slope * self._length).sum()
+        gradient[self.length :] += np.einsum("vp,vpt->t", slope, self._said)
         loss += 0.5 * float((self._prior * value**2).sum())
         return float(loss), gradient + self._prior * value
 
@@ -114,7 +123,7 @@ class Rankings:
         rows, places = np.indices((verdicts, width))
         features[rows, places, self._who] += self._there
         features[rows, places, len(self.adapters) + self._place] += self._there
-        features[:, :, -1] = self._length
+        features[:, :, self.length :] = self._said
         powers = self._powers(value)[1]
         # at the choice of each place, the chance of every text that was left: [verdict, choice, text]
         left = powers[:, None, :] * np.triu(np.ones((width, width)))

@@ -14,6 +14,7 @@ from harness.files import writable
 from harness.judging.blocks import Block
 from harness.judging.replies import Reading, UnreadableError
 from harness.judging.rubric import (
+    Example,
     Mark,
     Question,
     Rubric,
@@ -46,8 +47,12 @@ class JudgeReply(Protocol):
     def seconds(self) -> float: ...
 
 
-# messages and a JSON schema -> a reply; harness.llm.chat.Chat.ask is one
-Ask = Callable[[Sequence[dict[str, str]], Any], Coroutine[Any, Any, JudgeReply]]
+class Ask(Protocol):
+    """Messages and a JSON schema -> a reply; harness.llm.chat.Chat.ask is one. `repeat`: the number of a new try."""
+
+    def __call__(
+        self, messages: Sequence[dict[str, str]], schema: Any, *, repeat: int = 0
+    ) -> Coroutine[Any, Any, JudgeReply]: ...
 
 
 class VerdictKind(StrEnum):
@@ -56,6 +61,9 @@ class VerdictKind(StrEnum):
     RANKING = "ranking"
     ANCHORS = "anchor"
     SCORES = "scores"
+    DECIDED = "decided"  # texts that a person decided on, and the same judged with examples of the person's taste
+    TAUGHT = "decided: taught"
+    REPEAT = "repeat"  # a ranking asked anew
     IDENTICAL = "control: identical"
     SHUFFLED = "control: shuffled"
     TRAINING = "control: training"
@@ -102,14 +110,19 @@ class _Settled(Generic[Value]):
 
 
 class Judge:
-    """`name`: the model's, for the record."""
+    """`name`: the model's, for the record; `family`: of models that are kin to it, its own name where none is said."""
 
-    def __init__(self, name: str, ask: Ask, rubric: Rubric) -> None:
-        self.name, self._ask, self.rubric = name, ask, rubric
+    def __init__(self, name: str, ask: Ask, rubric: Rubric, *, family: str | None = None) -> None:
+        self.name, self._ask, self.rubric, self.family = name, ask, rubric, family or name
 
-    async def rank(self, block: Block, kind: VerdictKind = VerdictKind.RANKING) -> Verdict:
+    def taught(self, examples: Sequence[Example]) -> "Judge":
+        """The same judge, with examples of what a person accepted and rejected."""
+        return Judge(self.name, self._ask, replace(self.rubric, examples=tuple(examples)), family=self.family)
+
+    async def rank(self, block: Block, kind: VerdictKind = VerdictKind.RANKING, *, repeat: int = 0) -> Verdict:
+        """`repeat`: the number of a new try of the same call."""
         question = ask_ranking(self.rubric, block.theme, [entry.text for entry in block.entries])
-        settled = await self._settle(question, lambda text: read_ranking(text, question))
+        settled = await self._settle(question, lambda text: read_ranking(text, question), repeat)
         verdict = self._verdict(kind, block, settled)
         if settled.value is None:
             return verdict
@@ -128,12 +141,14 @@ class Judge:
         settled = await self._settle(question, lambda text: read_scores(text, question, self.rubric.criteria))
         return replace(self._verdict(VerdictKind.SCORES, block, settled), scores=settled.value)
 
-    async def _settle(self, question: Question, read: Callable[[str], Reading[Value]]) -> _Settled[Value]:
+    async def _settle(
+        self, question: Question, read: Callable[[str], Reading[Value]], repeat: int = 0
+    ) -> _Settled[Value]:
         """Ask, and once more where the reply cannot be read. An endpoint that said nothing was tried often enough."""
-        reply = await self._ask(first(question), question.schema)
+        reply = await self._ask(first(question), question.schema, repeat=repeat)
         found, why = _read(reply, read)
         if found is None and reply.answered:
-            reply = await self._ask(again(question, reply.text, why), question.schema)
+            reply = await self._ask(again(question, reply.text, why), question.schema, repeat=repeat)
             found, why = _read(reply, read)
         return _Settled(question, reply, found, why if found is None else None)
 

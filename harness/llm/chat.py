@@ -83,23 +83,25 @@ class Chat:
             )
         return reply
 
-    def kept(self, messages: Sequence[Message], schema: Schema | None = None) -> Reply | None:
+    def kept(self, messages: Sequence[Message], schema: Schema | None = None, *, repeat: int = 0) -> Reply | None:
         """The reply of the cache; None where asking would be paid for.
 
         Raises:
             HarnessError: when the cache cannot be used.
         """
-        found = self._cache.get(self._digest(self._request(messages, schema)))
+        found = self._cache.get(self._digest(self._request(messages, schema), repeat))
         return None if found is None else replace(found, cached=True).cleaned(self._key.hide)
 
-    async def ask(self, messages: Sequence[Message], schema: Schema | None = None) -> Reply:
+    async def ask(self, messages: Sequence[Message], schema: Schema | None = None, *, repeat: int = 0) -> Reply:
         """One reply. What was asked before, of the same model with the same settings, is not asked again.
+
+        `repeat`: the number of a call that is asked anew on purpose, and kept apart from the others'.
 
         Raises:
             BudgetSpentError: when a limit is reached.
             HarnessError: when the cache cannot be used.
         """
-        kept = self.kept(messages, schema)
+        kept = self.kept(messages, schema, repeat=repeat)
         if kept is not None:
             self.spending.cached += 1
             return kept
@@ -113,11 +115,12 @@ class Chat:
                 reply = call.reply
                 self.spending.end(tokens_in=reply.tokens_in, tokens_out=reply.tokens_out, retries=call.retries)
         if reply.answered:
-            self._cache.put(self._digest(request), reply)
+            self._cache.put(self._digest(request, repeat), reply)
         return reply
 
-    def _digest(self, request: Mapping[str, Any]) -> str:
-        return hashlib.sha256(json.dumps([self.endpoint.name, request], sort_keys=True).encode()).hexdigest()
+    def _digest(self, request: Mapping[str, Any], repeat: int) -> str:
+        parts = [self.endpoint.name, request, *([repeat] if repeat else [])]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def _request(self, messages: Sequence[Message], schema: Schema | None) -> dict[str, Any]:
         endpoint = self.endpoint

@@ -39,6 +39,8 @@ _ASIDE_OF_JUDGE = {
     "timeout_seconds",
     "retries",
     "key_env",
+    "repeats",  # of rankings alone
+    "teach",  # decisions that teach are named by their bytes
 }
 
 
@@ -64,5 +66,8 @@ def study_name(first: Config, space: Space, more: list[object]) -> str:
     files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(data.glob("*.jsonl"))}
     if first.judge.anchors is not None:
         files["anchors"] = hashlib.sha256(Path(first.judge.anchors).expanduser().read_bytes()).hexdigest()
+    if first.judge.decisions is not None and first.judge.teach is not False:  # else they change no score
+        decisions = Path(first.judge.decisions).expanduser()
+        files["decisions"] = hashlib.sha256(decisions.read_bytes()).hexdigest() if decisions.is_file() else ""
     parts = [ENGINE, *more, [axis.said for axis in space.axes], fixed, files]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -7,10 +7,12 @@ from harness.console.progress import Display
 from harness.errors import HarnessError, reason
 from harness.evaluation.anchors import RunScore, anchors_of, judge_against_anchors, read_anchors, run_score
 from harness.evaluation.contest import candidates_of
+from harness.evaluation.decisions import read_decided
 from harness.evaluation.measures import adapter_names, read_training
-from harness.evaluation.panel import rubric_of, try_judges
+from harness.evaluation.panel import try_judges
 from harness.evaluation.records import calls_of, verdict_rows, write_rubric
 from harness.judging.blocks import Candidate
+from harness.judging.rubric import Rubric
 from harness.judging.verdicts import Verdict
 from harness.run.context import RunContext
 from harness.sampling.samples import Sample, marked
@@ -28,6 +30,7 @@ def check_ready(config: Config, display: Display) -> None:
     """
     if config.judge.anchors is not None:
         read_anchors(config.judge, config.generate.prompts)
+    read_decided(config.judge.decisions)
     try_judges(config.judge, display)
 
 
@@ -39,15 +42,16 @@ def judge_texts(context: RunContext, samples: list[Sample], beside: list[Sample]
     if judge.serve:
         context.inputs.base.let_go()  # the judge needs the memory
     training = read_training(context.config.data)
+    decided = read_decided(judge.decisions)
     try:
         judgement = judge_against_anchors(
-            judge, candidates, anchors, training, context.display, report=context.hooks.judged
+            judge, candidates, anchors, training, context.display, decided=decided, report=context.hooks.judged
         )
     except HarnessError as error:
         context.display.say(f"warning: not judged: {error}")
         context.run.tags({UNSCORED: reason(error)[:500]})
         return RunScore()
-    _keep(context, judgement.verdicts)
+    _keep(context, judgement.rubric, judgement.verdicts)
     score = run_score(judgement)
     if score.tags:
         context.run.tags(score.tags)
@@ -65,9 +69,8 @@ def _anchors(context: RunContext, beside: Sequence[Sample]) -> Mapping[str, Sequ
     return anchors
 
 
-def _keep(context: RunContext, verdicts: Sequence[Verdict]) -> None:
+def _keep(context: RunContext, rubric: Rubric, verdicts: Sequence[Verdict]) -> None:
     """The rubric, each verdict and each call, in the run's folder and in MLflow."""
-    rubric = rubric_of(context.config.judge)
     write_rubric(context.folder / run_folder.RUBRIC, rubric, verdicts)
     context.run.artifact(run_folder.RUBRIC)
     context.run.tags({"rubric": rubric.digest})

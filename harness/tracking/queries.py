@@ -25,6 +25,7 @@ SWEEP = "sweep"  # a tag: the sweep that a trial or a repeat is of
 METRIC = "sweep.metric"  # a sweep's parameter: what steers it
 REQUIRE = "sweep.require"  # another: what its trials must meet
 WIN_RATE_ERROR = "judge/win_rate_stderr"
+PERSON = "judge/agreement_with_person"  # the share of pairs that the judge puts in the person's order
 UNSCORED = "judge_unscored"  # why a run that was to be judged has no score, as a tag
 DISAGREEMENT = "judge_disagreement"  # what is known against its score
 _PAGE = 1000
@@ -57,7 +58,9 @@ class Finished:
         if WIN_RATE.name not in self.metrics:
             return "unscored" if UNSCORED in self.tags else None
         error = f" ± {self.metrics[WIN_RATE_ERROR]:.2f}" if WIN_RATE_ERROR in self.metrics else ""
-        return f"{self.metrics[WIN_RATE.name]:.2f}{error}{' (judges disagree)' if DISAGREEMENT in self.tags else ''}"
+        person = f" (as the person {self.metrics[PERSON]:.0%})" if PERSON in self.metrics else ""
+        against = " (judges disagree)" if DISAGREEMENT in self.tags else ""
+        return f"{self.metrics[WIN_RATE.name]:.2f}{error}{person}{against}"
 
 
 def newest(store: Store) -> Finished:

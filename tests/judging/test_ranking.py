@@ -21,6 +21,8 @@ from harness.llm.spending import Limits, Spending
 from tests.judge_server import Habits
 from tests.judging.served import work
 
+_NAMES = tuple(f"a{number}" for number in range(8))
+
 
 def _entries(
     worth: dict[str, float], themes: int, variants: int = 1, *, seed: int = 0, spread: float = 0.0
@@ -47,9 +49,11 @@ def _hold(habits: Habits, folder: Path, entries: Sequence[Candidate], **values: 
     return found
 
 
-def _drawn(truth: np.ndarray[Any, Any], first: float, length: float, *, seed: int, themes: int = 30) -> list[Ranked]:
-    """Rankings as a judge of known preferences would give them, in designed blocks."""
-    rng = np.random.default_rng(seed)
+def drawn(
+    truth: np.ndarray[Any, Any], first: float, length: float, *, seed: int, themes: int = 30, luck: int = 0
+) -> list[Ranked]:
+    """Rankings as a judge of known preferences would give them, in designed blocks. `luck`: the judge's own."""
+    rng = np.random.default_rng([seed, luck] if luck else seed)
     names = [f"a{number}" for number in range(len(truth))]
     entries = _entries(dict(zip(names, truth.tolist(), strict=True)), themes, seed=seed)
     ranked = []
@@ -68,7 +72,7 @@ def test_known_preferences_are_within_the_intervals_and_so_are_position_and_leng
     truth = np.linspace(-1.2, 1.2, 8)
     inside, places, lengths = [], [], []
     for seed in range(12):
-        standings = rank(_drawn(truth, 0.8, 0.4, seed=seed), [f"a{n}" for n in range(8)], seed=seed)
+        standings = rank(drawn(truth, 0.8, 0.4, seed=seed), [f"a{n}" for n in range(8)], seed=seed)
         by_name = {rating.adapter: rating for rating in standings.ratings}
         inside += [by_name[f"a{n}"].low <= truth[n] <= by_name[f"a{n}"].high for n in range(8)]
         places.append((standings.first_place.value - 0.8) / standings.first_place.stderr)
@@ -97,7 +101,7 @@ def test_who_wins_a_few_times_of_a_few_is_not_told_apart_for_certain() -> None:
 def test_of_worlds_of_equals_hardly_one_is_split() -> None:
     """With a test for each pair, eight equals made several groups in a third of the worlds."""
     names = [f"a{n}" for n in range(8)]
-    found = [rank(_drawn(np.zeros(8), 0.8, 0.4, seed=seed), names, seed=seed) for seed in range(60)]
+    found = [rank(drawn(np.zeros(8), 0.8, 0.4, seed=seed), names, seed=seed) for seed in range(60)]
     assert sum(max(rating.tie for rating in standings.ratings) > 1 for standings in found) <= 6
     assert sum(len(standings.open) < 8 for standings in found) <= 6
     inside = [rating.low <= 0 <= rating.high for standings in found for rating in standings.ratings]
@@ -105,9 +109,25 @@ def test_of_worlds_of_equals_hardly_one_is_split() -> None:
 
 
 def test_groups_hang_on_the_verdicts_alone_and_not_on_the_seed() -> None:
-    verdicts = _drawn(np.linspace(-1.2, 1.2, 8), 0.8, 0.4, seed=3)
+    verdicts = drawn(np.linspace(-1.2, 1.2, 8), 0.8, 0.4, seed=3)
     ties = [[r.tie for r in rank(verdicts, [f"a{n}" for n in range(8)], seed=seed).ratings] for seed in range(4)]
     assert ties[0][-1] > 1 and ties == [ties[0]] * 4
+
+
+def test_a_ranking_says_how_often_each_comes_to_each_place() -> None:
+    truth = np.array([2.0, 0.0, 0.0, -2.0])
+    ratings = {each.adapter: each for each in rank(drawn(truth, 0.8, 0.4, seed=3), list(_NAMES[:4]), seed=3).ratings}
+    shares = np.array([ratings[name].places for name in _NAMES[:4]])
+    assert shares.sum(axis=0) == pytest.approx(1) and shares.sum(axis=1) == pytest.approx(1)
+    assert ratings["a0"].first > 0.98 and ratings["a3"].places[-1] > 0.98
+    assert all(0.02 < ratings[name].places[1] < 0.98 for name in ("a1", "a2"))
+    assert ratings["a1"].first == ratings["a1"].places[0]
+
+
+def test_equals_come_first_about_as_often() -> None:
+    found = [rank(drawn(np.zeros(2), 0.8, 0.4, seed=seed), list(_NAMES[:2]), seed=seed) for seed in range(12)]
+    firsts = [{each.adapter: each.first for each in standings.ratings}["a0"] for standings in found]
+    assert 0.2 < np.mean(firsts) < 0.8 and sum(0.02 < first < 0.98 for first in firsts) >= 10
 
 
 @pytest.mark.parametrize("verdicts", [1, 2])

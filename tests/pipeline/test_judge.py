@@ -147,6 +147,9 @@ def test_adapters_are_ranked_and_all_of_it_is_in_mlflow(
     (run,) = store.client.search_runs([store.experiment_id("judging")], "tags.kind = 'judge'", max_results=1)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["judge/rating goodgood_6"] > run.data.metrics["judge/rating base"]
+    assert found["ranking"][0]["first"] == run.data.metrics["judge/first goodgood_6"] > 0.5
+    assert sum(each["places"][0] for each in found["ranking"]) == pytest.approx(1)
+    assert run.data.tags["first"].startswith("goodgood@6 first in ") and "places in the resamples" in shown.out
     assert {"judge/rating_stderr base", "judge/position_stderr", "judge/control_injection"} <= set(run.data.metrics)
     assert run.data.params["judge.rubric"] == found["rubric"]["digest"]
     rows = table_of(store, run.info.run_id, "samples.json")
@@ -174,8 +177,34 @@ def test_a_second_judge_and_a_persons_decisions_are_compared_with(
     alpha, people = found["agreement"]
     assert alpha["value"] > 0.9 and not alpha["low"]
     assert people["value"] < 0.2 and people["low"]
-    assert "low, so trust no order that rests on it" in capsys.readouterr().out
+    assert [each["person"]["value"] < 0.2 for each in found["panel"]] == [True, True]
+    (run,) = store.client.search_runs([store.experiment_id("judging")], "tags.kind = 'judge'", max_results=1)
+    assert run.data.metrics["judge/agreement_with_person"] == people["value"]
+    shown = capsys.readouterr().out
+    assert "low, so trust no order that rests on it" in shown and "(judged as the person decided: 0." in shown
     assert len(found["judges"]) == 2
+
+
+def test_a_panel_is_shown_judge_by_judge_and_one_that_fails_costs_only_itself(
+    samples: Path, store: Store, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of four judges one cannot be asked, and one likes what the others do not."""
+    with judge_server(rules_judge(worth=lambda theme, text: -worth(theme, text))) as other:
+        members = [f"{{model: n, base_url: '{url}'}}", f"{{model: reversed, base_url: '{other}'}}"]
+        members += [f"{{model: n2, base_url: '{url}'}}", "{model: gone, base_url: 'http://127.0.0.1:9/v1'}"]
+        words = [*JUDGE, f"judge.base_url={url}", f"judge.panel=[{', '.join(members)}]", "judge.retries=1"]
+        found = _judge(store, samples, *words, "judge.controls=0", "judge.repeats=1")
+    weights = {each["judge"].split()[0]: each["weight"] for each in found["panel"]}
+    assert set(weights) == {"m", "n", "n2", "reversed"} and weights["reversed"] == 0
+    assert found["ranking"][0]["adapter"] == "goodgood@6" and len(found["verdicts"]) == 4 * (6 + 1)
+    assert [each["same"] for each in found["stability"]] == [1.0] * 4
+    assert [each["who"] for each in found["left_out"] if each["family"]] == ["n"]
+    shown = capsys.readouterr()
+    assert "warning: left out of the panel: the judge gone at http://127.0.0.1:9/v1 cannot be asked" in shown.err
+    assert f"warning: reversed at {other} orders the adapters unlike the others" in shown.out
+    assert "the ranking without one" in shown.out and "all of n" in shown.out
+    (run,) = store.client.search_runs([store.experiment_id("judging")], "tags.kind = 'judge'", max_results=1)
+    assert sum(name.startswith("judge/weight ") for name in run.data.metrics) == 4
 
 
 def test_a_judging_in_which_nothing_could_be_scored_has_failed_and_says_why(
@@ -277,6 +306,35 @@ def test_a_second_judges_disagreement_is_said_with_the_score(
     assert (get(store, judged.run_id).judged or "").endswith("(judges disagree)")
     print_sweep(judged.run_id, TrackingConfig(uri=store.uri))
     assert "(judges disagree)" in capsys.readouterr().out
+
+
+def test_a_runs_score_is_the_mean_over_its_panel(store: Store, url: str) -> None:
+    """Of two that like opposite things every text beats half of the anchors."""
+    with judge_server(rules_judge(worth=lambda theme, text: -worth(theme, text), noise=0.0)) as other:
+        panel = f"judge.panel=[{{model: n, base_url: '{other}'}}]"
+        judged = _train(store, *JUDGE, f"judge.base_url={url}", panel)
+    assert judged.totals["judge/win_rate"] == pytest.approx(0.5, abs=0.17) and judged.totals["judge/unscored"] == 0
+
+
+def test_how_far_the_judge_agrees_with_the_person_stands_beside_a_runs_score(
+    store: Store, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The person likes whole poems and drops their shuffled words, and so does the judge: it need not be taught."""
+    records = [
+        {"id": f"{theme} {said}", "theme": theme, "text": text, "decision": said}
+        for theme, poem in list(POEMS.items())[:10]
+        for said, text in (("accept", poem), ("edit", damaged(poem, 0.3, seed=1)), ("delete", shuffled(poem, seed=1)))
+    ]
+    (tmp_path / "d.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records), "utf-8")
+    judge = [*JUDGE, f"judge.base_url={url}", f"judge.decisions={tmp_path / 'd.jsonl'}"]
+    judged = _train(store, *judge)
+    assert judged.totals["judge/agreement_with_person"] > 0.8 and judged.totals["judge/taught"] == 0
+    assert judged.totals["judge/calls"] == 6 + 2 * 5
+    assert re.search(r"0\.\d\d ± 0\.\d\d \(as the person \d+%\)", get(store, judged.run_id).judged or "")
+    said = capsys.readouterr().err
+    assert "agreement with the person's decisions" in said and "not taught by the person's decisions" in said
+    untaught = _train(store, *judge, "judge.teach=false", "train.seed=8")
+    assert untaught.totals["judge/agreement_with_person"] > 0.8 and "judge/taught" not in untaught.totals
 
 
 def test_a_run_that_could_not_be_judged_says_so_and_has_no_score(store: Store, url: str, habits: Habits) -> None:

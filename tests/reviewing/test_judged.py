@@ -37,8 +37,9 @@ def ranking(samples: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> 
     entries = candidates_of(samples, names)
     contest, spending = work(Habits(noise=0.05), folder, lambda judges: hold(judges, entries, block=2, seed=1))
     verdicts: list[Any] = contest.verdicts
-    judgement = Judgement(contest=contest, controls=None, agreements=[], marks={}, verdicts=verdicts, spending=spending)
-    (folder / "ranking.json").write_text(json.dumps(to_json(judgement, RUBRIC, samples, names)), "utf-8")
+    nothing: dict[str, Any] = {"controls": None, "agreements": [], "marks": {}}
+    judgement = Judgement(contest=contest, verdicts=verdicts, spending=spending, rubric=RUBRIC, **nothing)
+    (folder / "ranking.json").write_text(json.dumps(to_json(judgement, samples, names)), "utf-8")
     return folder / "ranking.json"
 
 
