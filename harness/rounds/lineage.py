@@ -43,7 +43,9 @@ def lineage(reference: str, *, data: Path | None, tracking: TrackingConfig) -> L
     if match := _RUN.fullmatch(reference):
         return ancestors.run(match["id"], must_be_there=True)
     if reference.startswith(("runs:/", "sweeps:/")) or _BEGINNING.fullmatch(reference):
-        raise HarnessError(f"{reference} must be or end in a run's id of 32 hex digits; python -m harness.runs shows ids")
+        raise HarnessError(
+            f"{reference} must be or end in a run's id of 32 hex digits; python -m harness.runs shows ids"
+        )
     place = place_of(reference)
     if place is None and Path(reference).expanduser().exists():
         raise HarnessError(f"{reference} is a file or a folder; say which line of it, as {reference}:12")

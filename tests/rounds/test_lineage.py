@@ -105,7 +105,7 @@ def test_a_line_is_not_followed_into_a_file_that_has_changed_since(tmp_path: Pat
         ("的诗", "6 lines have '的诗'; name one: .*train.jsonl:1, "),
         ("nowhere", "no line of .* has 'nowhere'; give another --data"),
         ("runs:/abc", "must be or end in a run's id of 32 hex digits"),
-        (RUN[:8], "must be or end in a run's id of 32 hex digits; python -m harness.runs shows"),
+        ("1917ac79", "must be or end in a run's id of 32 hex digits; python -m harness.runs shows"),
         (RUN, f"run {RUN} is not in"),
         ("models:/none@champion", "models:/none@champion is not in"),
     ],
