@@ -31,6 +31,12 @@ def adaptable_names(model: nn.Module) -> list[str]:
     return list(names)
 
 
+def expert_names(model: nn.Module) -> set[str]:
+    """Layers that hold a matrix for each expert of a mixture."""
+    kinds = (SwitchLinear, QuantizedSwitchLinear)
+    return {name for block in model.layers for name, module in block.named_modules() if isinstance(module, kinds)}
+
+
 def bearing_names(model: nn.Module) -> list[str]:
     """Those of them with which the model still computes. Nothing may be attached; evaluates nothing.
 

@@ -17,7 +17,7 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 from harness.config.checks import matched_keys
 from harness.config.schema import LoraConfig
 from harness.errors import DamagedError, HarnessError
-from harness.models.adaptable import adaptable_names, bearing_names
+from harness.models.adaptable import adaptable_names, bearing_names, expert_names
 from harness.models.adapter_files import AdapterFiles, AdapterSpec
 from harness.models.randomness import seeded
 from harness.models.tensors import Arrays, load_arrays, save_arrays
@@ -29,10 +29,15 @@ def spec_for(lora: LoraConfig, model: nn.Module, *, base: str, base_revision: st
     """The spec that a configuration means on this model, with keys as full names within a block.
 
     Raises:
-        HarnessError: for a key that matches nothing, or a model that LoRA cannot be put on.
+        HarnessError: for a key that matches nothing, a model that LoRA cannot be put on, or DoRA on experts.
     """
     names = bearing_names(model)
     keys = names if lora.keys is None else matched_keys(lora.keys, names)
+    if lora.fine_tune_type == "dora" and (experts := [key for key in keys if key in expert_names(model)]):
+        raise HarnessError(
+            f"DoRA does not go on layers of experts ({', '.join(experts)}); set lora.fine_tune_type=lora, "
+            "or lora.keys to layers such as q_proj"
+        )
     assert lora.scale is not None, "config.load fills in the scale"
     num_layers = len(model.layers) if lora.num_layers == -1 else lora.num_layers
     return AdapterSpec(

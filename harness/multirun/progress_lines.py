@@ -67,9 +67,12 @@ def so_far(context: SweepContext, study: Study, results: Sequence[Result], trial
 def done_line(study: Study, results: Sequence[Result]) -> str:
     failed = sum(result.failure is not None for result in results)
     but = f", {failed} of them failed" if failed else ""
+    why, more = "", "a higher sweep.trials"
+    if study.is_settled:
+        why, more = ", the last of which brought no more than the noise", "sweep.stop_when=null"
     return (
-        f"sweep {study.parent} is done: {len(results)} trials{but}; "
-        "for more set a higher sweep.trials, for another one a new name=… or train.seed"
+        f"sweep {study.parent} is done: {len(results)} trials{but}{why}; "
+        f"for more set {more}, for another one a new name=… or train.seed"
     )
 
 

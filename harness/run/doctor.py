@@ -67,7 +67,9 @@ def _engine(config: Config, inputs: Inputs, session: Session, display: Display) 
         shape = shape_of(model, inputs.spec, inputs.base.settings)
         cut = planned_cut(config, inputs, shape, free_disk=session.trunks.free_disk())
         plan = plan_memory(config, inputs, shape, cut[0])
-        for line in check_memory(plan, inputs.base.path, has=device_memory(), free=free_memory()):
+        limit = config.train.memory_limit_gb
+        has, free = device_memory(), free_memory()
+        for line in check_memory(plan, inputs.base.path, has=has, free=free, limit_gb=limit):
             _line("need", line)
         display.say(f"reading the weights of {inputs.base.path}")
         with shortage_said(plan):

@@ -76,10 +76,10 @@ def plan_memory(config: Config, inputs: Inputs, shape: ModelShape, at: int) -> M
     return MemoryPlan(phases, less(shape, config.train, load))
 
 
-def check_memory(plan: MemoryPlan, base: str, *, has: int, free: int) -> list[str]:
+def check_memory(plan: MemoryPlan, base: str, *, has: int, free: int, limit_gb: float | None = None) -> list[str]:
     """What to say of each phase's need, with a warning and what to change when that is more than there is.
 
-    `has`: bytes of the device; `free`: those of them that other programs leave.
+    `has`: bytes of the device; `free`: those of them that other programs leave; `limit_gb`: train.memory_limit_gb.
 
     Raises:
         HarnessError: when the weights alone are more than the device has.
@@ -97,6 +97,10 @@ def check_memory(plan: MemoryPlan, base: str, *, has: int, free: int) -> list[st
         lines.append(f"warning: the device has {_gb(has)} for this; should it not do, change {plan.advice}")
     elif largest > free:
         lines.append(f"warning: other programs leave {_gb(free)} of {_gb(has)} free; close some first")
+    training = plan.phases.get("training")
+    if training is not None and limit_gb is not None and limit_gb * 1e9 < training.total:
+        limit = f"train.memory_limit_gb={limit_gb:g}"
+        lines.append(f"warning: {limit} is less than training needs: MLX waits for memory in every step; raise it")
     return lines
 
 

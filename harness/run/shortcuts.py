@@ -81,6 +81,11 @@ def prepare_engine(
         left = Engine(at, on_targets, narrow, chunk, chunked=chunked)
         if (at or on_targets or chunked) and (differs := differing(left)):  # each agrees alone, but not together
             at, on_targets, narrow, chunk, chunked, why_not = 0, False, False, None, False, differs
+    if recurrent and not chunked:
+        display.say(
+            "warning: token by token, gated delta rules need several times the memory that was predicted; "
+            "train.grad_checkpoint=true and a shorter train.max_seq_length need less"
+        )
     compiled = is_compilable(base.model, rows)
     if not compiled:
         display.say("steps are not compiled: this model asks for values in the middle of one")

@@ -81,7 +81,9 @@ def prepare_step(config: Config, inputs: Inputs, session: Session) -> tuple[Engi
     cuts = group.gather(planned_cut(config, inputs, shape, free_disk=session.trunks.free_disk()))
     at, why_not = next((cut for cut in cuts if cut[0] == 0), cuts[0])
     plan = plan_memory(of_one(config, group.size), inputs, shape, at)
-    for line in check_memory(plan, inputs.base.path, has=device_memory(), free=free_memory()):
+    limit = config.train.memory_limit_gb
+    has, free = device_memory(), free_memory()
+    for line in check_memory(plan, inputs.base.path, has=has, free=free, limit_gb=limit):
         display.say(line)
     display.say(f"reading the weights of {inputs.base.path}")
     with shortage_said(plan):

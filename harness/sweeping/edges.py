@@ -94,8 +94,9 @@ def _wider(name: str, distribution: BaseDistribution, *, upper: bool) -> str | N
         assert values is not None, "it has an edge"
         if upper and values[-1] == _ALL.get(name):
             return None
-        beyond = _next(values if upper else values[::-1])
-        if not _possible(name, beyond, values):
+        # how many there are is not known here: all of them are never too many
+        beyond = _ALL[name] if upper and name in _ALL else _next(values if upper else values[::-1])
+        if beyond != _ALL.get(name) and not _possible(name, beyond, values):
             return None
         return ",".join(map(str, [*values, beyond] if upper else [beyond, *values]))
     assert isinstance(distribution, FloatDistribution | IntDistribution), "there are no others"

@@ -126,6 +126,11 @@ class Study:
         enough = self._attribute(ENOUGH)
         return self._planned if enough is None else min(self._planned, int(enough["trials"]))
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether more trials were planned than there will be."""
+        return self.total < self._planned
+
     def settle(self) -> None:
         """No further trials than those that have begun, until `unsettle`."""
         with self.alone():

@@ -101,7 +101,7 @@ def train(
     `interrupted` is asked after each update. `b_rate`: see make_optimizer.
 
     In a `group` all processes call it with the same model, splits and settings; `resume` and `stop` are those of the
-    first, `interrupted` is asked of each. The weights are those of one process, but for rounding and dropout.
+    first, `interrupted` is asked of each. The weights are those of one process, but for rounding, dropout and noise.
 
     Raises:
         DivergedError: when the loss is not finite any more.

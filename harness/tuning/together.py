@@ -1,7 +1,7 @@
 """Updates of several processes: each computes its rows of every micro-batch, the sums of all change the weights.
 
 What is applied is the gradient of the mean over all tokens of the update, as with one process, so the weights are the
-same but for rounding. Dropout draws for each process and update anew, so that a resumed run draws the same.
+same but for rounding. Dropout and noise draw for each process and update anew, so that a resumed run draws the same.
 """
 
 from collections.abc import Callable, Sequence

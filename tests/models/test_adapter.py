@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
@@ -10,10 +11,12 @@ from mlx.utils import tree_flatten
 from mlx_lm.tuner.utils import load_adapters
 from mlx_lm.utils import load_model
 
+from harness.config.schema import Config
 from harness.errors import DamagedError, HarnessError, WriteError
-from harness.models.adapter import adapter_weights, attached, load_weights, loaded, save_weights
+from harness.models.adapter import adapter_weights, attached, load_weights, loaded, save_weights, spec_for
 from harness.models.adapter_files import AdapterSpec, checkpoint_name, read_adapter, save_spec
 from harness.models.base import Base
+from tools.architectures.tiny import tiny_model
 
 MakeSpec = Callable[..., AdapterSpec]
 TOKENS = mx.array([[5, 6, 7, 8]])
@@ -230,3 +233,13 @@ def test_an_interrupted_save_leaves_the_former_file(tmp_path: Path, monkeypatch:
         save_weights(path, {"a": mx.zeros(3)}, {})
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_dora_on_experts_is_refused_with_what_it_can_go_on(quick_config: Callable[..., Config]) -> None:
+    model, _ = tiny_model("qwen3_moe")
+    lora = replace(quick_config().lora, fine_tune_type="dora", keys=["q_proj", "up_proj"])
+    with pytest.raises(
+        HarnessError, match=r"not go on layers of experts \(mlp.switch_mlp.up_proj\); set lora.fine_tune"
+    ):
+        spec_for(lora, model, base="", base_revision="")
+    assert spec_for(replace(lora, keys=["q_proj"]), model, base="", base_revision="").keys == ["self_attn.q_proj"]

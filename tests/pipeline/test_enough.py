@@ -47,7 +47,8 @@ def test_a_search_that_brings_no_more_than_the_noise_ends_and_goes_on_when_told(
     assert get(store, swept.sweep_id).status == "FINISHED"
     same = _sweep(store, *words, "sweep.stop_when=stagnant")
     assert (same.sweep_id, len(same.results)) == (swept.sweep_id, len(swept.results))
-    assert f"is done: {len(swept.results)} trials" in capsys.readouterr().err
+    done = f"is done: {len(swept.results)} trials, the last of which brought no more than the noise; for more set "
+    assert done + "sweep.stop_when=null" in capsys.readouterr().err
     more = _sweep(store, *words, f"sweep.trials={len(swept.results) + 1}", "sweep.stop_when=null")
     assert (more.sweep_id, len(more.results)) == (swept.sweep_id, len(swept.results) + 1)
 

@@ -18,7 +18,7 @@ from tests.several import run_several
 
 # seven rows by three: the last batch of an epoch is one row, which leaves a process without any
 SETTINGS = [*QUICK, "train.iters=4", "train.batch_size=3", "train.grad_accumulation_steps=2", "train.valid_rows=null"]
-SETTINGS += ["train.steps_per_eval=2", "train.save_every=2", "lora.dropout=0"]
+SETTINGS += ["train.steps_per_eval=2", "train.save_every=2", "lora.dropout=0", "lora.b_rate=2"]
 
 # harness.train; in the process of that number, the signal comes before the sum of that update
 CHILD = """
@@ -47,6 +47,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, poems: Path) -> Path:
     (made / "lines").mkdir()
     for name, first, rows in (("train", 20, 7), ("valid", 8, 5)):
         lines = (poems / f"{name}.jsonl").read_text("utf-8").splitlines()[first : first + rows]
+        if name == "train":  # which both processes must count alike
+            lines = [json.dumps(json.loads(line) | {"weight": 0.5 + at}) for at, line in enumerate(lines)]
         (made / "lines" / f"{name}.jsonl").write_text("\n".join(lines) + f"\n{_own_line(made)}\n", "utf-8")
     return made
 

@@ -35,6 +35,13 @@ def test_memory_that_other_programs_hold_is_warned_of(plan: MemoryPlan) -> None:
     assert lines[-1] == "warning: other programs leave 1 MB of 1.0 GB free; close some first"
 
 
+def test_a_limit_below_what_is_needed_is_warned_of(plan: MemoryPlan) -> None:
+    has = 100 * plan.phases["training"].total
+    said = check_memory(plan, "a base", has=has, free=has, limit_gb=1e-6)
+    assert "warning: train.memory_limit_gb=1e-06 is less than training needs" in said[-1]
+    assert check_memory(plan, "a base", has=has, free=has, limit_gb=1e3) == said[:-1]
+
+
 def test_enough_memory_is_not_warned_of(plan: MemoryPlan) -> None:
     lines = check_memory(plan, "builtin:tiny", has=10**9, free=10**9)
     assert [line.partition(" needs about ")[0] for line in lines] == list(plan.phases)

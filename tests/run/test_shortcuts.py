@@ -328,6 +328,8 @@ def test_a_recurrence_goes_in_chunks_where_that_agrees_and_is_wanted(
     assert "the recurrence is computed token by token: the loss differs by 1 of 2" in capsys.readouterr().err
     off = quick_config(few_rows, hybrid, "train.chunked_recurrence=false")
     assert not _engine(session, off, agree).chunked
+    said = capsys.readouterr().err
+    assert "warning: token by token, gated delta rules need several times the memory that was predicted" in said
 
 
 def test_a_hybrid_run_trains_validates_and_tests_in_chunks(

@@ -46,6 +46,7 @@ def _axis(words: str) -> Axis | Range:
         ("lora.dropout=0.0,0.1,0.2", 0.0, None),
         ("lora.dropout=0.1,0.5,0.9", 0.9, None),
         ("lora.num_layers=8,16,-1", 100, None),
+        ("lora.num_layers=2,4,8", 8, "lora.num_layers=2,4,8,-1"),  # a model may have no more than 8 blocks
         ("lora.num_layers=8,16,-1", 8, "lora.num_layers=4,8,16,-1"),
         ("train.seed=1,2,3", 3, None),
         ("lora.scale=interval(1,4)", 9, "lora.scale=interval(1,6)"),
