@@ -11,6 +11,9 @@ from harness.config.panel import seats_of
 from harness.config.schema import Config, JudgeConfig, TrainConfig
 from harness.errors import HarnessError
 
+# what weights of another shape do not fit
+ADAPTER_SHAPE = frozenset({"lora.rank", "lora.num_layers", "lora.keys", "lora.fine_tune_type"})
+
 
 def check_judge(judge: JudgeConfig) -> None:
     """Rubric and model come together.

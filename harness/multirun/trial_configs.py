@@ -1,10 +1,10 @@
 """The configurations of a sweep's trials, each composed once and checked before anything runs."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from time import monotonic
 
 from harness.config.axes import Combination, Range, Space, check_search, ends, with_rules
-from harness.config.checks import check_values
+from harness.config.checks import ADAPTER_SHAPE, check_values
 from harness.config.conditions import read_requirement
 from harness.config.objective import WIN_RATE
 from harness.config.schema import Config
@@ -44,6 +44,7 @@ class TrialConfigs:
         first = self._first(lowest)
         check_search(self.space, first.sweep)
         _check_measures(first, lowest)
+        _check_start(first, lowest)
         # what is not varied keeps the value of the configuration, whatever varies beside it
         self.space = with_rules(self.space, self._compose(self.space.fixed))
         self._check_all(self._tried(first, lowest), first, display)
@@ -104,6 +105,16 @@ def _check_measures(first: Config, varied: Iterable[str]) -> None:
         raise HarnessError(f"sweep.metric={search.metric} needs texts; give generate.prompts some themes")
     if search.metric == "test/loss" and not first.train.test:
         raise HarnessError("sweep.metric=test/loss needs a test score of every trial; set train.test=true")
+
+
+def _check_start(first: Config, varied: Collection[str]) -> None:
+    """That the weights to start from fit every trial."""
+    misfit = sorted(ADAPTER_SHAPE.intersection(varied))
+    if first.train.init_adapter is not None and misfit and "train.init_adapter" not in varied:
+        raise HarnessError(
+            f"train.init_adapter={first.train.init_adapter} fits its own {' and '.join(misfit)} alone; give that one "
+            "value, or leave train.init_adapter out"
+        )
 
 
 def _checked(config: Config) -> Config:

@@ -18,7 +18,7 @@ from harness.reviewing.pairs import lay_out_pairs
 from harness.reviewing.queue import Item, QueueSettings, far, lay_out
 from harness.reviewing.saying import Fault, Look, Mode, SayingError, checked, named
 from harness.reviewing.standing import Event, Person, Said, Shown, people_of
-from harness.reviewing.texts import read_texts
+from harness.reviewing.texts import Texts, read_texts
 
 
 class Desk:
@@ -42,7 +42,7 @@ class Desk:
         self._lay_out()
 
     def _lay_out(self) -> None:
-        found = read_texts(self.file)
+        found = texts_of(self.file, self._events)
         self.repeated = found.repeated
         self._items = {
             Mode.TEXTS: lay_out(found.texts, self.judged.worth, self._settings),
@@ -223,14 +223,15 @@ class Desk:
         mode, at = place
         return self._shown(person, Look(mode=mode, theme=look.theme, state=look.state), self._items[mode][at])
 
-    def _counts(self, person: Person, look: Look) -> dict[str, int]:
+    def _counts(self, person: Person, look: Look) -> dict[str, Any]:
+        """`said`: by decision, apart from what is left: of two texts one may be preferred that is called so."""
         counts: Counter[str] = Counter()
         for key, decision in person.decisions():
             mode, at = self._places.get(key, (None, 0))
             if mode is look.mode and look.theme in (None, self._items[mode][at].theme):
                 counts[decision] += 1
         total = len(self._items[look.mode]) if look.theme is None else self._of_theme[look.mode][look.theme]
-        return {"left": total - counts.total()} | counts | {"total": total}
+        return {"left": total - counts.total(), "said": dict(counts), "total": total}
 
 
 @dataclass(frozen=True)
@@ -273,6 +274,16 @@ def _blind(item: Item, person: Person) -> dict[str, Any]:
         "edited": said.edited,
         "note": said.note,
     }
+
+
+def texts_of(file: Path, events: Events) -> Texts:
+    """Of the file; where that is gone, those that something was said of.
+
+    Raises:
+        HarnessError: when there is neither.
+    """
+    kept = [] if file.exists() else list(events.texts().values())
+    return Texts(kept, 0) if kept else read_texts(file)
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:

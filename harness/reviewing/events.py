@@ -14,11 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError, WriteError
+from harness.errors import DamagedError, HarnessError, WriteError
 from harness.reviewing.standing import Event, Said, Shown
 from harness.reviewing.texts import Text
 
 _VERSION = 1
+_TABLES = {"about", "texts", "events", "told"}
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS texts (
@@ -43,9 +44,10 @@ class Events:
         Raises:
             HarnessError: when the file cannot be written, or is something else.
         """
-        self.file, self._patience = file, patience
+        self.file = file
         self._guard = threading.Lock()  # the page's thread and the one that tells MLflow
         try:
+            self._database = sqlite3.connect(file, timeout=patience, isolation_level=None, check_same_thread=False)
             self._open()
         except sqlite3.Error as error:
             raise HarnessError(
@@ -53,34 +55,44 @@ class Events:
             ) from error
 
     def _open(self) -> None:
-        self._database = sqlite3.connect(
-            self.file, timeout=self._patience, isolation_level=None, check_same_thread=False
-        )
+        self._refuse_others()
         # no write-ahead log: a copy of the one file has all; and on the disk also when the power is cut
         self._database.execute("PRAGMA journal_mode = DELETE")
         self._database.execute("PRAGMA synchronous = EXTRA")
         self._database.execute("PRAGMA fullfsync = ON")  # macOS keeps a plain fsync in the drive
-        version = self._database.execute("PRAGMA user_version").fetchone()[0]
-        if version > _VERSION:
-            raise HarnessError(f"{self.file} was written by a newer version ({version}); use that one")
-        self._database.executescript(_SCHEMA)
-        self._database.execute(f"PRAGMA user_version = {_VERSION}")
+        # all or nothing of it: a kill leaves no file that is neither empty nor ours
+        self._database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT")
         made = ("secret", secrets.token_hex(16))
         self._database.execute("INSERT OR IGNORE INTO about VALUES (?, ?)", made)
         found = self._database.execute("SELECT value FROM about WHERE name = 'secret'").fetchone()
         self.secret = str(found[0])
+
+    def _refuse_others(self) -> None:
+        """Before anything is written: a database of something else stays as it is."""
+        version = self._database.execute("PRAGMA user_version").fetchone()[0]
+        tables = {name for (name,) in self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables if version == 0 else not tables >= _TABLES:
+            raise HarnessError(f"{self.file} is a database of something else; move it away, or copy the samples")
+        if version > _VERSION:
+            raise HarnessError(f"{self.file} was written by a newer version ({version}); use that one")
 
     def close(self) -> None:
         with self._guard:
             self._database.close()
 
     def all(self) -> list[Event]:
-        """In order."""
-        with self._guard:
-            rows = self._database.execute(
-                "SELECT number, at, reviewer, item, revision, request, shown, said, undoes FROM events ORDER BY number"
-            ).fetchall()
-        return [_event(row) for row in rows]
+        """In order.
+
+        Raises:
+            DamagedError: when the file no longer says what was saved.
+        """
+        asked = "SELECT number, at, reviewer, item, revision, request, shown, said, undoes FROM events ORDER BY number"
+        try:
+            with self._guard:
+                rows = self._database.execute(asked).fetchall()
+            return [_event(row) for row in rows]
+        except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
+            raise DamagedError(self.file, f"cannot be read any more ({error})", "put back a copy of it") from error
 
     def add(
         self,

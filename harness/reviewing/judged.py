@@ -40,7 +40,7 @@ def read_judged(file: Path) -> Judged:
         return _judged(file, record)
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise HarnessError(
-            f"--ranking={file} is no ranking ({type(error).__name__}: {error}); make one with harness.judge out={file}"
+            f"--ranking={file} is no ranking ({type(error).__name__}: {error}); give the out= of harness.judge"
         ) from error
 
 

@@ -3,6 +3,7 @@
 Knows where things lie. Does not know what a page shows, nor how a decision is stored.
 """
 
+import errno
 import getpass
 import os
 import secrets
@@ -19,7 +20,7 @@ from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
 from harness.files import only_process
 from harness.reviewing.app import create_app
-from harness.reviewing.desk import Desk
+from harness.reviewing.desk import Desk, texts_of
 from harness.reviewing.events import Events
 from harness.reviewing.exports import export
 from harness.reviewing.guard import Door, is_loopback
@@ -96,14 +97,18 @@ def write_review(review: Review, say: Say) -> None:
 
 @contextmanager
 def _opened(review: Review, say: Say) -> Iterator[tuple[Desk, Events]]:
-    found = read_texts(review.samples)
-    judged = _judged(review, {text.sample for text in found.texts})
-    order = review.order or (Order.RANDOM if judged is UNJUDGED else Order.RANKING)
-    if order is Order.RANKING and judged is UNJUDGED:
-        raise HarnessError("--order=ranking needs a ranking of harness.judge with these samples; give it as --ranking")
+    if not review.beside(".review.sqlite").exists():
+        read_texts(review.samples)  # nothing is made beside what cannot be reviewed
     with only_process(review.beside(".review.lock"), f"the review of {review.samples}"):
         events = Events(review.beside(".review.sqlite"))
         try:
+            found = texts_of(review.samples, events)
+            judged = _judged(review, {text.sample for text in found.texts})
+            order = review.order or (Order.RANDOM if judged is UNJUDGED else Order.RANKING)
+            if order is Order.RANKING and judged is UNJUDGED:
+                raise HarnessError(
+                    "--order=ranking needs a ranking of harness.judge with these samples; give it as --ranking"
+                )
             settings = QueueSettings(
                 order=order,
                 explore=review.explore,
@@ -112,6 +117,8 @@ def _opened(review: Review, say: Say) -> Iterator[tuple[Desk, Events]]:
                 seed=review.seed,
                 secret=events.secret,
             )
+            if not review.samples.exists():
+                say(f"warning: {review.samples} is gone; here are the texts that something was said of")
             left_out = f"; {found.repeated} that say the same are left out" if found.repeated else ""
             by = f"the best first by {judged.file}" if order is Order.RANKING else f"order: {order}"
             say(f"{len(found.texts)} texts of {review.samples}{left_out}; {by}")
@@ -149,6 +156,10 @@ def _listening(review: Review) -> Iterator[tuple[socket.socket, Door]]:
             listener.bind((review.host, review.port))
             listener.listen(128)  # before the link is said: who is quick waits
         except OSError as error:
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                raise HarnessError(
+                    f"--host={review.host} is no address of this machine ({error.strerror}); 0.0.0.0 means all it has"
+                ) from error
             raise HarnessError(
                 f"--port={review.port} on {review.host} cannot be used ({error.strerror}); choose another, such as "
                 f"--port {review.port + 1}"

@@ -45,6 +45,8 @@ def read_texts(file: Path) -> Texts:
     Raises:
         HarnessError: when the file has none, or something else in it.
     """
+    if file.is_dir():
+        raise HarnessError(f"{file} is a folder; name the file of samples in it, such as {file / 'samples.jsonl'}")
     if not file.is_file():
         raise HarnessError(f"{file} is not there; write some samples with harness.generate out={file}")
     try:

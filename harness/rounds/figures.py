@@ -94,7 +94,9 @@ def figures_of(current: Round, champion: Champion) -> Figures:
         score=champion.score,
         valid=champion.valid,
         trained_on=lines_of(Folder(champion.data)),
-        texts=len(read_texts(current.samples).texts) if Step.GENERATE in current.done else None,
+        texts=len(read_texts(current.samples).texts)
+        if current.samples.exists() and Step.GENERATE in current.done
+        else None,
         accepted=counts[Decision.ACCEPT],
         edited=counts[Decision.EDIT],
         dropped=counts[Decision.DELETE],

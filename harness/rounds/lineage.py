@@ -17,6 +17,7 @@ from harness.rounds.chain import Link
 from harness.rounds.folder import TRAINED_ON, Folder, Place, find_words, place_of
 
 _RUN = re.compile(r"(?:runs:/|sweeps:/)?(?P<id>[0-9a-f]{32})/?")
+_BEGINNING = re.compile(r"(?=.*[a-f])(?=.*[0-9])[0-9a-f]{8,31}")  # of an id, as tables show it: no line says that
 _VERSION = "models:/"
 _SYSTEM = re.compile(r"^\s*<\|im_start\|>system.*?<\|im_end\|>", re.DOTALL)
 _MARKER = re.compile(r"<\|im_end\|>|<\|im_start\|>(?:user|assistant)?")
@@ -41,8 +42,10 @@ def lineage(reference: str, *, data: Path | None, tracking: TrackingConfig) -> L
         return ancestors.version(reference)
     if match := _RUN.fullmatch(reference):
         return ancestors.run(match["id"], must_be_there=True)
-    if reference.startswith(("runs:/", "sweeps:/")):
-        raise HarnessError(f"{reference} must end in a run's id of 32 hex digits; python -m harness.runs shows ids")
+    if reference.startswith(("runs:/", "sweeps:/")) or _BEGINNING.fullmatch(reference):
+        raise HarnessError(
+            f"{reference} must be or end in a run's id of 32 hex digits; python -m harness.runs shows ids"
+        )
     place = place_of(reference)
     if place is None and Path(reference).expanduser().exists():
         raise HarnessError(f"{reference} is a file or a folder; say which line of it, as {reference}:12")

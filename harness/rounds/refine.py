@@ -31,7 +31,7 @@ def refine(folder: Path, sweep: str | None, given: dict[str, Any], *, run: Run, 
         HarnessError: for a step that fails, and before the first for a sweep that is not there.
     """
     make_folder(folder)
-    with only_process(folder / ".lock", f"the rounds in {folder}"):
+    with only_process(folder / ".lock", f"the work on the rounds in {folder}"):
         known = read_rounds(folder)
         settings = changed(Settings() if known is None else known.settings, given)
         sweeps = open_sweeps(settings.tracking_uri, settings.storage)
@@ -42,13 +42,17 @@ def refine(folder: Path, sweep: str | None, given: dict[str, Any], *, run: Run, 
 
 
 def _begun(folder: Path, known: Rounds | None, settings: Settings, sweep: str | None, sweeps: Sweeps) -> Rounds:
+    """Kept once it can be gone on with: what is refused now is not in the way of another try."""
     if known is None:
-        return first_round(folder, settings, sweeps.find(sweep))
+        found = sweeps.find(sweep)
+        steps.check(settings, sweeps.champion(found))
+        return first_round(folder, settings, found)
     if sweep is not None and not known.rounds[0].sweep.startswith(sweep):
         raise HarnessError(
             f"the rounds in {folder} began with sweep {known.rounds[0].sweep}, but --sweep={sweep}; leave it out, or "
             "begin another folder"
         )
+    steps.check(settings, sweeps.champion(known.rounds[-1].sweep))
     return Rounds(folder=folder, settings=settings, rounds=known.rounds).save()
 
 

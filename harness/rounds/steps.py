@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.config.checks import ADAPTER_SHAPE
 from harness.config.overrides import as_typed, prepare
 from harness.config.schema import Config
 from harness.data.sources import reviewed
@@ -14,7 +15,6 @@ from harness.rounds.source import Champion
 from harness.rounds.state import Round, Settings
 
 _REPLACED = ("data.path=", "data.labels=", "train.init_adapter=")  # of the last sweep's words
-_SHAPE = {"lora.rank", "lora.num_layers", "lora.keys", "lora.fine_tune_type"}  # what weights of others do not fit
 _SEARCH = "sweep."
 _PASSED_ON = ("model.path", "model.revision", "train.max_seq_length", "data.system")
 
@@ -35,10 +35,11 @@ def check(settings: Settings, champion: Champion) -> None:
     """Whether the next sweep can begin as it is to.
 
     Raises:
-        HarnessError: when its trials cannot all begin with the champion's weights.
+        HarnessError: when a name that it is to vary is none, or its trials cannot all begin with those weights.
     """
+    prepare(["-m", *(settings.vary or ())], Config)
     varied = champion.varied if settings.vary is None else {_name(word) for word in settings.vary}
-    if settings.from_weights and (found := sorted(_SHAPE & varied)):
+    if settings.from_weights and (found := sorted(ADAPTER_SHAPE & varied)):
         raise HarnessError(
             f"--from-weights needs the champion's own {' and '.join(found)}, but the next sweep is to vary that; "
             "say --vary with other names, such as 'train.learning_rate=1e-5,3e-5', or --from-base"

@@ -67,7 +67,7 @@ def find_study(studies: Studies, sweep_id: str | None) -> Listed:
         raise damaged[-1]
     if not found:
         there = "; python -m harness.sweep list shows those that are" if known else "; there is none yet"
-        raise HarnessError(f"no sweep {sweep_id or ''} is known here{there}")
+        raise HarnessError(f"no sweep{f' {sweep_id}' if sweep_id else ''} is known here{there}")
     if sweep_id and len(found) > 1:
         raise HarnessError(f"{sweep_id} begins the ids of {len(found)} sweeps; type more of it")
     return found[-1]

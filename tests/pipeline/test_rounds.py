@@ -126,6 +126,8 @@ def test_two_rounds_end_with_lines_that_are_followed_back_to_the_first(evening: 
     evening.decide(first)
     with pytest.raises(HarnessError, match="--from-weights needs the champion's own lora.rank, but"):
         evening.go_on(from_weights=True)
+    kept = read_rounds(evening.folder)
+    assert kept is not None and not kept.settings.from_weights, "what is refused is not in the way of the next try"
     second = evening.go_on(from_weights=True, vary=["train.learning_rate=1e-3,5e-3"]).rounds[1]
     assert evening.ran == ["review", "prepare", "train", "generate", "judge"]
 

@@ -267,6 +267,7 @@ def test_a_run_that_has_fallen_behind_at_its_last_update_is_whole(sweep_store: S
         (["sweep.seed=1,2"], "sweep.seed must be the same for all trials of a sweep; give it one value"),
         (["lora.rank=4,0"], "lora.rank must be at least 1, but got 0"),
         ([RANKS, "train.resume=auto"], "train.resume is for single runs; the same command goes on with a sweep"),
+        ([RANKS, "train.init_adapter=a"], "train.init_adapter=a fits its own lora.rank alone; give that one value"),
     ],
 )
 def test_a_search_that_cannot_work_is_refused_before_anything_runs(

@@ -48,7 +48,7 @@ def test_the_page_has_what_it_needs_and_asks_nobody_else(client: TestClient) -> 
 def test_a_decision_goes_through_and_a_stale_one_is_told_by_its_kind(client: TestClient) -> None:
     saying = _saying(client, decision="accept", note="n")
     first = client.post("/api/say", json=saying)
-    assert first.status_code == 200 and first.json()["counts"]["accept"] == 1
+    assert first.status_code == 200 and first.json()["counts"]["said"]["accept"] == 1
     stale = client.post("/api/say", json=saying | {"request": "another", "decision": "delete"})
     assert (stale.status_code, stale.json()["fault"]) == (409, "stale")
     gone = client.post("/api/say", json=saying | {"request": "third", "item": "nothing"})

@@ -167,6 +167,8 @@ def test_every_key_does_what_it_says(open_tab: Opened) -> None:
     tab.page.wait_for_selector("#shares tr:has-text('kept, as they are or edited'):has-text('1 of 1')")
     tab.press("a", "Escape", "?")
     assert "undo, as far back as you like" in tab.text("help")
+    tab.page.set_viewport_size({"width": 390, "height": 780})
+    assert tab.page.locator("#help kbd").first.is_visible(), "a list of keys has its keys on a phone too"
     tab.press("Escape")
     assert tab.item == second, "keys in a dialog decide nothing"
 
@@ -234,7 +236,10 @@ def test_two_texts_side_by_side(open_tab: Opened) -> None:
     tab = open_tab()
     tab.press("p")
     assert tab.text("left") != tab.text("right")
-    tab.press("1", "2", "0", "s", "ArrowLeft")
+    many = int(tab.text("counted").split()[2])
+    tab.press("1")
+    assert tab.text("counted") == f"1 of {many} decided · {many - 1} left"
+    tab.press("2", "0", "s", "ArrowLeft")
     assert tab.said == ["left", "right", "tie", "skip", "left"]
     tab.press("u", "p")
     assert tab.said[-1] is None

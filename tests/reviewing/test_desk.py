@@ -2,6 +2,7 @@
 
 import dataclasses
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from harness.errors import HarnessError, WriteError
+from harness.errors import DamagedError, HarnessError, WriteError
 from harness.reviewing.desk import Desk
 from harness.reviewing.events import Events
 from harness.reviewing.judged import UNJUDGED
@@ -81,7 +82,7 @@ def test_decisions_are_there_after_the_process_is_gone(file: Path) -> None:
         hand.say("edit", "a\n\nb", "better so")
         hand.say("delete")
     with desk_of(file) as desk:
-        assert desk.view(ADA, Look())["counts"] == {"left": 4, "edit": 1, "delete": 1, "total": 6}
+        assert desk.view(ADA, Look())["counts"] == {"left": 4, "said": {"edit": 1, "delete": 1}, "total": 6}
         item = desk.view(ADA, Look(state="edit"))["item"]
         assert (item["edited"], item["note"]) == ("a\n\nb", "better so")
 
@@ -103,7 +104,7 @@ def test_a_stale_page_is_refused_and_changes_nothing(file: Path) -> None:
         with pytest.raises(SayingError, match="it stands as: accept") as refused:
             other.say("delete")
         assert refused.value.fault is Fault.STALE
-        assert desk.view(ADA, Look())["counts"] == {"left": 5, "accept": 1, "total": 6}
+        assert desk.view(ADA, Look())["counts"] == {"left": 5, "said": {"accept": 1}, "total": 6}
         with pytest.raises(SayingError, match="another tab"):
             desk.undo(ADA, Look(), newest=99, request="u")
 
@@ -125,7 +126,7 @@ def test_an_attempts_name_is_its_persons_own_and_stands_for_one_thing(file: Path
         first, second = (desk.view(ADA, Look(), step=step)["item"] for step in (0, -1))
         words: dict[str, Any] = {"revision": 0, "request": "1", "stay": False, "said": Said(decision="accept")}
         desk.say(ADA, Look(), item=first["key"], **words)
-        assert desk.say("bo", Look(), item=first["key"], **words)["counts"]["accept"] == 1
+        assert desk.say("bo", Look(), item=first["key"], **words)["counts"]["said"]["accept"] == 1
         for other in ({"item": second["key"]}, {"item": first["key"], "said": Said(decision="delete")}):
             with pytest.raises(SayingError, match="request=1 was said of something else"):
                 desk.say(ADA, Look(), **words | other)
@@ -141,7 +142,7 @@ def test_a_text_that_leaves_the_file_while_it_is_read_can_be_decided(file: Path)
         write_in_order(file, [marked, *samples[1:]])  # as harness.generate does in the end
         desk.refresh()
         hand.say("accept")
-        assert hand.view["counts"] == {"left": 5, "total": 5}
+        assert hand.view["counts"] == {"left": 5, "said": {}, "total": 5}
         hand.undo()
         assert desk.people[ADA].standing == []
 
@@ -153,8 +154,8 @@ def test_two_people_decide_apart_from_one_another(file: Path) -> None:
         other.say("delete")
         other.undo()
         other.say("skip")
-        assert desk.view(ADA, Look())["counts"] == {"left": 5, "accept": 1, "total": 6}
-        assert desk.view("陈", Look())["counts"] == {"left": 5, "skip": 1, "total": 6}
+        assert desk.view(ADA, Look())["counts"] == {"left": 5, "said": {"accept": 1}, "total": 6}
+        assert desk.view("陈", Look())["counts"] == {"left": 5, "said": {"skip": 1}, "total": 6}
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a" * 61, "a\nb"])
@@ -182,7 +183,7 @@ def test_filters_by_theme_and_state_and_looking_around(tmp_path: Path) -> None:
         hand = Hand(desk, look=Look(theme="sea"))
         first = hand.view["item"]["key"]
         hand.say("accept")
-        assert hand.view["counts"] == {"left": 2, "accept": 1, "total": 3}
+        assert hand.view["counts"] == {"left": 2, "said": {"accept": 1}, "total": 3}
         second = hand.view["item"]["key"]
         third = hand.see(second, 1)
         assert third is not None and third["key"] not in (first, second)
@@ -205,7 +206,7 @@ def test_texts_that_are_appended_join_and_a_half_line_waits(file: Path) -> None:
         with file.open("a") as opened:
             opened.write('{"id": "half')
         desk.refresh()
-        assert desk.view(ADA, Look())["counts"] == {"left": 6, "accept": 1, "total": 7}
+        assert desk.view(ADA, Look())["counts"] == {"left": 6, "said": {"accept": 1}, "total": 7}
         file.write_text("")
         desk.refresh()
         assert desk.view(ADA, Look())["counts"]["total"] == 7, "what was there is gone on with"
@@ -244,10 +245,11 @@ def test_two_texts_side_by_side_are_decided_and_undone_like_one(file: Path) -> N
         first = hand.view["item"]
         assert len(first["texts"]) == 2
         hand.say("left", note="clearer")
+        assert hand.view["counts"] == {"left": 2, "said": {"left": 1}, "total": 3}, "left is a side and a number"
         hand.say("tie")
         hand.undo()
         hand.undo()
-        assert hand.view["item"]["key"] == first["key"] and hand.view["counts"] == {"left": 3, "total": 3}
+        assert hand.view["item"]["key"] == first["key"] and hand.view["counts"] == {"left": 3, "said": {}, "total": 3}
         with pytest.raises(SayingError, match="of two texts say left"):
             hand.say("accept")
 
@@ -284,7 +286,7 @@ def test_what_cannot_be_saved_is_said_and_changes_nothing(file: Path) -> None:
         other.execute("ROLLBACK")
     other.close()
     hand.say("skip")
-    assert hand.view["counts"] == {"left": 4, "accept": 1, "skip": 1, "total": 6}
+    assert hand.view["counts"] == {"left": 4, "said": {"accept": 1, "skip": 1}, "total": 6}
     events.close()
 
 
@@ -292,3 +294,26 @@ def test_a_file_that_is_no_review_is_said(tmp_path: Path) -> None:
     (tmp_path / "x.sqlite").write_bytes(b"no database at all, but long enough to be looked at" * 20)
     with pytest.raises(HarnessError, match=r"x.sqlite cannot be used for decisions"):
         Events(tmp_path / "x.sqlite")
+
+
+@pytest.mark.parametrize("version", [0, 1, 7])
+def test_a_database_of_something_else_is_refused_and_stays_as_it_is(tmp_path: Path, version: int) -> None:
+    file = tmp_path / "x.sqlite"
+    with closing(sqlite3.connect(file)) as other:
+        other.executescript(f"PRAGMA journal_mode = WAL; CREATE TABLE events (x); PRAGMA user_version = {version}")
+    before = file.read_bytes()
+    with pytest.raises(HarnessError, match=r"x.sqlite is a database of something else; move it away"):
+        Events(file)
+    assert file.read_bytes() == before
+
+
+def test_decisions_that_cannot_be_read_any_more_are_said(file: Path) -> None:
+    with desk_of(file) as desk:
+        Hand(desk).say("accept")
+    decided = file.with_suffix(".review.sqlite")
+    decided.write_bytes(decided.read_bytes().replace(b'{"decision": "accept"', b'{"decision? "accept"'))
+    with (
+        pytest.raises(DamagedError, match=r"s.review.sqlite cannot be read any more .*; put back a copy"),
+        desk_of(file),
+    ):
+        pass

@@ -157,7 +157,7 @@ def test_what_was_decided_is_written_although_its_text_left_the_file(tmp_path: P
     file.unlink()
     write_samples(file, SAMPLES[1:])
     with desk_of(file) as desk:
-        assert Hand(desk).view["counts"] == {"left": 5, "total": 5}
+        assert Hand(desk).view["counts"] == {"left": 5, "said": {}, "total": 5}
         _write(desk, file, tmp_path / "out")
     assert [line["id"] for line in lines_of(tmp_path / "out" / "decisions.jsonl")] == [SAMPLES[0].id]
 

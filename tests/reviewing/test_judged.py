@@ -82,5 +82,5 @@ def test_the_newest_ranking_of_these_samples_is_found(ranking: Path, samples: li
 @pytest.mark.parametrize("content", ["[]", "{}", "{", '{"ranking": [], "verdicts": [{}]}'])
 def test_what_is_no_ranking_is_said(content: str, tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text(content, "utf-8")
-    with pytest.raises(HarnessError, match=r"r.json is no ranking .*make one with harness.judge out="):
+    with pytest.raises(HarnessError, match=r"r.json is no ranking .*give the out= of harness.judge"):
         read_judged(tmp_path / "r.json")

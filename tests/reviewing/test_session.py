@@ -88,8 +88,9 @@ def test_a_ranking_beside_the_samples_is_found_and_its_best_come_first(review: R
     ("change", "complaint"),
     [
         (lambda review: {"samples": review.samples.with_name("none.jsonl")}, "none.jsonl is not there; write some"),
+        (lambda review: {"samples": review.samples.parent}, "is a folder; name the file of samples in it"),
+        (lambda review: {"ranking": review.samples}, "s.jsonl is no ranking .*; give the out= of harness.judge"),
         (lambda review: {"order": Order.RANKING}, "--order=ranking needs a ranking of harness.judge"),
-        (lambda review: {"ranking": review.samples}, "s.jsonl is no ranking"),
         (lambda review: {"reviewer": "\n"}, "a name must be 1 to 60"),
         (lambda review: {"host": "0.0.0.0"}, f"{TOKEN} must be 16 or more letters"),
     ],
@@ -100,6 +101,24 @@ def test_what_cannot_be_is_said_before_anything_is_served(
     monkeypatch.setenv(TOKEN, "too short")
     with pytest.raises(HarnessError, match=complaint):
         serve_review(dataclasses.replace(review, **change(review)), lambda line: None)
+
+
+def test_what_was_decided_is_written_also_when_the_samples_are_gone(review: Review) -> None:
+    with desk_of(review.samples) as desk:
+        hand = Hand(desk)
+        hand.say("accept")
+        hand.say("edit", "other words")
+    review.samples.unlink()
+    said: list[str] = []
+    write_review(review, said.append)
+    assert "s.jsonl is gone" in said[0]
+    lines = lines_of(review.samples.with_name("s.review") / "decisions.jsonl")
+    assert [line["decision"] for line in lines] == ["accept", "edit"]
+
+
+def test_an_address_of_another_machine_is_said_and_no_other_port_is_proposed(review: Review) -> None:
+    with pytest.raises(HarnessError, match=r"--host=192.0.2.1 is no address of this machine \("):
+        serve_review(dataclasses.replace(review, host="192.0.2.1"), lambda line: None)
 
 
 def test_a_taken_port_and_a_review_in_other_hands_are_said(review: Review) -> None:

@@ -10,8 +10,9 @@ from harness.config.overrides import prepare
 from harness.config.schema import Config, GenerateCommand, JudgeCommand, PrepareCommand
 from harness.errors import HarnessError
 from harness.rounds import steps
+from harness.rounds.figures import figures_of
 from harness.rounds.source import Champion
-from harness.rounds.state import Round, Settings
+from harness.rounds.state import Round, Settings, Step
 from harness.tracking.queries import Finished
 from harness.tracking.run_state import RunState
 
@@ -75,6 +76,11 @@ def test_weights_that_would_not_fit_are_refused_before_anybody_works(champion: C
         steps.check(Settings(vary=vary, from_weights=True), champion)
 
 
+def test_a_name_to_vary_that_is_none_is_said_before_anybody_works(champion: Champion) -> None:
+    with pytest.raises(HarnessError, match=r"lora.rnk .*lora.rank"):
+        steps.check(Settings(vary=["lora.rnk=2,4"]), champion)
+
+
 def test_a_ranking_has_the_base_beside_a_single_trial(champion: Champion, current: Round) -> None:
     assert steps.generate(current, JUDGED, champion).words[0] == "adapters=sweeps:/s1"
     alone = replace(champion, alone=True)
@@ -100,3 +106,8 @@ def test_each_command_takes_its_words(champion: Champion, current: Round) -> Non
     }
     for command, step in made.items():
         assert len(prepare(step.words, command)) == len(step.words)
+
+
+def test_a_round_whose_samples_are_gone_still_has_its_figures(champion: Champion, current: Round) -> None:
+    figures = figures_of(replace(current, done=(Step.GENERATE,)), champion)
+    assert figures.texts is None and figures.accepted == 0

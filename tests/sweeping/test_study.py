@@ -345,6 +345,8 @@ def test_a_trial_that_is_stopped_ends_as_pruned_at_its_next_report(tmp_path: Pat
         ask_to_stop(studies, find_study(studies, None), 3)
     with pytest.raises(HarnessError, match="no sweep x is known here; python -m harness.sweep list shows"):
         find_study(studies, "x")
+    with pytest.raises(HarnessError, match="no sweep is known here; there is none yet"):
+        find_study(open_studies(None, tmp_path / "none"), None)
 
 
 def test_no_trial_begins_once_the_budget_is_spent(tmp_path: Path) -> None:

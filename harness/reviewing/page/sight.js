@@ -21,7 +21,7 @@ export function show(view, { rest = false } = {}) {
   $("done").hidden = Boolean(item);
   $("noted").hidden = !item;
   if (item) (pairs ? showPair : showOne)(item);
-  else showDone(counts);
+  else showDone(counts.said);
   showKeys();
   scrollTo(0, 0);
   if (rest) requestAnimationFrame(() => requestAnimationFrame(awake));
@@ -64,16 +64,16 @@ function showNote(item) {
   $("stands").textContent = item.decision ? decisions()[item.decision] : "";
 }
 
-function showDone(counts) {
+function showDone(said) {
   delete $("one").dataset.item;
   delete $("two").dataset.item;
   const filtered = page.look.theme !== null || page.look.state !== "open";
   $("done-title").textContent = filtered ? "Nothing here" : "Nothing is left";
-  const said = Object.entries(decisions())
-    .filter(([name]) => counts[name])
-    .map(([name, word]) => `${counts[name]} ${word.toLowerCase()}`);
+  const numbers = Object.entries(decisions())
+    .filter(([name]) => said[name])
+    .map(([name, word]) => `${said[name]} ${word.toLowerCase()}`);
   const after = filtered ? "" : "M shows what this review says of itself, and writes the files";
-  $("done-said").textContent = [...said, after].filter(Boolean).join(" · ");
+  $("done-said").textContent = [...numbers, after].filter(Boolean).join(" · ");
 }
 
 export function showKeys() {
