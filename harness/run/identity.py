@@ -31,18 +31,27 @@ _WATCHING = {
     "train.test",
     "train.memory_limit_gb",
     "train.cache_limit_gb",
+    "train.chunked_recurrence",  # counts for a model that has one: see parts_of
 }
 
 Parts = dict[str, Any]
 
 
-def parts_of(config: Config, spec: AdapterSpec, train_split: Split, init_weights: Path | None) -> Parts:
-    """The parts by name, as JSON can hold them."""
+def parts_of(
+    config: Config, spec: AdapterSpec, train_split: Split, init_weights: Path | None, *, recurrent: bool
+) -> Parts:
+    """The parts by name, as JSON can hold them.
+
+    `recurrent`: the base has a gated delta rule, which earlier versions trained token by token: in chunks it rounds
+    otherwise.
+    """
     values = flat(config)
     lora = {f"lora.{key}": getattr(spec, key) for key in _LORA}
     train = {k: v for k, v in values.items() if k.startswith("train.") and k not in _WATCHING}
     # the rows' digest has what the template's arguments do to rows; but texts are asked for with them too
     more = {"lora.b_rate": values.get("lora.b_rate"), "model.template_args": spec.template_args or None}
+    if recurrent and config.train.chunked_recurrence:
+        more["recurrence"] = "in chunks"
     # settings of after the first runs are no part where they train as those did
     recipe = {k: v for k, v in (train | more).items() if not is_neutral(k, v)}
     start = None if init_weights is None else hashlib.sha256(init_weights.read_bytes()).hexdigest()[:16]

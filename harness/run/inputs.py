@@ -13,6 +13,7 @@ from harness.run.identity import Parts, parts_of
 from harness.run.session import Session
 from harness.run.wording import wording_said
 from harness.tracking.references import find_adapter
+from harness.tuning.recurrence import has_gated_delta
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,8 @@ def gather_inputs(config: Config, session: Session) -> Inputs:
     init = None if config.train.init_adapter is None else find_adapter(config.train.init_adapter, lambda: session.store)
     if init is not None:
         warnings += check_fits(init, spec, base.model, former_revision=base.former_revision)
-    parts = parts_of(config, spec, train_split, None if init is None else init.weights)
+    weights = None if init is None else init.weights
+    parts = parts_of(config, spec, train_split, weights, recurrent=has_gated_delta(base.model))
     for warning in warnings:
         session.display.say(f"warning: {warning}")
     return Inputs(

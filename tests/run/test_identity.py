@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from harness.config.schema import Config
 from harness.console.progress import Display
-from harness.run.identity import differences, identity_of
+from harness.run.identity import Parts, differences, identity_of, parts_of
 from harness.run.inputs import gather_inputs
 from harness.run.session import Session
 from harness.tracking.store import Store
@@ -30,6 +30,7 @@ def test_what_only_watches_is_not_part_of_the_identity(store: Store, quick_confi
         "generate.seed=5",
         "lora.scale=20.0",
         "lora.alpha=160",
+        "train.chunked_recurrence=false",  # of a model that has none
     ):
         assert identity(same) == plain, same
     for other in (
@@ -42,6 +43,19 @@ def test_what_only_watches_is_not_part_of_the_identity(store: Store, quick_confi
         "train.max_seq_length=80",
     ):
         assert identity(other) != plain, other
+
+
+def test_a_recurrence_in_chunks_is_no_run_of_before_and_token_by_token_is(
+    store: Store, quick_config: Callable[..., Config]
+) -> None:
+    inputs = gather_inputs(quick_config(), Session(store, Display()))
+
+    def parts(chunked: bool, recurrent: bool) -> Parts:
+        config = quick_config(f"train.chunked_recurrence={str(chunked).lower()}")
+        return parts_of(config, inputs.spec, inputs.train, None, recurrent=recurrent)
+
+    assert parts(False, True) == parts(True, False) == inputs.parts
+    assert differences(inputs.parts, parts(True, True)) == "recurrence was None and is in chunks"
 
 
 def test_differences_name_both_values() -> None:

@@ -63,7 +63,7 @@ def _outcome(rule: Rule, drawn: Drawn, mask: mx.array | None = None) -> Drawn:
     return {"y": y, "last state": state} | gradients
 
 
-def _same(ours: Drawn, theirs: Drawn, tolerance: float = 3e-6) -> None:
+def _assert_same(ours: Drawn, theirs: Drawn, tolerance: float = 3e-6) -> None:
     for name, value in theirs.items():
         largest = mx.abs(value).max().item()
         assert mx.abs(ours[name] - value).max().item() <= tolerance * max(largest, 1e-6), name
@@ -73,26 +73,26 @@ def _same(ours: Drawn, theirs: Drawn, tolerance: float = 3e-6) -> None:
 @pytest.mark.parametrize("gates", GATES)
 def test_chunks_give_what_the_loop_gives_and_every_gradient(gates: str, vector: bool) -> None:
     drawn = _drawn(37, vector=vector, gates=gates)
-    _same(_outcome(chunks, drawn), _outcome(gated_delta_ops, drawn))
+    _assert_same(_outcome(chunks, drawn), _outcome(gated_delta_ops, drawn))
 
 
 @pytest.mark.parametrize("vector", [False, True], ids=["a gate a head", "a gate a key dimension"])
 @pytest.mark.parametrize("width", [1, 2, 5, 16, 32])
 def test_any_length_will_do(width: int, vector: bool) -> None:
     drawn = _drawn(width, vector=vector)
-    _same(_outcome(chunks, drawn), _outcome(gated_delta_ops, drawn))
+    _assert_same(_outcome(chunks, drawn), _outcome(gated_delta_ops, drawn))
 
 
 def test_a_chunk_may_be_longer_than_the_blocks_that_are_inverted_as_wholes() -> None:
     drawn = _drawn(70, vector=False, rows=1)
-    _same(_outcome(gated_delta_chunks, drawn), _outcome(gated_delta_ops, drawn))
+    _assert_same(_outcome(gated_delta_chunks, drawn), _outcome(gated_delta_ops, drawn))
 
 
 @pytest.mark.parametrize("vector", [False, True], ids=["a gate a head", "a gate a key dimension"])
 def test_masked_positions_leave_the_state_alone_and_give_zeros(vector: bool) -> None:
     drawn = _drawn(20, vector=vector)
     mask = mx.array([[at >= 6 for at in range(20)], [at < 13 for at in range(20)]])
-    _same(_outcome(chunks, drawn, mask), _outcome(gated_delta_ops, drawn, mask))
+    _assert_same(_outcome(chunks, drawn, mask), _outcome(gated_delta_ops, drawn, mask))
     y, _ = chunks(**drawn, mask=mask)
     assert mx.abs(y[0, :6]).max().item() == mx.abs(y[1, 13:]).max().item() == 0
 
@@ -123,14 +123,14 @@ def test_the_state_is_float32_where_the_rest_is_bfloat16(vector: bool) -> None:
     assert mx.abs(y.astype(mx.float32) - loop.astype(mx.float32)).max().item() <= 2**-7 * mx.abs(loop).max().item()
     ours, theirs = _outcome(chunks, drawn), _outcome(gated_delta_ops, drawn)
     assert ours["q"].dtype == ours["beta"].dtype == mx.bfloat16 and ours["g"].dtype == mx.float32
-    _same(ours, theirs, tolerance=2e-2)
+    _assert_same(ours, theirs, tolerance=2e-2)
 
 
 def test_keys_that_repeat_lose_nothing() -> None:
     """Then what is inverted is far from the identity."""
     drawn = _drawn(37, vector=False, gates="1")
     drawn["k"] = mx.broadcast_to(drawn["k"][:, :1], drawn["k"].shape)
-    _same(_outcome(chunks, drawn), _outcome(gated_delta_ops, drawn), tolerance=1e-5)
+    _assert_same(_outcome(chunks, drawn), _outcome(gated_delta_ops, drawn), tolerance=1e-5)
 
 
 @pytest.mark.parametrize("vector", [False, True], ids=["a gate a head", "a gate a key dimension"])
