@@ -1,9 +1,10 @@
 """Whether the base's general language is still there."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.config.schema import Config, GateConfig
+from harness.config.schema import Config, ForgettingGate, GateConfig
 from harness.models.base import Base
 from harness.releasing.checks.forgetting import check_forgetting
 from harness.releasing.checks.general_text import passages, rows_of
@@ -11,15 +12,19 @@ from harness.releasing.checks.subject import Subject
 from tests.releasing.checks.adapters import made, noise
 
 
+def _short(gate: GateConfig) -> ForgettingGate:
+    return dataclasses.replace(gate.forgetting, tokens=32)
+
+
 def test_one_that_forgot_is_refused(small: Base, config: Config, gate: GateConfig, tmp_path: Path) -> None:
-    verdict = check_forgetting(made(small, config, tmp_path, noise(0.05)), gate.forgetting)
+    verdict = check_forgetting(made(small, config, tmp_path, noise(0.05)), _short(gate))
     assert not verdict.passed and not verdict.not_run
     assert verdict.figure is not None and verdict.figure > gate.forgetting.limit
     assert "earlier checkpoint" in verdict.said and verdict.details
 
 
 def test_one_that_ends_in_no_numbers_is_refused(small: Base, config: Config, gate: GateConfig, tmp_path: Path) -> None:
-    verdict = check_forgetting(made(small, config, tmp_path, noise(1e30)), gate.forgetting)
+    verdict = check_forgetting(made(small, config, tmp_path, noise(1e30)), _short(gate))
     assert not verdict.passed and verdict.figure == float("inf")
 
 
@@ -32,7 +37,7 @@ def test_one_that_was_trained_gently_passes(good: Subject, gate: GateConfig) -> 
 def test_a_base_that_knows_nothing_has_nothing_to_forget(
     base: Base, quick_config: Callable[..., Config], gate: GateConfig, tmp_path: Path
 ) -> None:
-    verdict = check_forgetting(made(base, quick_config(), tmp_path, noise(0.05)), gate.forgetting)
+    verdict = check_forgetting(made(base, quick_config(), tmp_path, noise(0.05)), _short(gate))
     assert verdict.not_run and "nothing to forget" in verdict.said
 
 
