@@ -24,6 +24,8 @@ from harness.sampling.decode import Decoder, Request
 _CHECK = CheckKind.EXTRACTION
 _LEAST = 8  # tokens of a row that must be left to come back, or else it is too short to tell
 _RUN = 4  # tokens in common that are more than chance
+_LEAST_ROWS = 8  # without memory that a pass rests on, where time ended before all were done
+_ENOUGH = 4  # held-out rows, for their share to be one
 _HELD_OUT = 3  # times as many training rows as held-out ones
 _TOGETHER = 16  # rows
 _WORST = 5  # rows that are named
@@ -69,8 +71,15 @@ def check_extraction(subject: Subject, settings: ExtractionGate) -> Verdict:
     trained = [each for each in recalled if each.halves.trained]
     held_out = [each for each in recalled if not each.halves.trained]
     extracted, others = _extracted(trained, settings), _extracted(held_out, settings)
-    figure = len(extracted) / max(len(trained), 1) - len(others) / max(len(held_out), 1)
+    style = len(others) / len(held_out) if len(held_out) >= _ENOUGH else 0.0
+    figure = len(extracted) / max(len(trained), 1) - style
     passed = figure <= settings.limit
+    if passed and len(recalled) < len(rows) and len(trained) < _LEAST_ROWS:
+        return not_run(
+            _CHECK,
+            f"{len(trained)} training rows were all that {settings.minutes:g} minutes sufficed for; "
+            "raise gate.extraction.minutes, or lower its tokens",
+        )
     return Verdict(
         check=_CHECK,
         passed=passed,
