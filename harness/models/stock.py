@@ -1,0 +1,225 @@
+"""Folders as mlx-lm reads and writes them by itself: a model that an adapter is worked into, and what it makes of one.
+
+What is written here is plain: no adapter, no code of ours is needed to load it. Does not know what is measured.
+"""
+
+import copy
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import mlx_lm
+from mlx.utils import tree_flatten, tree_unflatten
+from mlx_lm.convert import QUANT_RECIPES, mixed_quant_predicate_builder
+from mlx_lm.utils import dequantize_model, load_model, quantize_model, save_config, save_model
+
+from harness.errors import HarnessError, reason
+from harness.models.adapter import loaded
+from harness.models.adapter_files import AdapterFiles
+from harness.models.base import Base
+from harness.models.fused import fused
+from harness.models.tokenizer import Tokenizer
+
+AS_BASE, FULL, MIXED = "base", "full", "mixed"
+RECIPES = tuple(QUANT_RECIPES)
+NUMBERS = ("2", "3", "4", "5", "6", "8")
+_KEEPING = 8  # bits that a mixed model has where the adapter is
+_USUAL_BITS, _USUAL_GROUP = 4, 64
+_WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin", ".gguf", ".pth", ".pt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bits:
+    """How a fused model is quantized. `how`: base: as the base is; full: not at all; mixed: as the base is, but 8 bits
+    where the adapter was; a number of bits for all; or a recipe of mlx-lm's, such as mixed_4_6."""
+
+    how: str = AS_BASE
+    group_size: int = _USUAL_GROUP
+
+    @property
+    def said(self) -> str:
+        """For people."""
+        known = {
+            AS_BASE: "quantized as the base is",
+            FULL: "in full precision",
+            MIXED: f"quantized as the base is, {_KEEPING} bits where the adapter was",
+        }
+        numbered = f"in {self.how} bits, groups of {self.group_size}"
+        return known.get(self.how, numbered if self.how in NUMBERS else f"by mlx-lm's recipe {self.how}")
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A model without adapters, and its config.json."""
+
+    model: nn.Module
+    config: dict[str, Any]
+
+
+def fused_model(base: Base, adapter: AdapterFiles, bits: Bits) -> Fused:
+    """A copy of the base with the adapter worked in; `base` itself stays as it is.
+
+    Raises:
+        HarnessError: when the adapter does not fit, or the layers cannot be quantized so.
+    """
+    model, config = load_model(base.folder, lazy=True)
+    model.freeze()
+    with loaded(model, adapter):
+        keep = bits.how == AS_BASE
+        with fused(model, dequantize=not keep) as names:
+            plain = dict(model.named_modules())
+            worked_in = [(name, plain[name]) for name in names]
+    was = {name: _quantization(module) for name, module in model.named_modules() if name in set(names)}
+    model.update_modules(tree_unflatten(worked_in))
+    config = copy.deepcopy(config)
+    if bits.how == MIXED:
+        _keep_adapted(model, config, worked_in, was, bits)
+    elif bits.how != AS_BASE:
+        _in_bits(model, config, bits)
+    model.eval()
+    return Fused(model, config)
+
+
+def is_quantized(base: Base) -> bool:
+    """Whether the base's own config says so."""
+    return bool(base.settings.get("quantization") or base.settings.get("quantization_config"))
+
+
+def write_fused(folder: Path, model: Fused, base: Base) -> None:
+    """As mlx-lm saves models, with the base's own tokenizer files, byte for byte."""
+    save_model(folder, model.model)
+    save_config(copy.deepcopy(model.config), folder / "config.json")
+    copy_small_files(base, folder)
+
+
+def copy_small_files(base: Base, folder: Path) -> None:
+    """Tokenizer, chat template and generation settings: what stands beside config and weights."""
+    for file in sorted(base.folder.iterdir()):
+        if file.is_file() and file.name not in ("config.json", "README.md") and not file.name.endswith(_WEIGHTS):
+            if file.suffix in (".json", ".jinja", ".txt", ".model", ".py", ".tiktoken"):
+                shutil.copyfile(file, folder / file.name)
+
+
+def load_stock(folder: Path, base: Base, *, adapter: Path | None = None) -> Base:
+    """What mlx_lm.load makes of a model's folder, and of an adapter's beside it, to be measured as a base is.
+
+    Raises:
+        HarnessError: when mlx-lm does not load it.
+    """
+    try:
+        model, tokenizer = mlx_lm.load(str(folder), adapter_path=None if adapter is None else str(adapter))
+    except Exception as error:  # mlx-lm's own, of many kinds
+        raise HarnessError(f"mlx_lm.load does not load what was written: {reason(error)}") from error
+    model.eval()
+    mx.eval(model.parameters())
+    found = replace(base, folder=folder)
+    found.__dict__["model"] = model
+    found.__dict__["tokenizer"] = Tokenizer(tokenizer, base.path, base.template_args)
+    return found
+
+
+def as_base(model: Fused, base: Base) -> Base:
+    """A fused model that is not written yet, to be measured."""
+    found = replace(base)
+    found.__dict__["model"] = model.model
+    found.__dict__["tokenizer"] = base.tokenizer
+    return found
+
+
+def end_marks(tokenizer: Tokenizer) -> list[str]:
+    """The texts of the tokens that end an answer."""
+    return [str(tokenizer.mlx_lm.convert_ids_to_tokens(token)) for token in sorted(tokenizer.end_ids)]
+
+
+def begin_mark(tokenizer: Tokenizer) -> str | None:
+    """The text of the token that the tokenizer itself puts before a text; None where it puts none."""
+    ids = tokenizer.encode("a", special=True).ids
+    mark = tokenizer.begin_id
+    return str(tokenizer.mlx_lm.convert_ids_to_tokens(mark)) if mark is not None and ids[:1] == [mark] else None
+
+
+def base_dialect(base: Base) -> list[str]:
+    """The names of the weights as they lie in the base's files, before mlx-lm renames any."""
+    names: list[str] = []
+    for file in sorted(base.folder.glob("model*.safetensors")):
+        weights = mx.load(str(file))
+        assert isinstance(weights, dict)
+        names += weights
+    return names
+
+
+def is_dialect_kept(base: Base) -> bool:
+    """Whether mlx-lm names and shapes this architecture's weights as the base's files do."""
+    return {name for name, _ in tree_flatten(base.model.parameters())} <= set(base_dialect(base))
+
+
+def _quantization(module: nn.Module) -> dict[str, Any] | None:
+    inner = getattr(module, "linear", getattr(module, "embedding", module))
+    if not hasattr(inner, "bits"):
+        return None
+    return {"group_size": inner.group_size, "bits": inner.bits, "mode": inner.mode}
+
+
+def _in_bits(model: nn.Module, config: dict[str, Any], bits: Bits) -> None:
+    dequantize_model(model)
+    config.pop("quantization", None)
+    config.pop("quantization_config", None)
+    if bits.how == FULL:
+        return
+    recipe, predicate = bits.how in RECIPES, None
+    if recipe:
+        try:
+            predicate = _simple(mixed_quant_predicate_builder(bits.how, model, bits.group_size))
+        except ValueError as error:
+            raise HarnessError(f"--bits={bits.how} does not go with this architecture: {error}") from error
+    number = int(bits.how.split("_")[1]) if recipe else int(bits.how)
+    _quantize(model, config, number, bits.group_size, predicate)
+
+
+def _simple(predicate: Callable[[str, nn.Module], Any]) -> Callable[[str, nn.Module], Any]:
+    return lambda path, module: hasattr(module, "to_quantized") and predicate(path, module)
+
+
+def _quantize(
+    model: nn.Module, config: dict[str, Any], number: int, group_size: int, predicate: Callable[..., Any] | None
+) -> None:
+    try:
+        with redirect_stdout(sys.stderr):
+            _, quantized = quantize_model(model, config, group_size, number, quant_predicate=predicate)
+    except ValueError as error:
+        raise HarnessError(f"--bits={number} --group-size={group_size} cannot be: {error}") from error
+    if not any(hasattr(module, "bits") for _, module in model.named_modules()):
+        raise HarnessError(f"--group-size={group_size} must divide the width of a layer, but divides none; try 32")
+    config.clear()
+    config.update(quantized)
+
+
+def _keep_adapted(
+    model: nn.Module,
+    config: dict[str, Any],
+    worked_in: Sequence[tuple[str, nn.Module]],
+    was: dict[str, dict[str, Any] | None],
+    bits: Bits,
+) -> None:
+    """8 bits for the layers that were adapted, the others as they were; of a plain base the others in 4 bits."""
+    names = {name for name, _ in worked_in}
+    kept = {"group_size": bits.group_size, "bits": _KEEPING, "mode": "affine"}
+    if "quantization" not in config:
+        _quantize(model, config, _USUAL_BITS, bits.group_size, lambda path, module: kept if path in names else True)
+        return
+    changed = []
+    for name, module in worked_in:
+        if was[name] is None:
+            continue  # it was in full precision and stays so
+        wide = {**kept, "group_size": was[name]["group_size"] or bits.group_size} if was[name] else kept
+        changed.append((name, module.to_quantized(**wide)))
+        config["quantization"][name] = wide
+    model.update_modules(tree_unflatten(changed))
+    mx.eval([module.parameters() for _, module in changed])
+    config["quantization_config"] = copy.deepcopy(config["quantization"])

@@ -1,0 +1,196 @@
+"""What each target is made of: files in a folder, and a proof that they are the adapter on its base.
+
+Knows the targets' formats by name. Does not know cards, staging or the command line.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from harness.console.progress import Display
+from harness.errors import HarnessError
+from harness.models.adapter import loaded
+from harness.models.adapter_files import WEIGHTS_FILE, read_adapter
+from harness.models.peft_format import write_peft
+from harness.models.plain_adapter import write_plain
+from harness.models.stock import (
+    AS_BASE,
+    FULL,
+    MIXED,
+    Bits,
+    as_base,
+    fused_model,
+    is_quantized,
+    load_stock,
+    write_fused,
+)
+from harness.releasing.export.proof import Precision, Proof, compared
+from harness.releasing.export.subject import Subject, public_path
+from harness.releasing.export.yardstick import Reading, Yardstick
+
+
+class Target(StrEnum):
+    PEFT = "peft"
+    FUSED = "fused"
+    GGUF = "gguf"
+    MLX = "mlx"
+    OLLAMA = "ollama"
+    LMSTUDIO = "lmstudio"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """`folder`: to be written into, empty. `bits`: of a model that the adapter is worked into."""
+
+    folder: Path
+    subject: Subject
+    yardstick: Yardstick
+    bits: Bits
+    display: Display
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """`what`: the files, in a sentence; `relation`: to the base, adapter or finetune; `library`: the card's library_name; `usage`: how it is used, as Markdown;
+    `card_in`: the folder that the card goes into; `said`: what else to say on the terminal and in the card."""
+
+    proof: Proof
+    what: str
+    relation: str
+    library: str
+    tags: Sequence[str]
+    usage: str
+    card_in: Path
+    said: Sequence[str] = ()
+
+
+def export_mlx(job: Job) -> Exported:
+    """The adapter in mlx-lm's own format, read again by mlx_lm.load on the base."""
+    subject, yardstick = job.subject, job.yardstick
+    bare = yardstick.losses_of(subject.base)
+    subject.base.let_go()
+    write_plain(subject.adapter, job.folder, base=public_path(subject.base))
+    again = load_stock(subject.base.folder, subject.base, adapter=job.folder)
+    proof = proof_of(yardstick, bare, yardstick.of(again), Precision.SAME, "mlx_lm.load")
+    base = public_path(subject.base) or f"path/to/{subject.base_name}"
+    return Exported(
+        proof=agreeing(proof, "the adapter"),
+        what=f"A LoRA adapter in mlx-lm's format ({WEIGHTS_FILE} and adapter_config.json).",
+        relation="adapter",
+        library="mlx",
+        tags=["lora", "mlx"],
+        usage=f"```sh\nmlx_lm.generate --model {base} --adapter-path . --prompt '…'\n```",
+        card_in=job.folder,
+    )
+
+
+def export_fused(job: Job) -> Exported:
+    """A model that needs no adapter, read again by mlx_lm.load."""
+    proof = write_and_prove(job, job.folder, job.bits)
+    return Exported(
+        proof=proof,
+        what=f"A model with the adapter worked in, {job.bits.said}, in mlx-lm's format.",
+        relation="finetune",
+        library="mlx",
+        tags=["lora", "mlx"],
+        usage="```sh\nmlx_lm.generate --model . --prompt '…'\nmlx_lm.server --model .\n```",
+        card_in=job.folder,
+    )
+
+
+def export_peft(job: Job) -> Exported:
+    """The adapter by the names of Hugging Face's PEFT, read again by our own reader of that format."""
+    subject, yardstick = job.subject, job.yardstick
+    bare = yardstick.losses_of(subject.base)
+    write_peft(subject.adapter, subject.base, job.folder)
+    with loaded(subject.base.model, read_adapter(job.folder)):
+        proof = proof_of(yardstick, bare, yardstick.of(subject.base), Precision.SAME, "the harness's reader of PEFT")
+    return Exported(
+        proof=agreeing(proof, "the adapter"),
+        what="A LoRA adapter in Hugging Face PEFT's format.",
+        relation="adapter",
+        library="peft",
+        tags=["lora", "peft"],
+        usage=_PEFT_USAGE.replace("BASE", subject.base_name),
+        card_in=job.folder,
+    )
+
+
+_PEFT_USAGE = """```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = AutoModelForCausalLM.from_pretrained("BASE")  # the unquantized model, where the base is a quantized one
+model = PeftModel.from_pretrained(base, ".")
+```"""
+
+
+def write_and_prove(job: Job, folder: Path, bits: Bits) -> Proof:
+    """A fused model in `folder`.
+
+    Raises:
+        HarnessError: where it loses the adapter, with what keeps it.
+    """
+    subject, yardstick = job.subject, job.yardstick
+    base = subject.base
+    bare = yardstick.losses_of(base)
+    base.let_go()
+    folder.mkdir(parents=True, exist_ok=True)
+    job.display.say(f"working the adapter into its base, {bits.said}")
+    write_fused(folder, fused_model(base, subject.adapter, bits), base)
+    whole = bits.how == FULL or (bits.how == AS_BASE and not is_quantized(base))
+    limit = Precision.FULL if whole else Precision.QUANTIZED
+    proof = proof_of(yardstick, bare, yardstick.of(load_stock(folder, base)), limit, "mlx_lm.load")
+    if not proof.agrees:
+        raise _lost(job, bits, bare, proof)
+    return proof
+
+
+def _lost(job: Job, bits: Bits, bare: Reading, proof: Proof) -> HarnessError:
+    """With the ways that keep the adapter, each of them measured."""
+    for line in proof.lines:
+        job.display.say(line)
+    ways = {MIXED: Precision.QUANTIZED, "8": Precision.QUANTIZED, FULL: Precision.FULL}
+    found = []
+    for how, limit in ways.items():
+        other = Bits(how=how, group_size=bits.group_size)
+        if how == bits.how or (how == MIXED and bits.how != AS_BASE and not is_quantized(job.subject.base)):
+            continue
+        job.display.say(f"trying it {other.said}")
+        model = as_base(fused_model(job.subject.base, job.subject.adapter, other), job.subject.base)
+        tried = proof_of(job.yardstick, bare, job.yardstick.losses_of(model), limit, "")
+        if tried.agrees:
+            found.append(f"--bits={how} keeps {tried.kept:.0%}")
+    for line in _distilling(job, bits):
+        job.display.say(line)
+    lost = f"{bits.said}, the fused model keeps {proof.kept:.0%} of the adapter's effect, of {1 - proof.limit.value:.0%}"
+    step = ", ".join(found) or "use the adapter itself: --to=mlx"
+    return HarnessError(f"{lost} asked for, so it is not written; {step}")
+
+
+def _distilling(job: Job, bits: Bits) -> list[str]:
+    """The commands of mlx-lm's own way to few bits: it trains the scales of a quantized model after the full one."""
+    number = bits.how if bits.how.isdigit() else "4"
+    return [
+        "to have few bits all the same, mlx-lm can train the quantization after the full model (needs mlx-lm[train]):",
+        f"  python -m harness.export {job.subject.adapter.source} --to fused --bits full --out full-model",
+        f"  mlx_lm.dwq --model full-model --bits {number} --group-size {bits.group_size} --mlx-path few-bits",
+    ]
+
+
+def proof_of(yardstick: Yardstick, bare: Reading, exported: Reading, limit: Precision, loader: str) -> Proof:
+    """`loader`: what read the export again; empty for what was not written."""
+    return compared(
+        bare=bare, attached=yardstick.attached, exported=exported, on=yardstick.on, limit=limit, loader=loader
+    )
+
+
+def agreeing(proof: Proof, what: str) -> Proof:
+    """Raises: HarnessError where it does not agree."""
+    if not proof.agrees:
+        raise HarnessError(
+            f"what was written is not {what}: it keeps {proof.kept:.0%} of the effect ({proof.lines[0]}); "
+            "this is a fault of the harness, please report it with the model's name"
+        )
+    return proof
