@@ -1,7 +1,7 @@
 """A fused model as a GGUF file, by mlx-lm's own writer where that writes what llama.cpp reads rightly.
 
-That writer (mlx_lm/gguf.py, 0.32.2) knows the Llama shape with a SentencePiece vocabulary. It gives all tokens one score,
-by which llama.cpp would merge them in another order: the scores are put right here. Knows nothing of adapters.
+That writer (mlx_lm/gguf.py, 0.32.2) knows the Llama shape with a SentencePiece vocabulary. It gives all tokens one
+score, by which llama.cpp would merge them in another order: the scores are put right here. Knows nothing of adapters.
 """
 
 import json
@@ -103,8 +103,10 @@ def _unquantized(name: str) -> str:
 def _is_sentencepiece(base: Base) -> bool:
     said = _tokenizer(base)
     kind = said.get("model", {})
-    return kind.get("type") == "BPE" and bool(kind.get("byte_fallback")) and "ByteLevel" not in json.dumps(
-        [said.get("pre_tokenizer"), said.get("decoder")]
+    return (
+        kind.get("type") == "BPE"
+        and bool(kind.get("byte_fallback"))
+        and "ByteLevel" not in json.dumps([said.get("pre_tokenizer"), said.get("decoder")])
     )
 
 

@@ -3,21 +3,27 @@
 Knows nothing of torch or peft: what it writes is held against them by tests.
 """
 
+import dataclasses
 import json
 import math
 import re
 from pathlib import Path
 from typing import Any
 
+from harness.errors import HarnessError
 from harness.files import make_folder, write_json
-from harness.models.adapter_files import AdapterFiles, AdapterSpec
+from harness.models.adapter_files import AdapterFiles, AdapterSpec, spec_from_json
 from harness.models.base import Base
-from harness.models.peft_names import Naming, checked_naming
+from harness.models.peft_architectures import checked_naming
+from harness.models.peft_config import CONFIG_FILE, PeftConfig
+from harness.models.peft_names import Naming
+from harness.models.peft_reading import Read, from_peft
 from harness.models.peft_tensors import Laid, to_peft
-from harness.models.tensors import load_arrays, save_arrays
+from harness.models.tensors import Arrays, load_arrays, save_arrays
 
-CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
+_COMMIT = re.compile("[0-9a-f]{40}")
+_OURS = "mlx"  # under which a file's metadata keep what PEFT has no word for
 
 
 def write_peft(adapter: AdapterFiles, base: Base, folder: Path, *, base_name: str | None = None) -> list[str]:
@@ -30,29 +36,39 @@ def write_peft(adapter: AdapterFiles, base: Base, folder: Path, *, base_name: st
         DamagedError: when the adapter's file is not what was written.
         WriteError: when the folder cannot be written.
     """
-    naming = checked_naming(str(base.settings.get("model_type")))
+    model_type = str(base.settings.get("model_type"))
+    naming = checked_naming(model_type)
     arrays, metadata = load_arrays(adapter.weights)
     laid = to_peft(arrays, naming)
+    origin = base_name or _origin(base) or base.path
+    ours = {
+        "spec": adapter.spec.to_json(),
+        "metadata": {key: value for key, value in metadata.items() if key not in ("format", "checksum")},
+        "model_type": model_type,
+        "num_blocks": base.num_blocks,
+        "base_name": origin,
+    }
     make_folder(folder)
-    save_arrays(folder / WEIGHTS_FILE, laid.tensors, {"format": "pt"})
-    write_json(folder / CONFIG_FILE, _config(adapter.spec, naming, laid, base_name or base.path))
-    return []
+    save_arrays(folder / WEIGHTS_FILE, laid.tensors, {"format": "pt", _OURS: json.dumps(ours)})
+    revision = base.revision if origin == base.path and _COMMIT.fullmatch(base.revision) else None
+    write_json(folder / CONFIG_FILE, _config(adapter.spec, naming, laid, origin, revision))
+    return _notes(base, origin, adapter.spec, laid)
 
 
-def _config(spec: AdapterSpec, naming: Naming, laid: Laid, base_name: str) -> dict[str, Any]:
+def _config(spec: AdapterSpec, naming: Naming, laid: Laid, origin: str, revision: str | None) -> dict[str, Any]:
     alpha = alpha_of(spec.scale, spec.rank)
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
-        "base_model_name_or_path": base_name,
-        "revision": None,
+        "base_model_name_or_path": origin,
+        "revision": revision,
         "r": spec.rank,
         "lora_alpha": alpha,
         "lora_dropout": 0.0 if laid.parameters else spec.dropout,
         "use_rslora": False,
         "use_dora": spec.fine_tune_type == "dora",
-        "target_modules": laid.modules,
-        "target_parameters": laid.parameters or None,
+        "target_modules": sorted(laid.modules),
+        "target_parameters": sorted(laid.parameters) or None,
         "rank_pattern": {re.escape(name): 2 * spec.rank for name in laid.doubled},
         "alpha_pattern": {re.escape(name): 2 * alpha for name in laid.doubled},
         "fan_in_fan_out": naming.conv1d,
@@ -63,6 +79,18 @@ def _config(spec: AdapterSpec, naming: Naming, laid: Laid, base_name: str) -> di
     }
 
 
+def _notes(base: Base, origin: str, spec: AdapterSpec, laid: Laid) -> list[str]:
+    said = []
+    if "quantization" in base.settings and origin == base.path:
+        said.append(
+            f"base_model_name_or_path says {origin}, which is quantized for MLX: put the name of the model there that "
+            "it was made from, or transformers and vLLM cannot load it"
+        )
+    if laid.parameters and spec.dropout:
+        said.append("PEFT has no dropout for parameters: lora_dropout says 0, which matters only for training on")
+    return said
+
+
 def alpha_of(scale: float, rank: int) -> float:
     """The lora_alpha that gives back `scale` when divided by `rank`: exactly, where a double does."""
     near = scale * rank
@@ -70,3 +98,87 @@ def alpha_of(scale: float, rank: int) -> float:
         if alpha / rank == scale:
             return int(alpha) if alpha == int(alpha) else alpha
     return near
+
+
+def _origin(base: Base) -> str | None:
+    """The model that a base was converted from, as the model card beside it says; None where nothing does."""
+    try:
+        card = (base.folder / "README.md").read_text("utf-8")
+    except (OSError, ValueError):
+        return None
+    head = re.match(r"---\n(.*?)\n---", card, re.DOTALL)
+    found = head and re.search(r"^base_model:\s*(?:\n\s*-\s*)?[\"']?([\w.-]+/[\w.-]+)[\"']?\s*$", head[1], re.MULTILINE)
+    return found[1] if found else None
+
+
+def converted(tensors: Arrays, metadata: dict[str, str], config: PeftConfig, known: "Known") -> "Converted":
+    """What a file of PEFT's is as an adapter of mlx-lm's: the reverse of what write_peft writes, or of what PEFT did.
+
+    Raises:
+        HarnessError: naming what has no place in an mlx-lm adapter.
+    """
+    read = from_peft(tensors, config, known.naming)
+    kept = _kept(metadata)
+    there = {key: str(value) for key, value in kept.get("metadata", {}).items()}
+    spec = _spec(read, config, known) if "spec" not in kept else _spec_of_ours(kept, read, config)
+    return Converted(read.arrays, {"format": "mlx", **there, "layers": "peft", "architecture": known.model_type}, spec)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Known:
+    """Of the base that an adapter is for: an empty `model_type` and no `num_blocks` where nothing tells them."""
+
+    model_type: str
+    num_blocks: int | None
+    naming: Naming
+
+
+@dataclasses.dataclass(frozen=True)
+class Converted:
+    arrays: Arrays
+    metadata: dict[str, str]
+    spec: AdapterSpec
+
+
+def kept_of_base(metadata: dict[str, str]) -> tuple[str, int] | None:
+    """Architecture and blocks of the base, where a file is one of ours."""
+    kept = _kept(metadata)
+    return (str(kept["model_type"]), int(kept["num_blocks"])) if "model_type" in kept else None
+
+
+def _kept(metadata: dict[str, str]) -> dict[str, Any]:
+    try:
+        return dict(json.loads(metadata.get(_OURS, "{}")))
+    except ValueError:
+        return {}
+
+
+def _spec(read: Read, config: PeftConfig, known: Known) -> AdapterSpec:
+    last = known.num_blocks or read.blocks[-1] + 1
+    if read.blocks[-1] >= last:
+        raise HarnessError(f"the adapter's last block is {read.blocks[-1]}, but {config.base} has {last}, from 0 on")
+    return AdapterSpec(
+        fine_tune_type="dora" if config.dora else "lora",
+        rank=read.rank,
+        scale=read.scale,
+        dropout=config.dropout,
+        num_layers=last - read.blocks[0],
+        keys=read.keys,
+        base=config.base,
+        base_revision=config.revision if _COMMIT.fullmatch(config.revision or "") else None,
+    )
+
+
+def _spec_of_ours(kept: dict[str, Any], read: Read, config: PeftConfig) -> AdapterSpec:
+    """What was written, with what somebody changed since in the configuration that lies beside it."""
+    spec = spec_from_json(kept["spec"])
+    same = config.alpha == alpha_of(spec.scale, spec.rank) and config.rank == spec.rank and not config.rslora
+    repointed = config.base != kept["base_name"]
+    return dataclasses.replace(
+        spec,
+        rank=read.rank,
+        scale=spec.scale if same else read.scale,
+        dropout=spec.dropout if config.dropout in (0.0, spec.dropout) else config.dropout,
+        base=config.base if repointed else spec.base,
+        base_revision=None if repointed else spec.base_revision,
+    )

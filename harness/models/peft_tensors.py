@@ -2,11 +2,10 @@
 
 Of a layer mlx-lm has lora_a [in, rank] and lora_b [rank, out], PEFT lora_A [rank, in] and lora_B [out, rank]. Of a
 mixture's experts mlx-lm has lora_a [expert, rank, in] and lora_b [expert, out, rank] for each of gate, up and down;
-PEFT folds the experts into two dimensions, and gate and up are one parameter of twice the rows. Knows nothing of files
-or configurations.
+PEFT folds the experts into two dimensions, and gate and up are one parameter of twice the rows. Knows nothing of files.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import mlx.core as mx
@@ -159,7 +158,3 @@ def split(fused: Leaves, rank: int, *, interleaved: bool) -> dict[str, Leaves]:
 
 def _without_place(name: str) -> HarnessError:
     return HarnessError(f"{name} has no place in PEFT's format of this architecture; export the adapter as fused")
-
-
-def names(laid: Iterable[str]) -> list[str]:
-    return sorted(laid)

@@ -31,7 +31,8 @@ RECIPES = tuple(QUANT_RECIPES)
 NUMBERS = ("2", "3", "4", "5", "6", "8")
 _KEEPING = 8  # bits that a mixed model has where the adapter is
 _USUAL_BITS, _USUAL_GROUP = 4, 64
-_WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin", ".gguf", ".pth", ".pt")
+_SMALL = (".json", ".jinja", ".txt", ".model", ".py", ".tiktoken")
+_INDEX = ".index.json"  # of weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +43,14 @@ class Bits:
     how: str = AS_BASE
     group_size: int = _USUAL_GROUP
 
-    @property
-    def said(self) -> str:
+    def said(self, base: Base) -> str:
         """For people."""
+        quantized = is_quantized(base)
         known = {
-            AS_BASE: "quantized as the base is",
+            AS_BASE: "quantized as the base is" if quantized else "in full precision as the base is",
             FULL: "in full precision",
-            MIXED: f"quantized as the base is, {_KEEPING} bits where the adapter was",
+            MIXED: f"{'quantized as the base is' if quantized else f'in {_USUAL_BITS} bits'}, "
+            f"{_KEEPING} bits where the adapter was",
         }
         numbered = f"in {self.how} bits, groups of {self.group_size}"
         return known.get(self.how, numbered if self.how in NUMBERS else f"by mlx-lm's recipe {self.how}")
@@ -100,10 +102,10 @@ def write_fused(folder: Path, model: Fused, base: Base) -> None:
 
 def copy_small_files(base: Base, folder: Path) -> None:
     """Tokenizer, chat template and generation settings: what stands beside config and weights."""
+    others = ("config.json", "README.md")
     for file in sorted(base.folder.iterdir()):
-        if file.is_file() and file.name not in ("config.json", "README.md") and not file.name.endswith(_WEIGHTS):
-            if file.suffix in (".json", ".jinja", ".txt", ".model", ".py", ".tiktoken"):
-                shutil.copyfile(file, folder / file.name)
+        if file.suffix in _SMALL and file.name not in others and not file.name.endswith(_INDEX) and file.is_file():
+            shutil.copyfile(file, folder / file.name)
 
 
 def load_stock(folder: Path, base: Base, *, adapter: Path | None = None) -> Base:
@@ -215,9 +217,10 @@ def _keep_adapted(
         return
     changed = []
     for name, module in worked_in:
-        if was[name] is None:
+        former = was[name]
+        if former is None:
             continue  # it was in full precision and stays so
-        wide = {**kept, "group_size": was[name]["group_size"] or bits.group_size} if was[name] else kept
+        wide = {**kept, "group_size": former["group_size"]}
         changed.append((name, module.to_quantized(**wide)))
         config["quantization"][name] = wide
     model.update_modules(tree_unflatten(changed))

@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
+from harness.config.schema import TrainConfig
 from harness.releasing.export.subject import Subject, without_paths
-from harness.releasing.export.targets import Exported
+from harness.releasing.export.targets import Exported, fenced
 from harness.releasing.export.yardstick import Yardstick
 
 CARD = "README.md"
@@ -92,9 +93,7 @@ def _asked(yardstick: Yardstick) -> str:
     asking = yardstick.asking
     said = [f"\n\nSystem prompt: {_inline(asking.system)}" if asking.system else ""]
     if not asking.by_chat_alone:
-        said.append(
-            f"\n\nIt was taught on prompts of this form, byte for byte:\n\n{_block(asking.variant.template)}"
-        )
+        said.append(f"\n\nIt was taught on prompts of this form, byte for byte:\n\n{fenced(asking.variant.template)}")
     return "".join(said)
 
 
@@ -112,12 +111,15 @@ def _figures(metrics: Mapping[str, float]) -> Iterator[tuple[str, str]]:
     for name, said in _FIGURES.items():
         if name in metrics:
             error = _ERRORS.get(name, "")
-            yield f"{said} (`{name}`)", f"{metrics[name]:.4f}" + (f" ± {metrics[error]:.4f}" if error in metrics else "")
+            yield (
+                f"{said} (`{name}`)",
+                f"{metrics[name]:.4f}" + (f" ± {metrics[error]:.4f}" if error in metrics else ""),
+            )
 
 
 def _samples(exported: Exported, yardstick: Yardstick) -> Sequence[str]:
     found = zip(yardstick.asking.themes, exported.proof.written or yardstick.attached.texts, strict=False)
-    return [f"{_inline(theme)}\n\n{_block(text[:_LONGEST])}" for theme, text in list(found)[:_SAMPLES]]
+    return [f"{_inline(theme)}\n\n{fenced(text[:_LONGEST])}" for theme, text in list(found)[:_SAMPLES]]
 
 
 def _training(subject: Subject) -> str:
@@ -131,7 +133,7 @@ def _training(subject: Subject) -> str:
     if config is not None:
         train = config.train
         lines.append(
-            f"- {train.updates_said}, batch {train.batch_size}, learning rate {train.learning_rate:g}, "
+            f"- {_length(train)}, batch {train.batch_size}, learning rate {train.learning_rate:g}, "
             f"at most {train.max_seq_length} tokens a row, seed {train.seed}"
             + ("; only answers are learned" if train.mask_prompt else "")
         )
@@ -145,6 +147,10 @@ def _training(subject: Subject) -> str:
     return "\n".join(lines)
 
 
+def _length(train: TrainConfig) -> str:
+    return f"{train.epochs:g} epochs" if train.iters is None else f"{train.iters} updates"
+
+
 def _version(subject: Subject) -> str:
     """What the registry says of the version, the gate's record with it."""
     version = subject.record.version
@@ -156,9 +162,3 @@ def _version(subject: Subject) -> str:
 
 def _inline(text: str) -> str:
     return "> " + text.replace("\n", "\n> ")
-
-
-def _block(text: str) -> str:
-    """Fenced by more backticks than are in it."""
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{fence}text\n{text}\n{fence}"

@@ -1,8 +1,8 @@
 """A chat template as pieces of text around what is said, worked out by asking it, and checked against it.
 
 Turns alternate between user and assistant, after at most one system prompt, and the last is the user's: that is what a
-server has to render. Knows nothing of models or of the language that templates are written in; go_template.py writes a form
-down for Ollama.
+server has to render. Knows nothing of models or of the language that templates are written in; go_template.py writes a
+form down for Ollama.
 """
 
 from collections.abc import Callable, Sequence
@@ -114,7 +114,7 @@ _CONVERSATIONS: list[tuple[list[str], str]] = [
     (["Write about a river."], ""),
     (["河"], "你是一位诗人。"),
     (["Two lines:\n\n- one\n- two", "They are\nhere.", "Again?"], ""),
-    (["What is {{ this }}?", "A \"template\" in {% braces %} & <marks>.", "And `that`?"], "Answer in 'one' line.\nDo."),
+    (["What is {{ this }}?", 'A "template" in {% braces %} & <marks>.', "And `that`?"], "Answer in 'one' line.\nDo."),
     (["a", "b", "c", "d", "e"], "s"),
     (["a", "b", "c", "d", "e", "f", "g"], ""),
     (["same", "same", "same"], "same"),

@@ -20,7 +20,7 @@ from harness.releasing.export.chat_form import NoFormError, form_of, trims
 from harness.releasing.export.go_template import RAW, Modelfile, can_hold, of_chat, of_one_turn
 from harness.releasing.export.proof import Precision, Proof
 from harness.releasing.export.subject import Subject
-from harness.releasing.export.targets import Exported, Job, agreeing, proof_of, write_and_prove
+from harness.releasing.export.targets import Exported, Job, agreeing, expected, proof_of, write_and_prove
 from harness.releasing.export.yardstick import Asking, Yardstick
 from harness.sampling.prompts import prompt_for
 
@@ -51,8 +51,8 @@ def export_ollama(job: Job) -> Exported:
             "Ollama converts the folder `model` itself where it knows the architecture; where it does not, "
             "`--to gguf` has llama.cpp's commands, and its file goes behind FROM"
             if kept
-            else "mlx-lm names this architecture's weights otherwise than Hugging Face, so Ollama may refuse the folder "
-            "`model`; then put the file that `--to gguf` leads to behind FROM"
+            else "mlx-lm names this architecture's weights otherwise than Hugging Face, so Ollama may refuse the "
+            "folder `model`; then put the file that `--to gguf` leads to behind FROM"
         )
     modelfile, notes = modelfile_of(subject, job.yardstick.asking, origin)
     for note in notes:
@@ -119,13 +119,15 @@ def _template(subject: Subject, asking: Asking) -> tuple[str, str | None, list[s
     return of_chat(form), system, notes
 
 
-def _one_turn(subject: Subject, asking: Asking, system: str | None, notes: list[str]) -> tuple[str, str | None, list[str]]:
+def _one_turn(
+    subject: Subject, asking: Asking, system: str | None, notes: list[str]
+) -> tuple[str, str | None, list[str]]:
     """What the run was asked with is a text of its own: around one theme, without conversations."""
     probe, told = "qthemeq", "qsystemq"
     text = prompt_for(
         subject.base.tokenizer, asking.variant, probe, system=told if asking.system else None, fields=asking.fields
     ).text
-    if "{chat}" in asking.variant.template and subject.base.tokenizer.has_template or text.count(probe) != 1:
+    if ("{chat}" in asking.variant.template and subject.base.tokenizer.has_template) or text.count(probe) != 1:
         return RAW, None, [*notes, *_raw_notes("prompts are more than text around what is asked")]
     before, after = text.split(probe)
     if before.count(told) + after.count(told) > 1 or told in after:
@@ -158,14 +160,8 @@ def _check_ollama(name: str, yardstick: Yardstick, proof: Proof, *, raw: bool) -
     return (
         f"\n\nTo check it:\n\n```sh\ncurl -s http://127.0.0.1:11434/api/{path} -d {told}\n```\n\n"
         + expected(proof, yardstick)
-        + " Ollama computes in other precision, so a later word may differ; the first ones must not."
+        + "\n\nOllama computes in other precision, so a later word may differ; the first ones must not."
     )
-
-
-def expected(proof: Proof, yardstick: Yardstick) -> str:
-    """The greedy text of the check prompt."""
-    text = (proof.written or yardstick.attached.texts)[0]
-    return f"It should answer, greedily:\n\n```text\n{text}\n```\n\n"
 
 
 def _written(job: Job) -> Exported:
@@ -239,8 +235,8 @@ def _as_peft(job: Job) -> bool:
 
 
 def _script(subject: Subject, *, peft: bool) -> str:
-    name = shlex.quote(subject.slug)
-    head = "#!/bin/sh\nset -e\n: \"${LLAMA_CPP:?set it to the folder of a built llama.cpp}\"\n"
+    name, lora = shlex.quote(subject.slug), shlex.quote(f"{subject.slug}-lora-f16.gguf")
+    head = '#!/bin/sh\nset -e\n: "${LLAMA_CPP:?set it to the folder of a built llama.cpp}"\n'
     if not peft:
         return head + (
             f'python "$LLAMA_CPP/convert_hf_to_gguf.py" model --outfile {name}-f16.gguf --outtype f16\n'
@@ -249,9 +245,8 @@ def _script(subject: Subject, *, peft: bool) -> str:
         )
     return head + (
         f': "${{BASE:?set it to the folder of {subject.base_name}, not quantized, as Hugging Face has it}}"\n'
-        f'python "$LLAMA_CPP/convert_lora_to_gguf.py" peft --base "$BASE" --outfile {name}-lora-f16.gguf --outtype f16\n'
+        f'python "$LLAMA_CPP/convert_lora_to_gguf.py" peft --base "$BASE" --outfile {lora} --outtype f16\n'
         f'python "$LLAMA_CPP/convert_hf_to_gguf.py" "$BASE" --outfile base-f16.gguf --outtype f16\n'
         f'"$LLAMA_CPP/build/bin/llama-quantize" base-f16.gguf base-Q4_K_M.gguf Q4_K_M\n'
-        f'"$LLAMA_CPP/build/bin/llama-cli" -m base-Q4_K_M.gguf --lora {name}-lora-f16.gguf --temp 0\n'
+        f'"$LLAMA_CPP/build/bin/llama-cli" -m base-Q4_K_M.gguf --lora {lora} --temp 0\n'
     )
-

@@ -3,8 +3,7 @@
 import json
 import shlex
 
-from harness.releasing.export.converted import expected
-from harness.releasing.export.targets import Exported, Job, write_and_prove
+from harness.releasing.export.targets import Exported, Job, by_chat, expected, write_and_prove
 
 PUBLISHER = "lora-harness"
 
@@ -15,21 +14,20 @@ def export_lmstudio(job: Job) -> Exported:
     name = subject.slug
     folder = job.folder / PUBLISHER / name
     proof = write_and_prove(job, folder, job.bits)
-    asking = yardstick.asking
     said = []
-    if not (asking.by_chat_alone and subject.base.tokenizer.has_template):
+    if not by_chat(job):
         said.append("the adapter was taught without the chat template: ask it by /v1/completions with whole prompts")
     where = f"put the folder {PUBLISHER} into ~/.lmstudio/models (LM Studio's My Models shows the folder)"
     job.display.say(where)
     return Exported(
         proof=proof,
-        what=f"A model with the adapter worked in, {job.bits.said}, in mlx-lm's format, as LM Studio reads it (on a Mac).",
+        what=f"A model with the adapter worked in, {job.bits.said(subject.base)}, in mlx-lm's format: LM Studio on a Mac.",
         relation="finetune",
         library="mlx",
         tags=["lora", "mlx", "lmstudio"],
         usage=f"{where[0].upper()}{where[1:]}; it is listed as `{PUBLISHER}/{name}`. On other machines LM Studio reads "
         f"GGUF: put the file of `--to gguf` into a folder of that name.\n\nTo check it, with LM Studio's server on:\n\n"
-        f"```sh\ncurl -s http://127.0.0.1:1234/v1/{_request(job, name)}\n```\n\n" + expected(proof, yardstick).strip(),
+        f"```sh\ncurl -s http://127.0.0.1:1234/v1/{_request(job, name)}\n```\n\n" + expected(proof, yardstick),
         card_in=folder,
         said=said,
     )
@@ -38,7 +36,7 @@ def export_lmstudio(job: Job) -> Exported:
 def _request(job: Job, name: str) -> str:
     asking, yardstick = job.yardstick.asking, job.yardstick
     body = {"model": f"{PUBLISHER}/{name}", "temperature": 0, "max_tokens": asking.settings.max_tokens}
-    if asking.by_chat_alone and job.subject.base.tokenizer.has_template:
+    if by_chat(job):
         system = [{"role": "system", "content": asking.system}] if asking.system else []
         body["messages"] = [*system, {"role": "user", "content": asking.themes[0]}]
         path = "chat/completions"

@@ -110,9 +110,7 @@ def find_subject(reference: str, tracking: TrackingConfig, *, model: str | None,
     config = config_beside(adapter)
     record = _record(reference, adapter, opened)
     rows, unread = _rows(config, base, record)
-    return Subject(
-        adapter=adapter, base=base, config=config, record=record, rows=rows, unread=unread, notes=notes
-    )
+    return Subject(adapter=adapter, base=base, config=config, record=record, rows=rows, unread=unread, notes=notes)
 
 
 def _base_of(adapter: AdapterFiles, model: str | None) -> Base:

@@ -3,6 +3,8 @@
 Knows the targets' formats by name. Does not know cards, staging or the command line.
 """
 
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -52,8 +54,9 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """`what`: the files, in a sentence; `relation`: to the base, adapter or finetune; `library`: the card's library_name; `usage`: how it is used, as Markdown;
-    `card_in`: the folder that the card goes into; `said`: what else to say on the terminal and in the card."""
+    """`what`: the files, in a sentence; `relation`: to the base, adapter or finetune; `library`: the card's
+    library_name; `usage`: how it is used, as Markdown; `card_in`: the folder that the card goes into; `said`: what
+    else to say in the card."""
 
     proof: Proof
     what: str
@@ -73,14 +76,15 @@ def export_mlx(job: Job) -> Exported:
     write_plain(subject.adapter, job.folder, base=public_path(subject.base))
     again = load_stock(subject.base.folder, subject.base, adapter=job.folder)
     proof = proof_of(yardstick, bare, yardstick.of(again), Precision.SAME, "mlx_lm.load")
-    base = public_path(subject.base) or f"path/to/{subject.base_name}"
+    found = public_path(subject.base)
+    base = found if found and "/" in found else f"path/to/{subject.base_name}"
     return Exported(
         proof=agreeing(proof, "the adapter"),
         what=f"A LoRA adapter in mlx-lm's format ({WEIGHTS_FILE} and adapter_config.json).",
         relation="adapter",
         library="mlx",
         tags=["lora", "mlx"],
-        usage=f"```sh\nmlx_lm.generate --model {base} --adapter-path . --prompt '…'\n```",
+        usage=_by_mlx_lm(job, f"--model {base} --adapter-path .") + expected(proof, yardstick),
         card_in=job.folder,
     )
 
@@ -90,20 +94,48 @@ def export_fused(job: Job) -> Exported:
     proof = write_and_prove(job, job.folder, job.bits)
     return Exported(
         proof=proof,
-        what=f"A model with the adapter worked in, {job.bits.said}, in mlx-lm's format.",
+        what=f"A model with the adapter worked in, {job.bits.said(job.subject.base)}, in mlx-lm's format.",
         relation="finetune",
         library="mlx",
         tags=["lora", "mlx"],
-        usage="```sh\nmlx_lm.generate --model . --prompt '…'\nmlx_lm.server --model .\n```",
+        usage=_by_mlx_lm(job, "--model .") + expected(proof, job.yardstick),
         card_in=job.folder,
     )
+
+
+def _by_mlx_lm(job: Job, model: str) -> str:
+    """A command that asks the first prompt as the run does."""
+    asking = job.yardstick.asking
+    if by_chat(job):
+        told = f"--prompt {shlex.quote(asking.themes[0])}"
+        told += f" --system-prompt {shlex.quote(asking.system)}" if asking.system else ""
+    else:
+        told = f"--ignore-chat-template --prompt {shlex.quote(job.yardstick.prompts[0])}"
+    return f"```sh\nmlx_lm.generate {model} --temp 0 --max-tokens {asking.settings.max_tokens} {told}\n```\n\n"
+
+
+def by_chat(job: Job) -> bool:
+    """Whether prompts are the model's chat template around what is asked."""
+    return job.yardstick.asking.by_chat_alone and job.subject.base.tokenizer.has_template
+
+
+def expected(proof: Proof, yardstick: Yardstick) -> str:
+    """The greedy text of the check prompt."""
+    text = (proof.written or yardstick.attached.texts)[0]
+    return f"It should answer, greedily:\n\n{fenced(text)}"
+
+
+def fenced(text: str) -> str:
+    """A block of text, fenced by more backticks than are in it."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}text\n{text}\n{fence}"
 
 
 def export_peft(job: Job) -> Exported:
     """The adapter by the names of Hugging Face's PEFT, read again by our own reader of that format."""
     subject, yardstick = job.subject, job.yardstick
     bare = yardstick.losses_of(subject.base)
-    write_peft(subject.adapter, subject.base, job.folder)
+    said = write_peft(subject.adapter, subject.base, job.folder)
     with loaded(subject.base.model, read_adapter(job.folder)):
         proof = proof_of(yardstick, bare, yardstick.of(subject.base), Precision.SAME, "the harness's reader of PEFT")
     return Exported(
@@ -114,6 +146,7 @@ def export_peft(job: Job) -> Exported:
         tags=["lora", "peft"],
         usage=_PEFT_USAGE.replace("BASE", subject.base_name),
         card_in=job.folder,
+        said=said,
     )
 
 
@@ -137,7 +170,7 @@ def write_and_prove(job: Job, folder: Path, bits: Bits) -> Proof:
     bare = yardstick.losses_of(base)
     base.let_go()
     folder.mkdir(parents=True, exist_ok=True)
-    job.display.say(f"working the adapter into its base, {bits.said}")
+    job.display.say(f"working the adapter into its base, {bits.said(base)}")
     write_fused(folder, fused_model(base, subject.adapter, bits), base)
     whole = bits.how == FULL or (bits.how == AS_BASE and not is_quantized(base))
     limit = Precision.FULL if whole else Precision.QUANTIZED
@@ -157,16 +190,17 @@ def _lost(job: Job, bits: Bits, bare: Reading, proof: Proof) -> HarnessError:
         other = Bits(how=how, group_size=bits.group_size)
         if how == bits.how or (how == MIXED and bits.how != AS_BASE and not is_quantized(job.subject.base)):
             continue
-        job.display.say(f"trying it {other.said}")
+        job.display.say(f"trying it {other.said(job.subject.base)}")
         model = as_base(fused_model(job.subject.base, job.subject.adapter, other), job.subject.base)
         tried = proof_of(job.yardstick, bare, job.yardstick.losses_of(model), limit, "")
         if tried.agrees:
             found.append(f"--bits={how} keeps {tried.kept:.0%}")
     for line in _distilling(job, bits):
         job.display.say(line)
-    lost = f"{bits.said}, the fused model keeps {proof.kept:.0%} of the adapter's effect, of {1 - proof.limit.value:.0%}"
+    asked = 1 - proof.limit.value
+    lost = f"the fused model keeps {proof.kept:.0%} of the adapter's effect, and {asked:.0%} is asked for"
     step = ", ".join(found) or "use the adapter itself: --to=mlx"
-    return HarnessError(f"{lost} asked for, so it is not written; {step}")
+    return HarnessError(f"{bits.said(job.subject.base)}, {lost}, so it is not written; {step}")
 
 
 def _distilling(job: Job, bits: Bits) -> list[str]:

@@ -17,7 +17,7 @@ from harness.models.adapter import loaded
 from harness.models.base import Base
 from harness.releasing.export.subject import Subject
 from harness.releasing.measured import losses_by_row
-from harness.sampling.prompts import Prompt, Variant, prompt_for
+from harness.sampling.prompts import Prompt, Variant
 from harness.sampling.samples import Planned, Sample, bare_base
 from harness.sampling.write import plan, write
 
