@@ -6,6 +6,7 @@ the exact commands. Does not know cards.
 
 import json
 import shlex
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -169,7 +170,7 @@ def _written(job: Job) -> Exported:
     proof = _write_gguf(job, file)
     return Exported(
         proof=proof,
-        what="A model with the adapter worked in, as a GGUF file in 16 bits.",
+        what="A model with the adapter worked in, as a GGUF file.",
         relation="finetune",
         library="gguf",
         tags=["lora", "gguf"],
@@ -182,6 +183,7 @@ def _write_gguf(job: Job, name: str) -> Proof:
     """Read back into the model's shape, and measured."""
     subject, yardstick = job.subject, job.yardstick
     bare = yardstick.losses_of(subject.base)
+    subject.base.let_go()
     job.display.say("working the adapter into its base, in full precision, and writing it as GGUF")
     model = fused_model(subject.base, subject.adapter, _FULL)
     write_gguf(job.folder / name, model, subject.base)
@@ -194,7 +196,8 @@ def _write_gguf(job: Job, name: str) -> Proof:
 
 def _to_convert(job: Job, reason: str) -> Exported:
     subject, yardstick = job.subject, job.yardstick
-    peft = subject.adapter.spec.fine_tune_type == "lora" and _as_peft(job)
+    said = [f"{reason}; llama.cpp's own converters know it"]
+    peft = subject.adapter.spec.fine_tune_type == "lora" and _as_peft(job, said)
     if peft:
         bare = yardstick.losses_of(subject.base)
         with loaded(subject.base.model, read_adapter(job.folder / "peft")):
@@ -217,19 +220,18 @@ def _to_convert(job: Job, reason: str) -> Exported:
         tags=["lora", "gguf"],
         usage=f"With a checkout of llama.cpp, built, run `{SCRIPT}`:\n\n```sh\n{script}```",
         card_in=job.folder,
-        said=[f"{reason}; llama.cpp's own converters know it"],
+        said=said,
     )
 
 
-def _as_peft(job: Job) -> bool:
-    """Whether the adapter can be said in PEFT's format."""
+def _as_peft(job: Job, said: list[str]) -> bool:
+    """Whether the adapter can be said in PEFT's format; adds to what is to be said of it."""
     folder = job.folder / "peft"
-    folder.mkdir()
     try:
-        write_peft(job.subject.adapter, job.subject.base, folder)
+        said += write_peft(job.subject.adapter, job.subject.base, folder)
     except HarnessError as error:
-        job.display.say(f"{error}: llama.cpp gets the whole model instead")
-        folder.rmdir()
+        said.append(f"{error}: llama.cpp gets the whole model instead")
+        shutil.rmtree(folder, ignore_errors=True)
         return False
     return True
 

@@ -21,7 +21,7 @@ def export_lmstudio(job: Job) -> Exported:
     job.display.say(where)
     return Exported(
         proof=proof,
-        what=f"A model with the adapter worked in, {job.bits.said(subject.base)}, in mlx-lm's format: LM Studio on a Mac.",
+        what=f"A model with the adapter worked in, {job.bits.said(subject.base)}, in mlx-lm's format, for LM Studio.",
         relation="finetune",
         library="mlx",
         tags=["lora", "mlx", "lmstudio"],

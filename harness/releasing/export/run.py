@@ -64,7 +64,7 @@ def export(order: Order, tracking: TrackingConfig, display: Display | None = Non
         job = Job(folder=folder, subject=subject, yardstick=yardstick, bits=bits, display=display)
         exported = _EXPORTS[order.target](job)
         write_text(exported.card_in / CARD, card(subject, exported, yardstick))
-    print(f"{exported.what} {out}")
+    print(f"{out}: {exported.what[0].lower()}{exported.what[1:]}")
     for line in exported.proof.lines:
         print(line)
     return out

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from harness.config.schema import GenerateConfig
 from harness.data.dataset import Row
+from harness.errors import HarnessError
 from harness.models.adapter import loaded
 from harness.models.base import Base
 from harness.releasing.export.subject import Subject
@@ -77,7 +78,11 @@ def asking_of(subject: Subject, prompts: Sequence[str]) -> Asking:
 
 
 class Yardstick:
-    """Reads models. `on` says what the losses are of."""
+    """Reads models. `on` says what the losses are of; `attached`: what the adapter on its base makes of it.
+
+    Raises:
+        HarnessError: when that is no number.
+    """
 
     def __init__(self, subject: Subject, asking: Asking) -> None:
         self._subject, self.asking = subject, asking
@@ -111,7 +116,13 @@ class Yardstick:
                 rows = _rows_of(base, self.planned, samples)
                 self.on = f"the adapter's own {len(rows)} greedy texts"
             self._rows = rows
-            return self._read(base, [sample.text for sample in samples])
+            reading = self._read(base, [sample.text for sample in samples])
+        if not np.isfinite(reading.sums).all():
+            raise HarnessError(
+                f"the loss of {self._subject.adapter.source} on its base is no number, so there is nothing to compare "
+                "an export with; choose another checkpoint"
+            )
+        return reading
 
     def of(self, base: Base) -> Reading:
         """Of a model as it stands."""

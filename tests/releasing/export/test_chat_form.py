@@ -1,5 +1,6 @@
 """Chat templates as pieces of text around the turns."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from shutil import which
@@ -60,7 +61,7 @@ FORMS = {
     "channels": templates.CHANNELS,
 }
 TALKS: list[list[tuple[str, str]]] = [
-    [("user", "One\n\n`two` {{ three }} \"four\" \\n")],
+    [("user", 'One\n\n`two` {{ three }} "four" \\n')],
     [("system", "You're\nbrief."), ("user", "河")],
     [("user", "a"), ("assistant", "b"), ("user", "c")],
     [("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d"), ("user", "e")],
@@ -103,7 +104,10 @@ def test_pieces_say_where_a_system_prompt_goes(base: Base) -> None:
         (NUMBERED, "otherwise than as pieces"),
         (templates.FORGETFUL, "leaves out"),
         ("{% for m in messages %}{{ m.content | upper }}{% endfor %}", "leaves out"),
-        ("{% if messages | length > 1 %}{{ raise_exception('one only') }}{% endif %}{{ messages[0].content }}", "refuses"),
+        (
+            "{% if messages | length > 1 %}{{ raise_exception('one only') }}{% endif %}{{ messages[0].content }}",
+            "refuses",
+        ),
     ],
 )
 def test_a_template_that_is_more_has_no_form(template: str, why: str, base: Base) -> None:
@@ -120,7 +124,7 @@ def test_a_modelfile_holds_the_pieces_as_go_strings() -> None:
     written = of_chat(_form(opening='<|u|>\n"\\'))
     assert '{{ "<|u|>\\n\\"\\\\" }}' in written and "\n" not in written
     said = Modelfile(origin="./m.gguf", template=written, system="Be\nbrief.", stop=["<|e|>", 'a"b'], notes=["Mind."])
-    assert said.text().startswith("# Mind.\nFROM ./m.gguf\nTEMPLATE \"\"\"{{ range")
+    assert said.text().startswith('# Mind.\nFROM ./m.gguf\nTEMPLATE """{{ range')
     assert 'SYSTEM """Be\nbrief."""\nPARAMETER stop "<|e|>"\nPARAMETER stop """a"b"""\n' in said.text()
     assert can_hold(None) and can_hold("a 'b' \"c\" d") and not can_hold('""" ends it') and not can_hold('so "it"')
     assert of_one_turn("", "Q: ", "\nA:", system=False) == '{{ "Q: " }}{{ .Prompt }}{{ "\\nA:" }}{{ .Response }}'
@@ -138,8 +142,6 @@ def test_go_renders_what_the_chat_template_does(base: Base, tmp_path: Path) -> N
             cases.append({"template": of_chat(form_of(render)), "messages": _messages(talk)})
             wanted.append(render(_messages(talk)))
     (tmp_path / "main.go").write_text(GO, encoding="utf-8")
-    import json
-
     words = ["go", "run", "main.go"]
     ended = run(words, cwd=tmp_path, input=json.dumps(cases), capture_output=True, text=True, check=True, timeout=300)
     assert json.loads(ended.stdout) == wanted
