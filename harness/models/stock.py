@@ -96,7 +96,8 @@ def is_quantized(base: Base) -> bool:
 def write_fused(folder: Path, model: Fused, base: Base) -> None:
     """As mlx-lm saves models, with the base's own tokenizer files, byte for byte."""
     save_model(folder, model.model)
-    save_config(copy.deepcopy(model.config), folder / "config.json")
+    vision = "vision_tower" in getattr(model.model, "model", {})  # a tower that is kept needs its settings
+    save_config(copy.deepcopy(model.config), folder / "config.json", keep_vision_config=vision)
     copy_small_files(base, folder)
 
 

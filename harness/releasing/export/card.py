@@ -91,7 +91,7 @@ def _digests(subject: Subject) -> Mapping[str, str]:
 def _asked(yardstick: Yardstick) -> str:
     """How it is asked, and what to expect."""
     asking = yardstick.asking
-    said = [f"\n\nSystem prompt: {_inline(asking.system)}" if asking.system else ""]
+    said = [f"\n\nSystem prompt:\n\n{fenced(asking.system)}" if asking.system else ""]
     if not asking.by_chat_alone:
         said.append(f"\n\nIt was taught on prompts of this form, byte for byte:\n\n{fenced(asking.variant.template)}")
     return "".join(said)
@@ -156,8 +156,8 @@ def _version(subject: Subject) -> str:
     version = subject.record.version
     if version is None:
         return ""
-    gate = [f"- {name}: {value}" for name, value in sorted(version.tags.items()) if name.startswith("gate")]
-    return "\n\n".join(without_paths(part) for part in (version.said, version.page, "\n".join(gate)) if part)
+    gate = f"Gate: {version.tags['gate']}" if "gate" in version.tags else "No gate was asked."
+    return "\n\n".join(without_paths(part) for part in (version.said, gate, version.page) if part)
 
 
 def _inline(text: str) -> str:

@@ -38,13 +38,15 @@ _ROUNDING = 2e-3  # nats a token: of an adapter with no effect, what counts as n
 class Proof:
     """Losses in nats a token, on what `on` says, of the bare base, of the adapter on it and of the export.
 
-    `change`, `change_error`: of the loss, export less adapter, with its standard error over rows (None for one row).
+    `change`: of the loss, export less adapter. `change_error`, `attached_error`: standard errors over rows (None for
+    one row).
     `lost`: share of the adapter's effect. `same`: greedy texts that stay, of so many `texts`; `written`: the export's.
     """
 
     on: str
     bare: float
     attached: float
+    attached_error: float | None
     exported: float
     change: float
     change_error: float | None
@@ -66,10 +68,10 @@ class Proof:
     @property
     def lines(self) -> list[str]:
         """For the terminal and the card."""
-        error = "" if self.change_error is None else f" ± {self.change_error:.4f}"
+        adapter = f"{self.attached:.4f}{_plus_minus(self.attached_error)}"
+        change = f"{self.change:+.4f}{_plus_minus(self.change_error)}"
         return [
-            f"loss on {self.on}: base {self.bare:.4f}, adapter {self.attached:.4f}, export {self.exported:.4f} "
-            f"(change {self.change:+.4f}{error})",
+            f"loss on {self.on}: base {self.bare:.4f}, adapter {adapter}, export {self.exported:.4f} (change {change})",
             f"keeps {self.kept:.1%} of the adapter's effect (at least {1 - self.limit.value:.0%} is asked for)",
             f"{self.same} of {self.texts} greedy texts stay the same, character for character",
         ]
@@ -86,6 +88,7 @@ def compared(
         on=on,
         bare=bare.loss,
         attached=attached.loss,
+        attached_error=_error(attached.sums, attached.targets, attached.loss),
         exported=exported.loss,
         change=mean,
         change_error=_error(change, attached.targets, mean),
@@ -96,6 +99,10 @@ def compared(
         loader=loader,
         written=exported.texts,
     )
+
+
+def _plus_minus(error: float | None) -> str:
+    return "" if error is None else f" ± {error:.4f}"
 
 
 def _share(change: Numbers, effect: Numbers, targets: Numbers) -> float:
