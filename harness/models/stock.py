@@ -93,6 +93,12 @@ def is_quantized(base: Base) -> bool:
     return bool(base.settings.get("quantization") or base.settings.get("quantization_config"))
 
 
+def quantization_of(base: Base) -> tuple[int, int]:
+    """Bits and group size that most of its layers have; mlx-lm's usual ones for a base in full precision."""
+    said = base.settings.get("quantization") or {}
+    return int(said.get("bits", _USUAL_BITS)), int(said.get("group_size", _USUAL_GROUP))
+
+
 def write_fused(folder: Path, model: Fused, base: Base) -> None:
     """As mlx-lm saves models, with the base's own tokenizer files, byte for byte."""
     save_model(folder, model.model)
@@ -214,7 +220,8 @@ def _keep_adapted(
     names = {name for name, _ in worked_in}
     kept = {"group_size": bits.group_size, "bits": _KEEPING, "mode": "affine"}
     if "quantization" not in config:
-        _quantize(model, config, _USUAL_BITS, bits.group_size, lambda path, module: kept if path in names else True)
+        usual = getattr(model, "quant_predicate", None)
+        _quantize(model, config, _USUAL_BITS, bits.group_size, _with_kept(names, kept, usual))
         return
     changed = []
     for name, module in worked_in:
@@ -227,3 +234,12 @@ def _keep_adapted(
     model.update_modules(tree_unflatten(changed))
     mx.eval([module.parameters() for _, module in changed])
     config["quantization_config"] = copy.deepcopy(config["quantization"])
+
+
+def _with_kept(names: set[str], kept: dict[str, Any], usual: Callable[..., Any] | None) -> Callable[..., Any]:
+    """`usual`: what the architecture itself says of its layers, such as a router's bits."""
+
+    def wanted(path: str, module: nn.Module) -> Any:
+        return kept if path in names else usual is None or usual(path, module)
+
+    return wanted

@@ -25,6 +25,7 @@ from harness.models.stock import (
     fused_model,
     is_quantized,
     load_stock,
+    quantization_of,
     write_fused,
 )
 from harness.releasing.export.proof import Precision, Proof, compared
@@ -205,11 +206,13 @@ def _lost(job: Job, bits: Bits, bare: Reading, proof: Proof) -> HarnessError:
 
 def _distilling(job: Job, bits: Bits) -> list[str]:
     """The commands of mlx-lm's own way to few bits: it trains the scales of a quantized model after the full one."""
-    number = bits.how if bits.how.isdigit() else "4"
+    number, group_size = quantization_of(job.subject.base)
+    if bits.how.isdigit():
+        number, group_size = int(bits.how), bits.group_size
     return [
         "to have few bits all the same, mlx-lm can train the quantization after the full model (needs mlx-lm[train]):",
         f"  python -m harness.export {job.subject.adapter.source} --to fused --bits full --out full-model",
-        f"  mlx_lm.dwq --model full-model --bits {number} --group-size {bits.group_size} --mlx-path few-bits",
+        f"  mlx_lm.dwq --model full-model --bits {number} --group-size {group_size} --mlx-path few-bits",
     ]
 
 

@@ -97,6 +97,14 @@ def test_a_fused_model_is_quantized_as_asked(
     assert head["base_model"] == "tiny-4bit" and _says_no_path_of_this_machine(out, four_bits.folder)
 
 
+def test_of_a_base_in_full_precision_mixed_keeps_the_adapted_layers(
+    base: Base, make_adapter: MakeAdapter, tmp_path: Path
+) -> None:
+    out = _export(make_adapter(base, size=0.3), "fused", tmp_path / "a", bits="mixed", group_size=32)
+    last = mlx_lm.load(str(out))[0].layers[-1]
+    assert (last.self_attn.q_proj.bits, last.self_attn.k_proj.bits) == (8, 4)
+
+
 def test_an_adapter_that_quantizing_loses_is_not_written_and_what_keeps_it_is_measured(
     four_bits: Base, make_adapter: MakeAdapter, tmp_path: Path, capsys: Any
 ) -> None:
@@ -105,7 +113,7 @@ def test_an_adapter_that_quantizing_loses_is_not_written_and_what_keeps_it_is_me
         _export(adapter, "fused", tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
     said = " ".join(capsys.readouterr().err.split())
-    assert "mlx_lm.dwq --model full-model --bits 4 --group-size 64 --mlx-path few-bits" in said
+    assert "mlx_lm.dwq --model full-model --bits 4 --group-size 32 --mlx-path few-bits" in said
 
 
 def test_a_base_in_a_folder_is_named_and_its_place_is_not(
