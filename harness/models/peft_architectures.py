@@ -18,12 +18,13 @@ def _names(of_all: str) -> list[str]:
 AGREEING = frozenset(
     _names(
         "apertus cohere cohere2 ernie4_5 exaone4 gemma gemma2 gemma3_text gemma4_text glm glm4 granite helium "
-        "hunyuan_v1_dense lfm2 llama ministral3 mistral nemotron olmo2 olmo3 phi phi3 qwen2 qwen3 seed_oss smollm3 "
-        "stablelm starcoder2"
+        "hunyuan_v1_dense internlm3 lfm2 llama ministral3 mistral nemotron olmo2 olmo3 phi phi3 qwen2 qwen3 seed_oss "
+        "smollm3 stablelm starcoder2"
     )
 )
 
 _WITHIN = "language_model.model.layers"  # a text model that is part of another
+_BY_KERNEL = frozenset({"out_proj"})  # transformers' kernels take its weight past the adapter, so peft refuses it
 _MIXED = "block_sparse_moe.switch_mlp"
 
 
@@ -59,8 +60,12 @@ NAMINGS: dict[str, Naming] = {
         for name in _names("ernie4_5_moe mellum olmoe qwen2_moe qwen3_moe qwen3_next")
     },
     **{name: Naming(experts=_mixture("mlp.experts"), fused_by_peft=True) for name in _names("afmoe dots1")},
-    "gemma3": Naming(here=_WITHIN, there="model.language_model.layers"),
+    **{
+        name: Naming(here=_WITHIN, there="model.language_model.layers")
+        for name in _names("gemma3 gemma4 mistral3 qwen2_vl qwen2_5_vl qwen3_vl")
+    },
     "gpt2": Naming(here="model.h", there="transformer.h", conv1d=True),
+    "gpt_bigcode": Naming(here="transformer.h", there="transformer.h"),
     "gpt_neox": Naming(here="model.h", there="gpt_neox.layers"),
     "gpt_oss": Naming(experts=_mixture("mlp.experts", interleaved=True), parameters=frozenset({"mlp.router"})),
     "gptj": Naming(here="model.h", there="transformer.h"),
@@ -70,18 +75,15 @@ NAMINGS: dict[str, Naming] = {
         experts=_mixture("feed_forward.switch_mlp", "feed_forward.experts"),
         parameters=frozenset({"feed_forward.router"}),
     ),
-    "laguna": Naming(
-        experts=_mixture(), **_routed("mlp.gate.proj", "mlp.gate", **{"mlp.shared_expert": "mlp.shared_experts"})
-    ),
     "lfm2_moe": Naming(
         experts=_mixture("feed_forward.switch_mlp", "feed_forward.experts"),
         **_routed("feed_forward.gate", "feed_forward.gate", **_LFM2),
     ),
-    "mamba": Naming(here="backbone.layers", there="backbone.layers"),
-    "mamba2": Naming(here="backbone.layers", there="backbone.layers"),
+    "mamba": Naming(here="backbone.layers", there="backbone.layers", without=_BY_KERNEL),
+    "mamba2": Naming(here="backbone.layers", there="backbone.layers", without=_BY_KERNEL),
     "minimax_m2": _MIXTRAL,
     "mixtral": _MIXTRAL,
-    "nemotron_h": Naming(here="backbone.layers"),
+    "nemotron_h": Naming(here="backbone.layers", without=_BY_KERNEL),
     "phimoe": Naming(experts=_mixture(_MIXED), **_routed("block_sparse_moe.gate", "mlp.router")),
     "qwen3_5": Naming(here=_WITHIN),
     "qwen3_5_moe": Naming(here=_WITHIN, experts=_mixture(), parameters=frozenset({"mlp.gate"})),
@@ -89,6 +91,7 @@ NAMINGS: dict[str, Naming] = {
 
 # what cannot be said in PEFT's format, and why
 REFUSED: dict[str, str] = {
+    "laguna": "peft puts it on other layers of transformers' model",
     "falcon_h1": "mlx-lm folds the model's multipliers into the weights that the adapter was learned on",
 }
 

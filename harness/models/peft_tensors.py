@@ -53,6 +53,10 @@ def to_peft(arrays: Arrays, naming: Naming) -> Laid:
     experts: dict[int, dict[str, Leaves]] = {}
     for name, leaves in by_layer(arrays).items():
         layer = layer_of(name)
+        if name == naming.head:
+            laid.modules.append("lm_head")
+            _lay_out(laid, "lm_head", leaves)
+            continue
         if leaves.keys() - _LEAVES.keys() or layer is None or layer.blocks != naming.here:
             raise _without_place(name)
         if naming.experts is not None and layer.within.startswith(f"{naming.experts.here}."):
@@ -69,13 +73,23 @@ def to_peft(arrays: Arrays, naming: Naming) -> Laid:
 
 
 def _lay(laid: Laid, layer: Layer, leaves: Leaves, naming: Naming) -> None:
+    if layer.within.rpartition(".")[2] in naming.without:
+        raise HarnessError(
+            f"peft does not adapt {layer.within} of this architecture; export the adapter as fused, "
+            "or train one without it in lora.keys"
+        )
     there = str(Layer(naming.there, layer.block, naming.there_of(layer.within)))
     if naming.is_parameter(layer.within):
         if "m" in leaves:
             raise HarnessError(f"PEFT has no DoRA for {there}; export it as fused")
         laid.parameters.append(f"{there}.weight")
+        _lay_out(laid, there, leaves)
     else:
         laid.modules.append(there)
+        _lay_out(laid, there, leaves)
+
+
+def _lay_out(laid: Laid, there: str, leaves: Leaves) -> None:
     for leaf, value in leaves.items():
         laid.tensors[f"{PREFIX}{there}.{_LEAVES[leaf]}"] = value.T if value.ndim == 2 else value
 
