@@ -3,7 +3,6 @@
 Says what is recorded and what was measured, and no path of this machine. Does not know how the export was made.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import yaml
 
 from harness.config.schema import TrainConfig
-from harness.releasing.export.subject import Subject, without_paths
+from harness.releasing.export.subject import Subject, head_of_base, without_paths
 from harness.releasing.export.targets import Exported, fenced
 from harness.releasing.export.yardstick import Yardstick
 
@@ -44,19 +43,8 @@ def card(subject: Subject, exported: Exported, yardstick: Yardstick) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def base_card(folder: Path) -> dict[str, Any]:
-    """The head of a model folder's own card; empty where there is none that can be read."""
-    try:
-        text = (folder / CARD).read_text("utf-8")
-        found = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
-        values = yaml.safe_load(found[1]) if found else None
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return dict(values) if isinstance(values, dict) else {}
-
-
 def _head(subject: Subject, exported: Exported) -> str:
-    known = base_card(subject.base.folder)
+    known = head_of_base(subject.base)
     head: dict[str, Any] = {
         "base_model": subject.base_name,
         "base_model_relation": exported.relation,

@@ -12,16 +12,22 @@ from dataclasses import replace
 
 from harness.errors import HarnessError
 from harness.files import write_text
-from harness.models.adapter import loaded
-from harness.models.adapter_files import read_adapter
 from harness.models.gguf import read_into, why_not, write_gguf
-from harness.models.peft_format import write_peft
 from harness.models.stock import FULL, Bits, as_base, begin_mark, end_marks, fused_model, is_dialect_kept
 from harness.releasing.export.chat_form import NoFormError, form_of, trims
 from harness.releasing.export.go_template import RAW, Modelfile, can_hold, of_chat, of_one_turn
 from harness.releasing.export.proof import Precision, Proof
-from harness.releasing.export.subject import Subject
-from harness.releasing.export.targets import Exported, Job, agreeing, expected, proof_of, write_and_prove
+from harness.releasing.export.subject import Subject, origin_name
+from harness.releasing.export.targets import (
+    Exported,
+    Job,
+    agreeing,
+    expected,
+    proof_of,
+    prove_peft,
+    write_and_prove,
+    write_named_peft,
+)
 from harness.releasing.export.yardstick import Asking, Yardstick
 from harness.sampling.prompts import prompt_for
 
@@ -195,17 +201,11 @@ def _write_gguf(job: Job, name: str) -> Proof:
 
 
 def _to_convert(job: Job, reason: str) -> Exported:
-    subject, yardstick = job.subject, job.yardstick
+    subject = job.subject
     said = [f"{reason}; llama.cpp's own converters know it"]
-    peft = subject.adapter.spec.fine_tune_type == "lora" and _as_peft(job, said)
-    if peft:
-        bare = yardstick.losses_of(subject.base)
-        with loaded(subject.base.model, read_adapter(job.folder / "peft")):
-            reading = yardstick.of(subject.base)
-        proof = agreeing(
-            proof_of(yardstick, bare, reading, Precision.SAME, "the harness's reader of PEFT"), "the adapter"
-        )
-    else:
+    proof = _as_peft(job, said) if subject.adapter.spec.fine_tune_type == "lora" else None
+    peft = proof is not None
+    if proof is None:
         proof = write_and_prove(job, job.folder / "model", _FULL)
     script = _script(subject, peft=peft)
     write_text(job.folder / SCRIPT, script)
@@ -224,16 +224,18 @@ def _to_convert(job: Job, reason: str) -> Exported:
     )
 
 
-def _as_peft(job: Job, said: list[str]) -> bool:
-    """Whether the adapter can be said in PEFT's format; adds to what is to be said of it."""
+def _as_peft(job: Job, said: list[str]) -> Proof | None:
+    """None where the adapter cannot be said in PEFT's format; adds to what is to be said of it."""
     folder = job.folder / "peft"
     try:
-        said += write_peft(job.subject.adapter, job.subject.base, folder)
+        said += write_named_peft(job, folder)
     except HarnessError as error:
         said.append(f"{error}: llama.cpp gets the whole model instead")
         shutil.rmtree(folder, ignore_errors=True)
-        return False
-    return True
+        return None
+    proof, more = prove_peft(job, folder)
+    said += more
+    return proof
 
 
 def _script(subject: Subject, *, peft: bool) -> str:
@@ -246,7 +248,7 @@ def _script(subject: Subject, *, peft: bool) -> str:
             f'"$LLAMA_CPP/build/bin/llama-cli" -m {name}-Q4_K_M.gguf --temp 0\n'
         )
     return head + (
-        f': "${{BASE:?set it to the folder of {subject.base_name}, not quantized, as Hugging Face has it}}"\n'
+        f': "${{BASE:?set it to the folder of {origin_name(subject.base)}, not quantized, as Hugging Face has it}}"\n'
         f'python "$LLAMA_CPP/convert_lora_to_gguf.py" peft --base "$BASE" --outfile {lora} --outtype f16\n'
         f'python "$LLAMA_CPP/convert_hf_to_gguf.py" "$BASE" --outfile base-f16.gguf --outtype f16\n'
         f'"$LLAMA_CPP/build/bin/llama-quantize" base-f16.gguf base-Q4_K_M.gguf Q4_K_M\n'

@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from harness.config.objective import VALID_LOSS
 from harness.config.schema import Config, ModelConfig, TrackingConfig
@@ -91,6 +94,23 @@ def public_name(base: Base) -> str:
 def public_path(base: Base) -> str | None:
     """By which the base is found on another machine too; None for a folder of this one."""
     return base.path if _is_public(base.path) else None
+
+
+def head_of_base(base: Base) -> dict[str, Any]:
+    """The head of the card that lies in the base's folder; empty where there is none that can be read."""
+    try:
+        found = re.match(r"---\n(.*?)\n---\n", (base.folder / "README.md").read_text("utf-8"), re.DOTALL)
+        values = yaml.safe_load(found[1]) if found else None
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return dict(values) if isinstance(values, dict) else {}
+
+
+def origin_name(base: Base) -> str:
+    """What a base was converted from, as its card says, by which transformers finds it; else the base's own name."""
+    said = head_of_base(base).get("base_model")
+    first = said[0] if isinstance(said, list) and said else said
+    return first if isinstance(first, str) and first.count("/") == 1 and _is_public(first) else public_name(base)
 
 
 def find_subject(reference: str, tracking: TrackingConfig, *, model: str | None, display: Display) -> Subject:

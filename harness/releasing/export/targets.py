@@ -5,6 +5,7 @@ Knows the targets' formats by name. Does not know cards, staging or the command 
 
 import re
 import shlex
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from harness.console.progress import Display
 from harness.errors import HarnessError
+from harness.models import peft_stock
 from harness.models.adapter import loaded
 from harness.models.adapter_files import WEIGHTS_FILE, read_adapter
 from harness.models.peft_format import write_peft
@@ -29,7 +31,7 @@ from harness.models.stock import (
     write_fused,
 )
 from harness.releasing.export.proof import Precision, Proof, compared
-from harness.releasing.export.subject import Subject, public_path
+from harness.releasing.export.subject import Subject, origin_name, public_path
 from harness.releasing.export.yardstick import Reading, Yardstick
 
 
@@ -133,21 +135,18 @@ def fenced(text: str) -> str:
 
 
 def export_peft(job: Job) -> Exported:
-    """The adapter by the names of Hugging Face's PEFT, read again by our own reader of that format."""
-    subject, yardstick = job.subject, job.yardstick
-    bare = yardstick.losses_of(subject.base)
-    said = write_peft(subject.adapter, subject.base, job.folder)
-    with loaded(subject.base.model, read_adapter(job.folder)):
-        proof = proof_of(yardstick, bare, yardstick.of(subject.base), Precision.SAME, "the harness's reader of PEFT")
+    """The adapter by the names of Hugging Face's PEFT, read again by peft where it can be."""
+    said = write_named_peft(job, job.folder)
+    proof, more = prove_peft(job, job.folder)
     return Exported(
-        proof=agreeing(proof, "the adapter"),
+        proof=proof,
         what="A LoRA adapter in Hugging Face PEFT's format.",
         relation="adapter",
         library="peft",
         tags=["lora", "peft"],
-        usage=_PEFT_USAGE.replace("BASE", subject.base_name),
+        usage=_PEFT_USAGE.replace("BASE", origin_name(job.subject.base)),
         card_in=job.folder,
-        said=said,
+        said=[*said, *more],
     )
 
 
@@ -158,6 +157,39 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 base = AutoModelForCausalLM.from_pretrained("BASE")  # the unquantized model, where the base is a quantized one
 model = PeftModel.from_pretrained(base, ".")
 ```"""
+
+
+def write_named_peft(job: Job, folder: Path) -> list[str]:
+    """By names alone: PEFT's file keeps what the adapter says of itself. Returns what to know of it.
+
+    Raises:
+        HarnessError: where PEFT has no word for it.
+    """
+    subject = job.subject
+    with tempfile.TemporaryDirectory(prefix=".plain-", dir=job.folder) as plain:
+        write_plain(subject.adapter, Path(plain), base=public_path(subject.base))
+        return write_peft(read_adapter(Path(plain)), subject.base, folder, base_name=origin_name(subject.base))
+
+
+def prove_peft(job: Job, folder: Path) -> tuple[Proof, list[str]]:
+    """An adapter in PEFT's format, read again by our own reader and by peft, where that is there; and what to say.
+
+    Raises:
+        HarnessError: where either makes something else of it.
+    """
+    subject, yardstick = job.subject, job.yardstick
+    bare = yardstick.losses_of(subject.base)
+    with loaded(subject.base.model, read_adapter(folder)):
+        reading = yardstick.of(subject.base)
+    own = "the harness's reader of PEFT"
+    proof = agreeing(proof_of(yardstick, bare, reading, Precision.SAME, own), "the adapter")
+    if reason := peft_stock.why_not(subject.base):
+        return proof, [f"not read by peft itself: {reason}"]
+    subject.base.let_go()
+    job.display.say("reading it again by peft and transformers, on the CPU")
+    reading = yardstick.of_other(peft_stock.OfPeft(folder, subject.base))
+    theirs = proof_of(yardstick, bare, reading, Precision.FULL, "peft and transformers, in float32")
+    return agreeing(theirs, "the adapter, to peft"), []
 
 
 def write_and_prove(job: Job, folder: Path, bits: Bits) -> Proof:

@@ -7,12 +7,14 @@ Does not know what was exported, or when two readings agree.
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.config.schema import GenerateConfig
 from harness.data.dataset import Row
+from harness.data.thinking import said_after
 from harness.errors import HarnessError
 from harness.models.adapter import loaded
 from harness.models.base import Base
@@ -30,8 +32,9 @@ _BATCH = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """`sums`: nats [rows]; `targets`: tokens [rows]; `texts`: greedy, one for each prompt."""
+    """`lines`: the rows' numbers; `sums`: nats [rows]; `targets`: tokens [rows]; `texts`: greedy, one a prompt."""
 
+    lines: NDArray[np.int64]
     sums: NDArray[np.float64]
     targets: NDArray[np.int64]
     texts: list[str]
@@ -40,6 +43,13 @@ class Reading:
     def loss(self) -> float:
         """Nats a token."""
         return float(self.sums.sum() / self.targets.sum())
+
+
+class Reader(Protocol):
+    """A model of another library: nats of a row, greedy tokens after a prompt's."""
+
+    def loss(self, row: Row) -> float: ...
+    def write(self, ids: list[int], max_tokens: int) -> list[int]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,13 +138,25 @@ class Yardstick:
         """Of a model as it stands."""
         return self._read(base, [sample.text for sample in self._written(base)])
 
+    def of_other(self, model: Reader) -> Reading:
+        """Of what another library made of the export."""
+        tokenizer, limit = self._subject.base.tokenizer, self.asking.settings.max_tokens
+        by_line = {row.line: row for row in self._rows}
+        sums = np.array([model.loss(by_line[int(line)]) for line in self.attached.lines])
+        texts = []
+        for _, prompt in self.planned:
+            written = tokenizer.decode(model.write(prompt.ids(tokenizer), limit))
+            texts.append(said_after(prompt.text, written).answer.strip())
+        return Reading(lines=self.attached.lines, sums=sums, targets=self.attached.targets, texts=texts)
+
     def losses_of(self, base: Base) -> Reading:
         """Without texts."""
         return self._read(base, [])
 
     def _read(self, base: Base, texts: list[str]) -> Reading:
         losses = losses_by_row(base, self._rows, self._batch_size)
-        return Reading(sums=losses.sums.astype(np.float64), targets=losses.targets, texts=texts)
+        sums = losses.sums.astype(np.float64)
+        return Reading(lines=losses.lines, sums=sums, targets=losses.targets, texts=texts)
 
     def _written(self, base: Base) -> list[Sample]:
         """In the order of the plan."""

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from harness.config.paths import ROOT
 from harness.config.schema import TrackingConfig
+from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.export import main
 from harness.models.adapter import loaded, save_weights
@@ -194,10 +195,31 @@ def test_gguf_of_others_is_a_script_for_llama_cpp(base: Base, adapter: Path, tmp
     assert "this is qwen2" in (out / "README.md").read_text("utf-8")
 
 
-def test_peft_is_read_again(base: Base, adapter: Path, tmp_path: Path) -> None:
-    out = _export(adapter, "peft", tmp_path / "a")
+def test_peft_is_read_again(four_bits: Base, make_adapter: MakeAdapter, tmp_path: Path) -> None:
+    out = _export(make_adapter(four_bits), "peft", tmp_path / "a")
     assert (out / "adapter_config.json").is_file() and _head(out)["library_name"] == "peft"
-    assert _says_no_path_of_this_machine(out)
+    assert "not read by peft itself" in (out / "README.md").read_text("utf-8")
+    assert _says_no_path_of_this_machine(out, four_bits.folder)
+
+
+def test_peft_itself_makes_the_same_of_it(adapter: Path, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    out = _export(adapter, "peft", tmp_path / "a")
+    card = (out / "README.md").read_text("utf-8")
+    assert "read again by peft and transformers" in card and "1 of 1 greedy texts stay the same" in card
+
+
+class _Interrupted(Display):
+    def say(self, text: str) -> None:
+        if text.startswith("working"):
+            raise KeyboardInterrupt
+
+
+def test_an_export_that_is_interrupted_leaves_nothing(adapter: Path, tmp_path: Path) -> None:
+    order = Order(reference=str(adapter), target=Target.FUSED, out=tmp_path / "a")
+    with pytest.raises(KeyboardInterrupt):
+        export(order, TrackingConfig(uri=None), _Interrupted())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_strangers_adapter_is_proved_on_its_own_texts(base: Base, make_adapter: MakeAdapter, tmp_path: Path) -> None:
