@@ -50,8 +50,8 @@ def main(
         from harness.machine import blas
 
         blas.load()
+        from harness.releasing.export.job import Target
         from harness.releasing.export.run import Order, export
-        from harness.releasing.export.targets import Target
 
         order = Order(
             reference=reference,

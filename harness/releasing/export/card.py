@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from harness.config.schema import TrainConfig
+from harness.releasing.export.job import Exported, fenced
 from harness.releasing.export.subject import Subject, head_of_base, without_paths
-from harness.releasing.export.targets import Exported, fenced
 from harness.releasing.export.yardstick import Yardstick
 
 CARD = "README.md"

@@ -3,7 +3,8 @@
 import json
 import shlex
 
-from harness.releasing.export.targets import Exported, Job, by_chat, expected, write_and_prove
+from harness.releasing.export.fusing import write_and_prove
+from harness.releasing.export.job import Exported, Job, by_chat, expected
 
 PUBLISHER = "lora-harness"
 

@@ -9,12 +9,15 @@ from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.files import write_text
 from harness.models.stock import AS_BASE, FULL, MIXED, NUMBERS, RECIPES, Bits
+from harness.releasing.export.adapters import export_mlx, export_peft
 from harness.releasing.export.card import CARD, card
-from harness.releasing.export.converted import export_gguf, export_ollama
+from harness.releasing.export.fusing import export_fused
+from harness.releasing.export.gguf import export_gguf
+from harness.releasing.export.job import Exported, Job, Target
 from harness.releasing.export.lmstudio import export_lmstudio
+from harness.releasing.export.ollama import export_ollama
 from harness.releasing.export.staging import refuse_existing, staged
 from harness.releasing.export.subject import find_subject
-from harness.releasing.export.targets import Exported, Job, Target, export_fused, export_mlx, export_peft
 from harness.releasing.export.yardstick import Yardstick, asking_of
 
 _EXPORTS: dict[Target, Callable[[Job], Exported]] = {

@@ -21,8 +21,8 @@ from harness.models.adapter import loaded, save_weights
 from harness.models.adapter_files import WEIGHTS_FILE, read_adapter
 from harness.models.base import Base
 from harness.models.tensors import load_arrays
+from harness.releasing.export.job import Target
 from harness.releasing.export.run import Order, export
-from harness.releasing.export.targets import Target
 from tests.releasing.export.conftest import MakeAdapter
 
 TOKENS = mx.array([[5, 6, 7, 8, 9, 10]])
