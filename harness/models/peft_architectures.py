@@ -62,7 +62,7 @@ NAMINGS: dict[str, Naming] = {
     **{name: Naming(experts=_mixture("mlp.experts"), fused_by_peft=True) for name in _names("afmoe dots1")},
     **{
         name: Naming(here=_WITHIN, there="model.language_model.layers")
-        for name in _names("gemma3 gemma4 mistral3 qwen2_vl qwen2_5_vl qwen3_vl")
+        for name in _names("gemma3 gemma4 mistral3 qwen2_vl qwen3_vl")
     },
     "gpt2": Naming(here="model.h", there="transformer.h", conv1d=True),
     "gpt_bigcode": Naming(here="transformer.h", there="transformer.h"),
@@ -85,8 +85,10 @@ NAMINGS: dict[str, Naming] = {
     "mixtral": _MIXTRAL,
     "nemotron_h": Naming(here="backbone.layers", without=_BY_KERNEL),
     "phimoe": Naming(experts=_mixture(_MIXED), **_routed("block_sparse_moe.gate", "mlp.router")),
-    "qwen3_5": Naming(here=_WITHIN),
-    "qwen3_5_moe": Naming(here=_WITHIN, experts=_mixture(), parameters=frozenset({"mlp.gate"})),
+    **{
+        name: Naming(here=_WITHIN, experts=_mixture(), parameters=frozenset({"mlp.gate"}))
+        for name in _names("qwen3_5 qwen3_5_moe")
+    },
 }
 
 # what cannot be said in PEFT's format, and why

@@ -56,6 +56,13 @@ class Naming:
     def here_of(self, within: str) -> str:
         return _renamed(within, {there: here for here, there in self.renamed.items()})
 
+    def can_be(self, within: str, fine_tune_type: str) -> bool:
+        """Whether peft adapts a layer, by mlx-lm's name in a block, as LoRA or DoRA."""
+        if within.rpartition(".")[2] in self.without:
+            return False
+        of_experts = self.experts is not None and within.startswith(f"{self.experts.here}.")
+        return fine_tune_type == "lora" or not (of_experts or self.is_parameter(within))
+
     def is_parameter(self, within: str) -> bool:
         """`within`: mlx-lm's name in a block."""
         last = self.there_of(within).rpartition(".")[2]

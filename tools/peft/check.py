@@ -19,8 +19,10 @@ from harness.config.schema import ModelConfig
 from harness.models.adapter import adapter_weights, attached, loaded, save_weights, spec_for
 from harness.models.adapter_files import WEIGHTS_FILE, AdapterFiles, read_adapter, save_spec
 from harness.models.base import Base, open_base
+from harness.models.peft_architectures import checked_naming
 from harness.models.peft_folder import read_peft
 from harness.models.peft_format import write_peft
+from harness.models.peft_names import Naming
 from harness.models.randomness import seeded
 from harness.models.tensors import load_arrays
 from tests.conftest import compose_config
@@ -46,15 +48,24 @@ class Outcome:
 
     @property
     def agrees(self) -> bool:
-        return max(self.adapted, self.again) < CLOSE < self.effect and self.same and self.saved
+        return self.adapted < CLOSE < self.effect and self._kept
+
+    @property
+    def as_bare(self) -> bool:
+        """Whether the adapter does the same in both, as far as two models that differ can show it."""
+        return self.adapted < 2 * self.bare < self.effect and self._kept
+
+    @property
+    def _kept(self) -> bool:
+        return self.again < CLOSE and self.same and self.saved
 
 
-def check(name: str, folder: Path, *, kind: str = "lora", leave: tuple[str, ...] = ()) -> Outcome:
-    """`leave`: layers by the end of their names that are not adapted."""
+def check(name: str, folder: Path, *, kind: str = "lora") -> Outcome:
+    """On every layer that mlx-lm adapts, but for those that peft does not adapt so: see Naming."""
     theirs = pairs.make(name, folder / "model")
     base = open_base(ModelConfig(path=str(folder / "model"), revision=None))
     bare = _difference(_of_torch(theirs), _of_mlx(base.model))
-    adapter, wanted = _random_adapter(base, folder / "ours", kind, leave)
+    adapter, wanted = _random_adapter(base, folder / "ours", kind, checked_naming(name))
     effect = _difference(wanted, _of_mlx(base.model))
     write_peft(adapter, base, folder / "theirs")
     with warnings.catch_warnings():
@@ -78,13 +89,12 @@ def check(name: str, folder: Path, *, kind: str = "lora", leave: tuple[str, ...]
     )
 
 
-def _random_adapter(base: Base, folder: Path, kind: str, leave: tuple[str, ...]) -> tuple[AdapterFiles, np.ndarray]:
+def _random_adapter(base: Base, folder: Path, kind: str, naming: Naming) -> tuple[AdapterFiles, np.ndarray]:
     """On the last two blocks of the base, and the logits with it."""
     lora = compose_config("lora.num_layers=2", "lora.rank=4", "lora.scale=2", "lora.dropout=0").lora
     spec = spec_for(lora, base.model, base=base.path, base_revision=base.revision)
-    spec = replace(
-        spec, fine_tune_type=kind, keys=[key for key in spec.keys if not key.endswith(leave)] if leave else spec.keys
-    )
+    keys = [key for key in spec.keys if naming.can_be(key, kind)]
+    spec = replace(spec, fine_tune_type=kind, keys=keys)
     with attached(base.model, spec, seed=0):
         with seeded(1):
             drawn = {key: _drawn(key, value) for key, value in adapter_weights(base.model).items()}

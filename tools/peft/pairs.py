@@ -17,6 +17,8 @@ from transformers import AutoConfig
 
 from tools.architectures import tiny
 
+# which model of mlx-lm's a type is loaded as
+STANDS_FOR = {"mistral": "llama", "minimax_m2": "minimax"}
 _SMALL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "max_position_embeddings": 512}
 # what transformers' configuration needs beside mlx-lm's, or otherwise
 _ROPE = {"rope_theta": 10000.0, "rope_type": "default"}
@@ -45,7 +47,7 @@ OWN: dict[str, dict[str, Any]] = {
     "nemotron": {"hidden_act": "relu2"},
     "olmo3": {"rope_theta": 500000.0, "rope_parameters": {**_ROPE, "rope_theta": 500000.0}},
     "phimoe": {"attention_bias": True, "lm_head_bias": True},
-    "solar_open": {"partial_rotary_factor": 1.0},
+    "solar_open": {"partial_rotary_factor": 1.0, "first_k_dense_replace": 0},
 }
 _VISION = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
 _VISION |= {"image_size": 28, "patch_size": 14, "depth": 1, "num_heads": 2, "out_hidden_size": 64}
@@ -81,8 +83,7 @@ _AS_IN_MEMORY = {"qwen3_5_moe", "gpt_oss"}
 
 
 def settings_of(name: str) -> dict[str, Any]:
-    stands_for = {"mistral": "llama", "minimax_m2": "minimax"}.get(name, name)
-    settings = {**_SMALL, **tiny.settings_of(stands_for), "model_type": name, **OWN.get(name, {})}
+    settings = {**_SMALL, **tiny.settings_of(STANDS_FOR.get(name, name)), "model_type": name, **OWN.get(name, {})}
     if name in _WITHIN:
         settings["text_config"] = {**_SMALL, **_WITHIN[name]}
         settings["vision_config"] = {**_VISION, "model_type": _VISION_TYPES.get(name, name)}
