@@ -15,7 +15,7 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 import mlx_lm
-from mlx.utils import tree_flatten, tree_unflatten
+from mlx.utils import tree_unflatten
 from mlx_lm.convert import QUANT_RECIPES, mixed_quant_predicate_builder
 from mlx_lm.utils import dequantize_model, load_model, quantize_model, save_config, save_model
 
@@ -24,6 +24,8 @@ from harness.models.adapter import loaded
 from harness.models.adapter_files import AdapterFiles
 from harness.models.base import Base
 from harness.models.fused import fused
+from harness.models.peft_architectures import naming_of
+from harness.models.peft_names import Naming
 from harness.models.tokenizer import Tokenizer
 
 AS_BASE, FULL, MIXED = "base", "full", "mixed"
@@ -153,19 +155,9 @@ def begin_mark(tokenizer: Tokenizer) -> str | None:
     return str(tokenizer.mlx_lm.convert_ids_to_tokens(mark)) if mark is not None and ids[:1] == [mark] else None
 
 
-def base_dialect(base: Base) -> list[str]:
-    """The names of the weights as they lie in the base's files, before mlx-lm renames any."""
-    names: list[str] = []
-    for file in sorted(base.folder.glob("model*.safetensors")):
-        weights = mx.load(str(file))
-        assert isinstance(weights, dict)
-        names += weights
-    return names
-
-
-def is_dialect_kept(base: Base) -> bool:
-    """Whether mlx-lm names and shapes this architecture's weights as the base's files do."""
-    return {name for name, _ in tree_flatten(base.model.parameters())} <= set(base_dialect(base))
+def is_named_as_transformers(base: Base) -> bool:
+    """Whether mlx-lm's names of this architecture's weights are those that transformers reads."""
+    return naming_of(str(base.settings.get("model_type"))) == Naming()
 
 
 def _quantization(module: nn.Module) -> dict[str, Any] | None:

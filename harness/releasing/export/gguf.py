@@ -8,7 +8,7 @@ import shutil
 from harness.errors import HarnessError
 from harness.files import write_text
 from harness.models.gguf import read_into, why_not, write_gguf
-from harness.models.stock import FULL, Bits, as_base, fused_model
+from harness.models.stock import FULL, Bits, as_base, fused_model, is_named_as_transformers
 from harness.releasing.export.adapters import prove_peft, write_named_peft
 from harness.releasing.export.fusing import write_and_prove
 from harness.releasing.export.job import Exported, Job, agreeing, proof_of
@@ -64,6 +64,10 @@ def _to_convert(job: Job, reason: str) -> Exported:
     peft = proof is not None
     if proof is None:
         proof = write_and_prove(job, job.folder / "model", _FULL)
+        if not is_named_as_transformers(subject.base):
+            said.append(
+                "mlx-lm names this architecture's weights otherwise than transformers: the converter may refuse"
+            )
     script = _script(subject, peft=peft)
     write_text(job.folder / SCRIPT, script)
     (job.folder / SCRIPT).chmod(0o755)

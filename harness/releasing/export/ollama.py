@@ -4,13 +4,14 @@ A template that is not certain is never written. Does not know cards or staging.
 """
 
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.files import write_text
 from harness.models.gguf import why_not
-from harness.models.stock import FULL, Bits, begin_mark, end_marks, is_dialect_kept
+from harness.models.stock import FULL, Bits, begin_mark, end_marks, is_named_as_transformers
 from harness.releasing.export.chat_form import NoFormError, form_of, trims
 from harness.releasing.export.fusing import write_and_prove
 from harness.releasing.export.gguf import write_whole_gguf
@@ -26,9 +27,8 @@ MODELFILE = "Modelfile"
 
 def export_ollama(job: Job) -> Exported:
     """A Modelfile with a model behind it."""
-    subject, name = job.subject, job.subject.slug.lower()
+    subject, name = job.subject, _name(job.subject.slug)
     said = []
-    kept = is_dialect_kept(subject.base)
     if why_not(subject.base) is None:
         proof, origin = write_whole_gguf(job, f"{subject.slug}.gguf"), f"./{subject.slug}.gguf"
     else:
@@ -36,7 +36,7 @@ def export_ollama(job: Job) -> Exported:
         said.append(
             "Ollama converts the folder `model` itself where it knows the architecture; where it does not, "
             "`--to gguf` has llama.cpp's commands, and its file goes behind FROM"
-            if kept
+            if is_named_as_transformers(subject.base)
             else "mlx-lm names this architecture's weights otherwise than Hugging Face, so Ollama may refuse the "
             "folder `model`; then put the file that `--to gguf` leads to behind FROM"
         )
@@ -55,6 +55,11 @@ def export_ollama(job: Job) -> Exported:
         card_in=job.folder,
         said=[*said, *notes],
     )
+
+
+def _name(slug: str) -> str:
+    """By which Ollama takes it: it knows few characters."""
+    return re.sub(r"[^a-z0-9._-]+", "-", slug.lower()).strip("-._") or "adapter"
 
 
 def modelfile_of(subject: Subject, asking: Asking, origin: str) -> tuple[Modelfile, list[str]]:
@@ -102,6 +107,8 @@ def _template(subject: Subject, asking: Asking) -> tuple[str, str | None, list[s
         if form.before_system.startswith(begin):
             form = replace(form, before_system=form.before_system.removeprefix(begin))
         notes.append(f"{begin} is left out of the template: llama.cpp puts it before each prompt")
+    elif begin:
+        notes.append(f"llama.cpp puts {begin} before each prompt, which the model's own template does not write")
     return of_chat(form), system, notes
 
 

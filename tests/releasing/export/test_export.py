@@ -195,6 +195,16 @@ def test_gguf_of_others_is_a_script_for_llama_cpp(base: Base, adapter: Path, tmp
     assert "this is qwen2" in (out / "README.md").read_text("utf-8")
 
 
+def test_gguf_of_what_llama_cpp_has_no_adapter_for_is_a_whole_model(
+    base: Base, make_adapter: MakeAdapter, tmp_path: Path
+) -> None:
+    out = _export(make_adapter(base, kind="dora"), "gguf", tmp_path / "a")
+    script = (out / "convert.sh").read_text("utf-8")
+    assert "convert_hf_to_gguf.py\" model --outfile" in script and "convert_lora" not in script
+    assert _head(out)["base_model_relation"] == "finetune"
+    mlx_lm.load(str(out / "model"))
+
+
 def test_peft_is_read_again(four_bits: Base, make_adapter: MakeAdapter, tmp_path: Path) -> None:
     out = _export(make_adapter(four_bits), "peft", tmp_path / "a")
     assert (out / "adapter_config.json").is_file() and _head(out)["library_name"] == "peft"
