@@ -20,7 +20,11 @@ _TARGETS = ["peft", "fused", "gguf", "mlx", "ollama", "lmstudio"]
     help="Of fused and lmstudio: base (as the base is), full, mixed (as the base, 8 where the adapter is), 2 to 8, or "
     "a recipe of mlx-lm's such as mixed_4_6.  [default: base]",
 )
-@click.option("--group-size", type=click.IntRange(1), help="Weights that share a scale, with --bits.  [default: 64]")
+@click.option(
+    "--group-size",
+    type=click.IntRange(1),
+    help="Weights that share a scale.  [default: as the base]",
+)
 @click.option("--model", help="The base, where the adapter does not say it or it lies elsewhere now.")
 @click.option("--prompt", "prompts", multiple=True, help="Asked greedily, in the place of the run's; again for more.")
 @tracking_option

@@ -3,6 +3,7 @@
 Says what is recorded and what was measured, and no path of this machine. Does not know how the export was made.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def card(subject: Subject, exported: Exported, yardstick: Yardstick) -> str:
         _head(subject, exported),
         f"# {subject.slug}\n\n{exported.what} Base: `{subject.base_name}`"
         + (f" at `{subject.adapter.spec.base_revision}`." if subject.adapter.spec.base_revision else "."),
-        "## Use\n\n" + exported.usage + _asked(yardstick),
+        "## Use\n\n" + exported.usage + _asked(subject, yardstick),
         "## Measured\n\n" + _measured(subject, exported),
         "## Samples\n\nGreedy, by the exported files.\n\n" + "\n\n".join(_samples(exported, yardstick)),
         "## Training\n\n" + _training(subject),
@@ -76,12 +77,14 @@ def _digests(subject: Subject) -> Mapping[str, str]:
     return found or ({"train": trained} if trained else {})
 
 
-def _asked(yardstick: Yardstick) -> str:
+def _asked(subject: Subject, yardstick: Yardstick) -> str:
     """How it is asked, and what to expect."""
     asking = yardstick.asking
     said = [f"\n\nSystem prompt:\n\n{fenced(asking.system)}" if asking.system else ""]
     if not asking.by_chat_alone:
         said.append(f"\n\nIt was taught on prompts of this form, byte for byte:\n\n{fenced(asking.variant.template)}")
+    elif args := subject.base.template_args:
+        said.append(f"\n\nIts chat template was given `{json.dumps(dict(args), ensure_ascii=False)}` in training.")
     return "".join(said)
 
 

@@ -6,6 +6,7 @@ Does not know cards or staging.
 from pathlib import Path
 
 from harness.errors import HarnessError
+from harness.models.base import Base
 from harness.models.stock import (
     AS_BASE,
     FULL,
@@ -50,9 +51,7 @@ def write_and_prove(job: Job, folder: Path, bits: Bits) -> Proof:
     folder.mkdir(parents=True, exist_ok=True)
     job.display.say(f"working the adapter into its base, {bits.said(base)}")
     write_fused(folder, fused_model(base, subject.adapter, bits), base)
-    whole = bits.how == FULL or (bits.how == AS_BASE and not is_quantized(base))
-    limit = Precision.FULL if whole else Precision.QUANTIZED
-    proof = proof_of(yardstick, bare, yardstick.of(load_stock(folder, base)), limit, "mlx_lm.load")
+    proof = proof_of(yardstick, bare, yardstick.of(load_stock(folder, base)), _limit(bits, base), "mlx_lm.load")
     if not proof.agrees:
         raise _lost(job, bits, bare, proof)
     return proof
@@ -62,23 +61,28 @@ def _lost(job: Job, bits: Bits, bare: Reading, proof: Proof) -> HarnessError:
     """With the ways that keep the adapter, each of them measured."""
     for line in proof.lines:
         job.display.say(line)
-    ways = {MIXED: Precision.QUANTIZED, "8": Precision.QUANTIZED, FULL: Precision.FULL}
-    found = []
-    for how, limit in ways.items():
-        other = Bits(how=how, group_size=bits.group_size)
-        if how == bits.how or (how == MIXED and bits.how != AS_BASE and not is_quantized(job.subject.base)):
-            continue
-        job.display.say(f"trying it {other.said(job.subject.base)}")
-        model = as_base(fused_model(job.subject.base, job.subject.adapter, other), job.subject.base)
-        tried = proof_of(job.yardstick, bare, job.yardstick.losses_of(model), limit, "")
-        if tried.agrees:
-            found.append(f"--bits={how} keeps {tried.kept:.0%}")
-    for line in _distilling(job, bits):
+    wider = (MIXED, "8", FULL) if proof.limit is Precision.QUANTIZED else ()
+    tried = {how: _tried(job, Bits(how=how, group_size=bits.group_size), bare) for how in wider if how != bits.how}
+    found = [f"--bits={how} keeps {each.kept:.0%}" for how, each in tried.items() if each.agrees]
+    for line in _distilling(job, bits) if wider else ():
         job.display.say(line)
     asked = 1 - proof.limit.value
     lost = f"the fused model keeps {proof.kept:.0%} of the adapter's effect, and {asked:.0%} is asked for"
     step = ", ".join(found) or "use the adapter itself: --to=mlx"
     return HarnessError(f"{bits.said(job.subject.base)}, {lost}, so it is not written; {step}")
+
+
+def _tried(job: Job, bits: Bits, bare: Reading) -> Proof:
+    """Without writing it."""
+    base = job.subject.base
+    job.display.say(f"trying it {bits.said(base)}")
+    model = as_base(fused_model(base, job.subject.adapter, bits), base)
+    return proof_of(job.yardstick, bare, job.yardstick.losses_of(model), _limit(bits, base), "")
+
+
+def _limit(bits: Bits, base: Base) -> Precision:
+    whole = bits.how == FULL or (bits.how == AS_BASE and not is_quantized(base))
+    return Precision.FULL if whole else Precision.QUANTIZED
 
 
 def _distilling(job: Job, bits: Bits) -> list[str]:

@@ -3,6 +3,7 @@
 Does not know the formats, cards, staging or the command line.
 """
 
+import json
 import re
 import shlex
 from collections.abc import Sequence
@@ -82,6 +83,8 @@ def by_mlx_lm(job: Job, model: str) -> str:
     if by_chat(job):
         told = f"--prompt {shlex.quote(asking.themes[0])}"
         told += f" --system-prompt {shlex.quote(asking.system)}" if asking.system else ""
+        if args := job.subject.base.template_args:
+            told += f" --chat-template-config {shlex.quote(json.dumps(dict(args), ensure_ascii=False))}"
     else:
         told = f"--ignore-chat-template --prompt {shlex.quote(job.yardstick.prompts[0])}"
     return f"```sh\nmlx_lm.generate {model} --temp 0 --max-tokens {asking.settings.max_tokens} {told}\n```\n\n"

@@ -8,7 +8,7 @@ from harness.config.schema import TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.files import write_text
-from harness.models.stock import AS_BASE, FULL, MIXED, NUMBERS, RECIPES, Bits
+from harness.models.stock import AS_BASE, FULL, MIXED, NUMBERS, RECIPES, Bits, quantization_of
 from harness.releasing.export.adapters import export_mlx, export_peft
 from harness.releasing.export.card import CARD, card
 from harness.releasing.export.fusing import export_fused
@@ -52,7 +52,7 @@ def export(order: Order, tracking: TrackingConfig, display: Display | None = Non
         HarnessError: when there is nothing to export, the place is taken, or what was written is not the adapter.
     """
     display = display or Display()
-    bits = _bits(order)
+    _check_bits(order)
     if order.out is not None:
         refuse_existing(order.out)
     subject = find_subject(order.reference, tracking, model=order.model, display=display)
@@ -64,6 +64,8 @@ def export(order: Order, tracking: TrackingConfig, display: Display | None = Non
         display.say(f"reading the weights of {subject.base.path}")
         subject.base.materialize()
         yardstick = Yardstick(subject, asking_of(subject, order.prompts))
+        group_size = order.group_size or quantization_of(subject.base)[1]
+        bits = Bits(how=order.bits or AS_BASE, group_size=group_size)
         job = Job(folder=folder, subject=subject, yardstick=yardstick, bits=bits, display=display)
         exported = _EXPORTS[order.target](job)
         write_text(exported.card_in / CARD, card(subject, exported, yardstick))
@@ -73,7 +75,7 @@ def export(order: Order, tracking: TrackingConfig, display: Display | None = Non
     return out
 
 
-def _bits(order: Order) -> Bits:
+def _check_bits(order: Order) -> None:
     known = (AS_BASE, FULL, MIXED, *NUMBERS, *RECIPES)
     if (order.bits or order.group_size) and order.target not in _WITH_BITS:
         raise HarnessError(f"--bits and --group-size go with --to={' or '.join(_WITH_BITS)}, not with {order.target}")
@@ -82,4 +84,3 @@ def _bits(order: Order) -> Bits:
         raise HarnessError(f"--bits must be one of {', '.join(known)}, but got {how}")
     if order.group_size is not None and how in (AS_BASE, FULL):
         raise HarnessError(f"--group-size={order.group_size} needs --bits, such as --bits=8")
-    return Bits(how=how) if order.group_size is None else Bits(how=how, group_size=order.group_size)

@@ -31,16 +31,24 @@ def staged(out: Path) -> Iterator[Path]:
         WriteError: when the disk does not take it.
     """
     out = out.absolute()
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    with _said_plainly(out):
+        building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         building.chmod(0o777 & ~_umask())
-        yield building
-        refuse_existing(out)
-        building.rename(out)
-    except OSError as error:
-        raise WriteError(f"{out} cannot be written: {error.strerror or error}; make room, or choose --out") from error
+        with _said_plainly(out):
+            yield building
+            refuse_existing(out)
+            building.rename(out)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+@contextmanager
+def _said_plainly(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(f"{out} cannot be written: {error.strerror or error}; make room, or choose --out") from error
 
 
 def _umask() -> int:

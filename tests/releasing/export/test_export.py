@@ -130,6 +130,15 @@ def test_a_base_in_a_folder_is_named_and_its_place_is_not(
     assert _says_no_path_of_this_machine(out, four_bits.folder)
 
 
+def test_what_the_chat_template_is_given_is_said(base: Base, make_adapter: MakeAdapter, tmp_path: Path) -> None:
+    adapter = make_adapter(base, "prompt=chat")
+    said = json.loads((adapter / "adapter_config.json").read_text("utf-8")) | {"template_args": {"slow": False}}
+    (adapter / "adapter_config.json").write_text(json.dumps(said), encoding="utf-8")
+    card = (_export(adapter, "mlx", tmp_path / "a") / "README.md").read_text("utf-8")
+    assert """--chat-template-config '{"slow": false}'""" in card
+    assert read_adapter(tmp_path / "a").spec.template_args == {"slow": False}
+
+
 def test_lmstudio_gets_publisher_and_model_with_a_check(base: Base, adapter: Path, tmp_path: Path) -> None:
     out = _export(adapter, "lmstudio", tmp_path / "a")
     (model,) = out.glob("*/*")
@@ -200,7 +209,7 @@ def test_gguf_of_what_llama_cpp_has_no_adapter_for_is_a_whole_model(
 ) -> None:
     out = _export(make_adapter(base, kind="dora"), "gguf", tmp_path / "a")
     script = (out / "convert.sh").read_text("utf-8")
-    assert "convert_hf_to_gguf.py\" model --outfile" in script and "convert_lora" not in script
+    assert 'convert_hf_to_gguf.py" model --outfile' in script and "convert_lora" not in script
     assert _head(out)["base_model_relation"] == "finetune"
     mlx_lm.load(str(out / "model"))
 
