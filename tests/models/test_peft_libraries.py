@@ -1,59 +1,50 @@
 """What is written in PEFT's format, held against peft and transformers themselves on tiny random models.
 
-Left out where peft is not installed: torch is a large download. `pip install '.[peft]'` has both.
+In one process for all of them, with an environment of its own where torch is installed: `make peft` makes it. Left out
+where there is none.
 """
 
-import warnings
-from collections.abc import Iterator
-from pathlib import Path
+import json
+import os
+import subprocess
 
-import mlx.core as mx
 import pytest
 
-pytest.importorskip("peft", reason="PEFT's own reading is left out: .[peft] is not installed")
+from harness.config.paths import ROOT
+from harness.models.peft_architectures import AGREEING, NAMINGS
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    import torch
-    import transformers
-
-    from tools.peft.check import check
-    from tools.peft.command import NAMES
-
+PYTHON = ROOT / ".venv-peft" / "bin" / "python"
 MOST_USED = ["gemma2", "gemma3", "gpt2", "gpt_oss", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "qwen3_5"]
 MOST_USED += ["qwen3_moe", "smollm3"]
-OTHERS = sorted(set(NAMES) - set(MOST_USED))
+OTHERS = sorted((AGREEING | NAMINGS.keys()) - set(MOST_USED))
+
+pytestmark = pytest.mark.skipif(
+    not (PYTHON.parents[1] / ".installed").exists(), reason="peft and torch are not installed: make peft"
+)
 
 
-@pytest.fixture(autouse=True)
-def quick_and_quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Kernels of a model that is used once cost more to compile than they spare."""
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    torch.set_num_threads(1)
-    mx.disable_compile()
-    yield
-    mx.enable_compile()
+def _tried(names: list[str]) -> dict[str, dict[str, str]]:
+    words = [word for name in names for word in ("--only", name)]
+    command = [str(PYTHON), "-W", "ignore", "-m", "tools.peft", "--json", *words]
+    ended = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    rows = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
+    return {row["name"]: row for row in rows}
 
 
-@pytest.mark.filterwarnings("ignore")  # of transformers and torch about themselves
-@pytest.mark.parametrize("name", MOST_USED)
-def test_peft_puts_our_adapter_on_transformers_model_to_the_same_logits(name: str, tmp_path: Path) -> None:
-    found = check(name, tmp_path)
-    assert found.agrees, found
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["llama", "gpt2", "qwen3_5"])
-def test_and_so_with_dora(name: str, tmp_path: Path) -> None:
-    found = check(name, tmp_path, kind="dora")
-    assert found.agrees, found
+def test_peft_puts_our_adapters_on_transformers_models_to_the_same_logits() -> None:
+    """LoRA and DoRA, and what peft saves of them is read back the same to the bit."""
+    found = _tried(MOST_USED)
+    assert list(found) == MOST_USED
+    assert [row for row in found.values() if (row["lora"], row["dora"]) != ("yes", "yes")] == []
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", OTHERS)
-@pytest.mark.parametrize("kind", ["lora", "dora"])
-def test_every_other_architecture_agrees_as_far_as_its_two_models_do(name: str, kind: str, tmp_path: Path) -> None:
-    found = check(name, tmp_path, kind=kind)
-    assert found.agrees or found.as_bare, found
+def test_all_others_agree_as_far_as_the_two_models_do() -> None:
+    found = _tried(OTHERS)
+    assert [row for row in found.values() if "no" in (row["lora"], row["dora"])] == []
+
+
+def test_the_page_names_each_of_them() -> None:
+    page = (ROOT / "docs" / "peft.md").read_text("utf-8")
+    assert [name for name in [*MOST_USED, *OTHERS] if f"| `{name}` | " not in page] == []

@@ -16,8 +16,9 @@ import torch
 from peft import PeftModel
 
 from harness.config.schema import ModelConfig
-from harness.models.adapter import adapter_weights, attached, loaded, save_weights, spec_for
-from harness.models.adapter_files import WEIGHTS_FILE, AdapterFiles, read_adapter, save_spec
+from harness.models.adaptable import bearing_names
+from harness.models.adapter import adapter_weights, attached, loaded, save_weights
+from harness.models.adapter_files import WEIGHTS_FILE, AdapterFiles, AdapterSpec, read_adapter, save_spec
 from harness.models.base import Base, open_base
 from harness.models.peft_architectures import checked_naming
 from harness.models.peft_folder import read_peft
@@ -25,7 +26,6 @@ from harness.models.peft_format import write_peft
 from harness.models.peft_names import Naming
 from harness.models.randomness import seeded
 from harness.models.tensors import load_arrays
-from tests.conftest import compose_config
 from tools.peft import pairs
 
 TOKENS = list(range(5, 17))
@@ -91,10 +91,16 @@ def check(name: str, folder: Path, *, kind: str = "lora") -> Outcome:
 
 def _random_adapter(base: Base, folder: Path, kind: str, naming: Naming) -> tuple[AdapterFiles, np.ndarray]:
     """On the last two blocks of the base, and the logits with it."""
-    lora = compose_config("lora.num_layers=2", "lora.rank=4", "lora.scale=2", "lora.dropout=0").lora
-    spec = spec_for(lora, base.model, base=base.path, base_revision=base.revision)
-    keys = [key for key in spec.keys if naming.can_be(key, kind)]
-    spec = replace(spec, fine_tune_type=kind, keys=keys)
+    spec = AdapterSpec(
+        fine_tune_type=kind,
+        rank=4,
+        scale=2.0,
+        dropout=0.0,
+        num_layers=2,
+        keys=[key for key in bearing_names(base.model) if naming.can_be(key, kind)],
+        base=base.path,
+        base_revision=base.revision,
+    )
     with attached(base.model, spec, seed=0):
         with seeded(1):
             drawn = {key: _drawn(key, value) for key, value in adapter_weights(base.model).items()}

@@ -47,7 +47,7 @@ OWN: dict[str, dict[str, Any]] = {
     "nemotron": {"hidden_act": "relu2"},
     "olmo3": {"rope_theta": 500000.0, "rope_parameters": {**_ROPE, "rope_theta": 500000.0}},
     "phimoe": {"attention_bias": True, "lm_head_bias": True},
-    "solar_open": {"partial_rotary_factor": 1.0, "first_k_dense_replace": 0},
+    "solar_open": {"partial_rotary_factor": 1.0, "first_k_dense_replace": 0, "use_qk_norm": False},
 }
 _VISION = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
 _VISION |= {"image_size": 28, "patch_size": 14, "depth": 1, "num_heads": 2, "out_hidden_size": 64}
