@@ -4,7 +4,9 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from harness.models.adapter import save_weights
+import mlx.nn as nn
+
+from harness.models.adapter import save_weights, with_all_keys
 from harness.models.adapter_files import WEIGHTS_FILE, AdapterFiles, save_spec
 from harness.models.tensors import load_arrays
 from harness.models.weights_file import read_metadata
@@ -12,8 +14,9 @@ from harness.models.weights_file import read_metadata
 _PLACES = ("base", "init_adapter")  # of the metadata, may be paths
 
 
-def write_plain(adapter: AdapterFiles, folder: Path, *, base: str | None) -> None:
-    """The weights as they are, to the bit; `base` by a name that holds anywhere, or None.
+def write_plain(adapter: AdapterFiles, folder: Path, model: nn.Module, *, base: str | None) -> None:
+    """The weights as they are, to the bit. `model`: the bare base, whose layers are spelled out where the adapter is on
+    all of them; `base`: a name of it that holds anywhere, or None.
 
     Raises:
         DamagedError: when the file is not what was written.
@@ -25,4 +28,4 @@ def write_plain(adapter: AdapterFiles, folder: Path, *, base: str | None) -> Non
     else:
         shutil.copyfile(adapter.weights, target)
         read_metadata(target)
-    save_spec(folder, dataclasses.replace(adapter.spec, base=base))
+    save_spec(folder, dataclasses.replace(with_all_keys(adapter.spec, model), base=base))

@@ -26,8 +26,8 @@ def export_mlx(job: Job) -> Exported:
     """The adapter in mlx-lm's own format, read again by mlx_lm.load on the base."""
     subject, yardstick = job.subject, job.yardstick
     bare = yardstick.losses_of(subject.base)
+    write_plain(subject.adapter, job.folder, subject.base.model, base=public_path(subject.base))
     subject.base.let_go()
-    write_plain(subject.adapter, job.folder, base=public_path(subject.base))
     again = load_stock(subject.base.folder, subject.base, adapter=job.folder)
     proof = proof_of(yardstick, bare, yardstick.of(again), Precision.SAME, "mlx_lm.load")
     found = public_path(subject.base)
@@ -67,7 +67,7 @@ def write_named_peft(job: Job, folder: Path) -> list[str]:
     """
     subject = job.subject
     with tempfile.TemporaryDirectory(prefix=".plain-", dir=job.folder) as plain:
-        write_plain(subject.adapter, Path(plain), base=public_path(subject.base))
+        write_plain(subject.adapter, Path(plain), subject.base.model, base=public_path(subject.base))
         return write_peft(read_adapter(Path(plain)), subject.base, folder, base_name=origin_name(subject.base))
 
 

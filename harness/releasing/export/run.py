@@ -8,6 +8,7 @@ from harness.config.schema import TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.files import write_text
+from harness.machine.failures import watchdog_said
 from harness.models.stock import AS_BASE, FULL, MIXED, NUMBERS, RECIPES, Bits, quantization_of
 from harness.releasing.export.adapters import export_mlx, export_peft
 from harness.releasing.export.card import CARD, card
@@ -58,12 +59,14 @@ def export(order: Order, tracking: TrackingConfig, display: Display | None = Non
     subject = find_subject(order.reference, tracking, model=order.model, display=display)
     out = order.out or Path(f"{subject.slug}-{order.target}")
     refuse_existing(out)
-    with staged(out) as folder:
+    with watchdog_said(), staged(out) as folder:
         if subject.unread:
             display.say(f"{subject.unread}: measured on what there is")
         display.say(f"reading the weights of {subject.base.path}")
         subject.base.materialize()
+        display.say("measuring the adapter on it")
         yardstick = Yardstick(subject, asking_of(subject, order.prompts))
+        display.say(f"compared by {yardstick.on} and {len(yardstick.planned)} greedy texts")
         group_size = order.group_size or quantization_of(subject.base)[1]
         bits = Bits(how=order.bits or AS_BASE, group_size=group_size)
         job = Job(folder=folder, subject=subject, yardstick=yardstick, bits=bits, display=display)

@@ -79,7 +79,8 @@ class Subject:
             return _SLUG.sub("-", f"{version.name}-v{version.number}").strip("-.") or "adapter"
         if self.record.run is not None:
             return self.record.run[:8] + ("" if step is None else f"-{step}")
-        return _SLUG.sub("-", self.adapter.weights.resolve().parent.name).strip("-.") or "adapter"
+        place = Path(self.adapter.source).expanduser().absolute()
+        return _SLUG.sub("-", (place.parent if place.is_file() else place).name).strip("-.") or "adapter"
 
     @property
     def base_name(self) -> str:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import mlx.core as mx
@@ -31,11 +31,18 @@ HEADERS = (
 def make_adapter(tmp_path_factory: pytest.TempPathFactory) -> MakeAdapter:
     """An adapter's folder; `size` is how much it changes, `words` are of its run's configuration, None: no record."""
 
-    def make(base: Base, *words: str, size: float = 0.05, record: bool = True, kind: str = "lora") -> Path:
+    def make(
+        base: Base,
+        *words: str,
+        size: float = 0.05,
+        record: bool = True,
+        kind: str = "lora",
+        keys: Sequence[str] | None = ("q_proj", "v_proj", "down_proj"),
+    ) -> Path:
         folder = tmp_path_factory.mktemp("run") / "adapters"
         folder.mkdir()
         config = compose_config(*QUICK, f"model.path={base.path}", "generate.max_tokens=6", *words)
-        lora = dataclasses.replace(config.lora, fine_tune_type=kind, keys=["q_proj", "v_proj", "down_proj"])
+        lora = dataclasses.replace(config.lora, fine_tune_type=kind, keys=keys and list(keys))
         spec = spec_for(lora, base.model, base=base.path, base_revision=base.revision)
         with attached(base.model, spec, seed=1):
             weights = adapter_weights(base.model)

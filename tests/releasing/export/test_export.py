@@ -254,6 +254,20 @@ def test_a_strangers_adapter_is_proved_on_its_own_texts(base: Base, make_adapter
     assert "datasets" not in _head(out)
 
 
+def test_an_adapter_of_stock_mlx_lm_names_no_layers_and_means_all(
+    base: Base, make_adapter: MakeAdapter, tmp_path: Path
+) -> None:
+    adapter = make_adapter(base, record=False, keys=None)
+    said = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    del said["lora_parameters"]["keys"]
+    (adapter / "adapter_config.json").write_text(json.dumps(said), encoding="utf-8")
+    out = _export(adapter, "mlx", tmp_path / "a")
+    model, _ = mlx_lm.load(str(base.folder), adapter_path=str(out))
+    assert mx.array_equal(model(TOKENS), _logits(base, adapter)).item()
+    again = _export(out, "fused", tmp_path / "b")
+    assert mx.allclose(mlx_lm.load(str(again))[0](TOKENS), _logits(base, adapter), atol=1e-3).item()
+
+
 def test_data_that_has_gone_is_said(base: Base, make_adapter: MakeAdapter, tmp_path: Path, capsys: Any) -> None:
     adapter = make_adapter(base, f"data.path={tmp_path / 'gone'}")
     out = _export(adapter, "mlx", tmp_path / "a")
