@@ -37,6 +37,7 @@ def make_adapter(tmp_path_factory: pytest.TempPathFactory) -> MakeAdapter:
         size: float = 0.05,
         record: bool = True,
         kind: str = "lora",
+        run: str = RUN,
         keys: Sequence[str] | None = ("q_proj", "v_proj", "down_proj"),
     ) -> Path:
         folder = tmp_path_factory.mktemp("run") / "adapters"
@@ -50,7 +51,7 @@ def make_adapter(tmp_path_factory: pytest.TempPathFactory) -> MakeAdapter:
             name: mx.random.normal(value.shape, scale=size, key=mx.random.key(2)) if name.endswith("lora_b") else value
             for name, value in weights.items()
         }
-        metadata = {"step": "6", "valid/loss": "6.5", "run": RUN, "base": base.path, "train_digest": "d" * 32}
+        metadata = {"step": "6", "valid/loss": "6.5", "run": run, "base": base.path, "train_digest": "d" * 32}
         save_weights(folder / WEIGHTS_FILE, filled, metadata)
         save_spec(folder, spec)
         if record:

@@ -19,13 +19,17 @@ from tests.runs import best_of, end_run
 
 
 @pytest.fixture
-def champion(store: Store, begin: Callable[..., TrackedRun], base: Base, make_adapter: MakeAdapter) -> str:
+def champion(
+    store: Store, begin: Callable[..., TrackedRun], base: Base, make_adapter: MakeAdapter, tmp_path: Path
+) -> str:
     run = begin("exported")
-    adapter = make_adapter(base)
+    adapter = make_adapter(base, run=run.run_id)
     weights = run.folder / checkpoint_name(6)
     shutil.copyfile(adapter / WEIGHTS_FILE, weights)
     for file in (adapter / "adapter_config.json", adapter.parent / "config.yaml"):
         shutil.copyfile(file, run.folder / file.name)
+    run.dataset(name="valid", digest="d1", path=tmp_path / "valid.jsonl", context="valid")
+    run.metrics(6, {"test/loss": 6.25, "judge/win_rate": 0.625, "judge/win_rate_stderr": 0.0625})
     run.checkpoint(
         weights.name,
         configs=["adapter_config.json", "config.yaml"],
@@ -49,4 +53,7 @@ def test_a_version_is_exported_by_its_alias_with_the_gates_record(champion: str,
     export(order, TrackingConfig(uri=store.uri))
     card = (out / "README.md").read_text("utf-8")
     assert "# exported-v1" in card and "exported version 1\n\nGate: passed\n\nbetter by 0.2, of data.jsonl" in card
-    assert "`valid/loss`): 6.5000" in card
+    assert "`valid/loss`): 6.5000" in card and "`test/loss`): 6.2500" in card
+    assert "`judge/win_rate`): 0.6250 ± 0.0625" in card
+    assert "the validation data is another than the run's, by its digest" in card
+    assert "digest: d1" in card
