@@ -19,7 +19,8 @@ from harness.config.schema import LoraConfig
 from harness.errors import DamagedError, HarnessError
 from harness.models.adaptable import adaptable_names, bearing_names, expert_names
 from harness.models.adapter_files import AdapterFiles, AdapterSpec
-from harness.models.peft_architectures import check_same_names
+from harness.models.peft_architectures import checked_naming
+from harness.models.peft_reading import placed
 from harness.models.randomness import seeded
 from harness.models.tensors import Arrays, load_arrays, save_arrays
 
@@ -216,14 +217,13 @@ def load_weights(model: nn.Module, path: Path) -> None:
 def _with_absent(model: nn.Module, expected: Weights, weights: Weights, architecture: str) -> Weights:
     """An adapter of PEFT's that is not on all layers which mlx-lm attaches: there, it changes nothing.
 
-    `architecture`: whose names it has; empty where nothing told it, so that names must be the same in both.
+    `architecture`: whose names it has; empty where nothing told it.
     """
-    if not architecture:
-        check_same_names(str(model.model_type))
-    found = dict(weights)
-    for name in expected.keys() - weights.keys():
+    found = dict(weights) if architecture else placed(weights, checked_naming(str(model.model_type)))
+    there = {name.rpartition(".")[0] for name in found}
+    for name in expected.keys() - found.keys():
         layer, _, leaf = name.rpartition(".")
-        if f"{layer}.lora_b" in weights:
+        if layer in there:
             continue  # not absent but incomplete
         if leaf == "m":
             module = dict(model.named_modules())[layer]

@@ -116,16 +116,3 @@ def checked_naming(model_type: str) -> Naming:
             f"a {model_type} adapter cannot be converted to or from PEFT's format: {why}; use the fused model instead"
         )
     return found
-
-
-def check_same_names(model_type: str) -> None:
-    """Whether an adapter of PEFT's can be put on a model without knowing what it was made for.
-
-    Raises:
-        HarnessError: with what to do, where names or numbers differ.
-    """
-    if naming_of(model_type) != Naming():
-        raise HarnessError(
-            f"a PEFT adapter for a {model_type} model must say where that is: set base_model_name_or_path in its "
-            "adapter_config.json to a folder with the model's config.json, or to its hub name"
-        )

@@ -27,6 +27,7 @@ from harness.models.tensors import load_arrays, save_arrays
 from harness.models.weights_file import read_metadata
 
 _PICKLED = "adapter_model.bin"
+_UNKNOWN = f"base_model_name_or_path in {CONFIG_FILE} may name a folder with the model's config.json"
 _VERSION = 1  # of the conversion: another one converts again
 
 
@@ -40,9 +41,10 @@ def read_peft(folder: Path, source: str, *, cache: Path = MLRUNS / "cache" / "pe
     weights = folder / WEIGHTS_FILE
     if not weights.exists():
         raise _no_weights(folder)
+    known = Known(model_type="", num_blocks=None, naming=Naming())
     try:
         config = read_peft_config(folder / CONFIG_FILE)
-        known = _known(read_metadata(weights), config)
+        known = _known(read_metadata(weights), config) or known
         kept = cache / _name(folder, known)
         if not kept.exists():
             arrays, metadata = load_arrays(weights)
@@ -50,7 +52,8 @@ def read_peft(folder: Path, source: str, *, cache: Path = MLRUNS / "cache" / "pe
     except DamagedError:
         raise
     except HarnessError as error:
-        raise HarnessError(f"adapter {source} cannot be read: {error}") from error
+        hint = "" if known.model_type else f" (what it is for is not known here: {_UNKNOWN})"
+        raise HarnessError(f"adapter {source} cannot be read: {error}{hint}") from error
     return adapter_files.read_adapter(kept, source)
 
 
@@ -64,35 +67,34 @@ def _no_weights(folder: Path) -> HarnessError:
     return HarnessError(f"{folder} must hold {WEIGHTS_FILE} beside PEFT's {CONFIG_FILE}, but has none; copy it again")
 
 
-def _known(metadata: dict[str, str], config: PeftConfig) -> Known:
-    """Of the base by the file's own word, or by its config.json; without either, names are taken as they stand."""
+def _known(metadata: dict[str, str], config: PeftConfig) -> Known | None:
+    """Of the base by the file's own word, or by its config.json; None without either: names are taken as they stand."""
     found: tuple[str, int | None] | None = kept_of_base(metadata)
-    if found is None and (settings := _settings(config)) is not None:
+    if found is None and (settings := _settings(config.base)) is not None:
         found = str(settings.get("model_type")), num_blocks_stated(settings)
     if found is None:
-        return Known(model_type="", num_blocks=None, naming=Naming())
+        return None
     return Known(model_type=found[0], num_blocks=found[1], naming=checked_naming(found[0]))
 
 
-def _settings(config: PeftConfig) -> Mapping[str, Any] | None:
-    """The base's config.json: of a folder, or of the hub's name, fetched if it can be."""
-    base = config.base
+def _settings(base: str | None) -> Mapping[str, Any] | None:
+    """The base's config.json, of a folder or from the hub's cache. Nothing is fetched: perhaps it is not wanted."""
     if base is None:
         return None
     if base in builtin.NAMES:
         path = builtin.folder(base) / "config.json"
     elif (local := Path(base).expanduser()).is_dir():
         path = local / "config.json"
-    elif base.count("/") == 1 and not base.startswith(("/", ".", "~")):
-        from huggingface_hub import hf_hub_download, try_to_load_from_cache
-
-        cached = try_to_load_from_cache(base, "config.json", revision=config.revision)
-        try:
-            path = Path(cached if isinstance(cached, str) else hf_hub_download(base, "config.json", etag_timeout=3))
-        except (OSError, ValueError):
-            return None
     else:
-        return None
+        from huggingface_hub import try_to_load_from_cache
+
+        try:
+            found = try_to_load_from_cache(base, "config.json")
+        except ValueError:  # no name of the hub
+            return None
+        if not isinstance(found, str):
+            return None
+        path = Path(found)
     try:
         return dict(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError):

@@ -74,6 +74,17 @@ def from_peft(tensors: Arrays, config: PeftConfig, naming: Naming) -> Read:
     return _read(found, config, naming)
 
 
+def placed(arrays: Arrays, naming: Naming) -> Arrays:
+    """Arrays that were read without knowing their architecture, by the names of the model that they are put on."""
+    found: Arrays = {}
+    for name, value in arrays.items():
+        layer, _, leaf = name.rpartition(".")
+        place = layer_of(layer)
+        within = "" if place is None else f"{naming.here}.{place.block}.{naming.here_of(place.within)}"
+        found[f"{within or naming.head}.{leaf}"] = value
+    return found
+
+
 def _read(found: _Found, config: PeftConfig, naming: Naming) -> Read:
     """The layers with gate and up told apart, which takes the rank of all the others."""
     fused = f".{naming.experts.here}.gate_up_proj" if naming.experts else "\0"

@@ -364,16 +364,40 @@ def test_experts_that_an_older_transformers_had_one_by_one_are_stacked(make_base
     assert _same(read.weights, ours.weights) and set(read.spec.keys) == set(ours.spec.keys)
 
 
-def test_an_adapter_of_an_unknown_base_is_read_where_names_are_the_same(make_base: MakeBase, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["llama", "gemma3", "mistral3"])
+def test_an_adapter_of_an_unknown_base_is_put_where_its_names_fit(
+    name: str, make_base: MakeBase, tmp_path: Path
+) -> None:
     """As one that was trained elsewhere, in a folder that is not here."""
-    base, other = make_base("llama"), make_base("gpt2")
+    base = make_base(name)
     theirs = _as_of_peft(base, tmp_path)
-    _config(theirs, base_model_name_or_path="/root/models/llama")
+    _config(theirs, base_model_name_or_path="/root/models/x")
     read = read_peft(theirs, "theirs", cache=tmp_path / "cache")
-    ours = read_adapter(tmp_path / "ours")
-    assert mx.array_equal(_logits(base, read), _logits(base, ours)).item()
-    with pytest.raises(HarnessError, match="for a gpt2 model must say where that is: set base_model_name_or_path"):
-        _logits(other, replace(read, spec=replace(read.spec, keys=["attn.c_attn"])))
+    assert mx.array_equal(_logits(base, read), _logits(base, read_adapter(tmp_path / "ours"))).item()
+
+
+def test_an_adapter_of_an_unknown_base_is_refused_where_names_alone_do_not_tell(
+    make_base: MakeBase, tmp_path: Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    theirs = _as_of_peft(make_base("gpt2"), tmp_path / "a")
+    _config(theirs, base_model_name_or_path="someone/not-here")
+    with pytest.raises(HarnessError, match="is not known here: base_model_name_or_path in .* may name a folder"):
+        read_peft(theirs, "theirs", cache=tmp_path / "cache")
+    (tmp_path / "b").mkdir()
+    theirs = _as_of_peft(make_base("mixtral"), tmp_path / "b")
+    _config(theirs, base_model_name_or_path="no name of a hub")
+    with pytest.raises(HarnessError, match="r must be that of the tensors.*is not known here"):
+        read_peft(theirs, "theirs", cache=tmp_path / "cache")
+    with pytest.raises(HarnessError, match="a rwkv7 adapter cannot be converted"):
+        _logits(make_base("rwkv7"), _anonymous(make_base("llama"), tmp_path))
+
+
+def _anonymous(base: Base, tmp_path: Path) -> AdapterFiles:
+    theirs = _as_of_peft(base, tmp_path)
+    _config(theirs, base_model_name_or_path=None)
+    read = read_peft(theirs, "theirs", cache=tmp_path / "cache")
+    return replace(read, spec=replace(read.spec, keys=["attn.r_proj"]))
 
 
 def test_the_head_goes_along(make_base: MakeBase, tmp_path: Path) -> None:

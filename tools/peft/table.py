@@ -20,14 +20,15 @@ model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("the/base
 **Out.** Every number is kept to the bit: the factors are transposed, `lora_alpha / r` is the scale, a DoRA adapter's
 magnitudes go along. `target_modules` names exactly the layers that are adapted, so only the last blocks where that was
 trained. Experts, and what chooses them, are `target_parameters`: gate and up are one parameter of twice the rank there,
-which needs peft 0.19 with transformers 5 (peft says that it ignores the `rank_pattern` of a parameter, but follows it).
+which transformers 5 and peft 0.21 read (peft says that it ignores the `rank_pattern` of a parameter, but follows it).
 `base_model_name_or_path` is the model that the base was made from, where the model card beside the base names it, else
 the base itself; of a base that is quantized for MLX it must name the original, and the command says so.
 
 **In.** A folder of PEFT's is an adapter like any other: `adapters=<folder>`, `train.init_adapter=<folder>`, and so on.
 It is converted once and kept in `mlruns/cache/peft`. Its tensors keep their type, and are computed with in float32.
-Which architecture it is for, the base's `config.json` tells: in a folder, in the hub's cache, or fetched by name;
-where none of them is to be had, layers are taken by their names, and a model where names differ refuses them.
+Which architecture it is for, the base's `config.json` tells, in the folder that `base_model_name_or_path` names or in
+the hub's cache. Where it is in neither, layers are taken by their names, and must fit those of the model that is used
+(`model.path=…`); for a model with experts or GPT-2's names, let `base_model_name_or_path` name a folder.
 
 - LoRA, rsLoRA and DoRA; `rank_pattern` and `alpha_pattern` where they leave one rank and one scale (those of experts
   included); experts one by one, as an older transformers had them.
