@@ -24,6 +24,7 @@ AGREEING = frozenset(
 )
 
 _WITHIN = "language_model.model.layers"  # a text model that is part of another
+_WITH_IMAGES = "model.language_model.layers"  # the same in transformers
 _BY_KERNEL = frozenset({"out_proj"})  # transformers' kernels take its weight past the adapter, so peft refuses it
 _MIXED = "block_sparse_moe.switch_mlp"
 
@@ -60,10 +61,7 @@ NAMINGS: dict[str, Naming] = {
         for name in _names("ernie4_5_moe mellum olmoe qwen2_moe qwen3_moe qwen3_next")
     },
     **{name: Naming(experts=_mixture("mlp.experts"), fused_by_peft=True) for name in _names("afmoe dots1")},
-    **{
-        name: Naming(here=_WITHIN, there="model.language_model.layers")
-        for name in _names("gemma3 gemma4 mistral3 qwen2_vl qwen3_vl")
-    },
+    **{name: Naming(here=_WITHIN, there=_WITH_IMAGES) for name in _names("gemma3 gemma4 mistral3 qwen2_vl qwen3_vl")},
     "gpt2": Naming(here="model.h", there="transformer.h", conv1d=True),
     "gpt_bigcode": Naming(here="transformer.h", there="transformer.h"),
     "gpt_neox": Naming(here="model.h", there="gpt_neox.layers"),
@@ -86,7 +84,7 @@ NAMINGS: dict[str, Naming] = {
     "nemotron_h": Naming(here="backbone.layers", without=_BY_KERNEL),
     "phimoe": Naming(experts=_mixture(_MIXED), **_routed("block_sparse_moe.gate", "mlp.router")),
     **{
-        name: Naming(here=_WITHIN, experts=_mixture(), parameters=frozenset({"mlp.gate"}))
+        name: Naming(here=_WITHIN, with_images=_WITH_IMAGES, experts=_mixture(), parameters=frozenset({"mlp.gate"}))
         for name in _names("qwen3_5 qwen3_5_moe")
     },
 }

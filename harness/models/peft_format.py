@@ -22,6 +22,7 @@ from harness.models.peft_tensors import Laid, to_peft
 from harness.models.tensors import Arrays, load_arrays, save_arrays
 
 WEIGHTS_FILE = "adapter_model.safetensors"
+WITH_IMAGES = "with-images"
 _COMMIT = re.compile("[0-9a-f]{40}")
 _OURS = "mlx"  # under which a file's metadata keep what PEFT has no word for
 
@@ -29,30 +30,39 @@ _OURS = "mlx"  # under which a file's metadata keep what PEFT has no word for
 def write_peft(adapter: AdapterFiles, base: Base, folder: Path, *, base_name: str | None = None) -> list[str]:
     """The adapter as PEFT's, for the transformers model of the same weights; returns lines to know of it.
 
-    `folder` is made; `base_name`: what base_model_name_or_path is to say instead of what is known of the base's origin.
+    `folder` is made, and within it `WITH_IMAGES` where the model with its other parts has other names. `base_name`:
+    what base_model_name_or_path is to say instead of what is known of the base's origin.
 
     Raises:
         HarnessError: in one line, when this architecture or these layers cannot be said in PEFT's format.
         DamagedError: when the adapter's file is not what was written.
         WriteError: when the folder cannot be written.
     """
-    model_type = str(base.settings.get("model_type"))
-    naming = checked_naming(model_type)
+    naming = checked_naming(str(base.settings.get("model_type")))
     arrays, metadata = load_arrays(adapter.weights)
-    laid = to_peft(arrays, naming)
     origin = base_name or _origin(base) or base.path
-    ours = {
+    kept = json.dumps(_to_keep(adapter, metadata, base, origin))
+    revision = base.revision if origin == base.path and _COMMIT.fullmatch(base.revision) else None
+    folders = {folder: naming}
+    if naming.with_images is not None:
+        folders[folder / WITH_IMAGES] = dataclasses.replace(naming, there=naming.with_images)
+    for where, names in folders.items():
+        laid = to_peft(arrays, names)
+        make_folder(where)
+        save_arrays(where / WEIGHTS_FILE, laid.tensors, {"format": "pt", _OURS: kept})
+        write_json(where / CONFIG_FILE, _config(adapter.spec, names, laid, origin, revision))
+    return _notes(base, origin, adapter.spec, naming)
+
+
+def _to_keep(adapter: AdapterFiles, metadata: dict[str, str], base: Base, origin: str) -> dict[str, Any]:
+    """What an adapter is beyond PEFT's words for it."""
+    return {
         "spec": adapter.spec.to_json(),
         "metadata": {key: value for key, value in metadata.items() if key not in ("format", "checksum")},
-        "model_type": model_type,
+        "model_type": base.settings["model_type"],
         "num_blocks": base.num_blocks,
         "base_name": origin,
     }
-    make_folder(folder)
-    save_arrays(folder / WEIGHTS_FILE, laid.tensors, {"format": "pt", _OURS: json.dumps(ours)})
-    revision = base.revision if origin == base.path and _COMMIT.fullmatch(base.revision) else None
-    write_json(folder / CONFIG_FILE, _config(adapter.spec, naming, laid, origin, revision))
-    return _notes(base, origin, adapter.spec, laid)
 
 
 def _config(spec: AdapterSpec, naming: Naming, laid: Laid, origin: str, revision: str | None) -> dict[str, Any]:
@@ -79,14 +89,19 @@ def _config(spec: AdapterSpec, naming: Naming, laid: Laid, origin: str, revision
     }
 
 
-def _notes(base: Base, origin: str, spec: AdapterSpec, laid: Laid) -> list[str]:
+def _notes(base: Base, origin: str, spec: AdapterSpec, naming: Naming) -> list[str]:
     said = []
+    if naming.with_images is not None:
+        said.append(
+            f"for AutoModelForCausalLM as it is; where the model is loaded with its part for images, as vLLM does, the "
+            f"same layers have other names: take the folder {WITH_IMAGES} in it"
+        )
     if "quantization" in base.settings and origin == base.path:
         said.append(
             f"base_model_name_or_path says {origin}, which is quantized for MLX: put the name of the model there that "
             "it was made from, or transformers and vLLM cannot load it"
         )
-    if laid.parameters and spec.dropout:
+    if spec.dropout and (naming.experts or naming.parameters):
         said.append("PEFT has no dropout for parameters: lora_dropout says 0, which matters only for training on")
     return said
 

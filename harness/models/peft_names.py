@@ -25,14 +25,16 @@ class Experts:
 class Naming:
     """How names differ: of the list of blocks, and of layers within a block by how they begin.
 
-    `without`: layers, by the end of their names, that peft does not adapt. `parameters`: layers that are bare weights
-    in transformers, as what chooses experts is. `conv1d`: its weights lie transposed, as GPT-2's do. `fused_by_peft`:
-    peft takes gate_proj and up_proj in target_modules for experts of an older transformers, so that there they are
-    named as parameters.
+    `with_images`: the blocks' name in transformers' class that has the model's other parts too, where its text alone is
+    a class of its own. `without`: layers, by the end of their names, that peft does not adapt. `parameters`: layers
+    that are bare weights in transformers, as what chooses experts is. `conv1d`: its weights lie transposed, as GPT-2's
+    do. `fused_by_peft`: peft takes gate_proj and up_proj in target_modules for experts of an older transformers, so
+    that there they are named as parameters.
     """
 
     here: str = "model.layers"
     there: str = "model.layers"
+    with_images: str | None = None
     renamed: Mapping[str, str] = field(default_factory=dict)
     parameters: frozenset[str] = frozenset()
     experts: Experts | None = None

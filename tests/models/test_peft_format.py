@@ -400,6 +400,23 @@ def _anonymous(base: Base, tmp_path: Path) -> AdapterFiles:
     return replace(read, spec=replace(read.spec, keys=["attn.r_proj"]))
 
 
+def test_a_text_model_that_is_also_part_of_a_larger_one_is_written_for_both(
+    make_base: MakeBase, tmp_path: Path
+) -> None:
+    base = make_base("qwen3_5")
+    ours = _adapter(base, tmp_path / "ours", _spec(base))
+    (said,) = write_peft(ours, base, tmp_path / "peft")
+    assert "take the folder with-images in it" in said
+    for folder, blocks in (
+        (tmp_path / "peft", "model.layers"),
+        (tmp_path / "peft" / "with-images", "model.language_model.layers"),
+    ):
+        names = [*_arrays(folder / "adapter_model.safetensors"), *_config(folder)["target_modules"]]
+        assert all(name.removeprefix("base_model.model.").startswith(f"{blocks}.") for name in names)
+        back = read_peft(folder, "back", cache=tmp_path / "cache")
+        assert _same(back.weights, ours.weights) and back.spec == ours.spec
+
+
 def test_the_head_goes_along(make_base: MakeBase, tmp_path: Path) -> None:
     base = make_base("llama")
     spec = replace(_spec(base), keys=["self_attn.q_proj", "lm_head"])

@@ -22,7 +22,7 @@ from harness.models.adapter_files import WEIGHTS_FILE, AdapterFiles, AdapterSpec
 from harness.models.base import Base, open_base
 from harness.models.peft_architectures import checked_naming
 from harness.models.peft_folder import read_peft
-from harness.models.peft_format import write_peft
+from harness.models.peft_format import WITH_IMAGES, write_peft
 from harness.models.peft_names import Naming
 from harness.models.randomness import seeded
 from harness.models.tensors import load_arrays
@@ -68,12 +68,16 @@ def check(name: str, folder: Path, *, kind: str = "lora") -> Outcome:
     adapter, wanted = _random_adapter(base, folder / "ours", kind, checked_naming(name))
     effect = _difference(wanted, _of_mlx(base.model))
     write_peft(adapter, base, folder / "theirs")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        worn: Any = PeftModel.from_pretrained(theirs, str(folder / "theirs")).eval()
-        worn.save_pretrained(str(folder / "saved"))
+    naming = checked_naming(name)
+    if naming.with_images is not None:
+        whole = _worn(pairs.with_images(name, theirs, naming.with_images), folder / "theirs" / WITH_IMAGES)
+        of_whole = _difference(_of_torch(whole), wanted)
+    else:
+        of_whole = 0.0
+    worn = _worn(theirs, folder / "theirs")
+    worn.save_pretrained(str(folder / "saved"))
     _name_base(folder / "saved", folder / "model")
-    adapted = _difference(_of_torch(worn), wanted)
+    adapted = max(of_whole, _difference(_of_torch(worn), wanted))
     back = read_peft(folder / "theirs", "back", cache=folder / "cache")
     saved = read_peft(folder / "saved", "saved", cache=folder / "cache")
     with loaded(base.model, saved):
@@ -87,6 +91,12 @@ def check(name: str, folder: Path, *, kind: str = "lora") -> Outcome:
         saved=_same(saved, adapter)
         and replace(saved.spec, keys=[]) == replace(adapter.spec, keys=[], base_revision=None),
     )
+
+
+def _worn(model: Any, adapter: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return PeftModel.from_pretrained(model, str(adapter)).eval()
 
 
 def _random_adapter(base: Base, folder: Path, kind: str, naming: Naming) -> tuple[AdapterFiles, np.ndarray]:

@@ -110,6 +110,16 @@ def make(name: str, folder: Path) -> Any:
     return model
 
 
+def with_images(name: str, text: Any, blocks: str) -> Any:
+    """The class that has a part for images too, with the weights of `text`; `blocks`: what it calls the text's."""
+    config = AutoConfig.for_model(**settings_of(name))
+    model = transformers.AutoModelForImageTextToText.from_config(config).float().eval()
+    within = blocks.removesuffix("layers")
+    weights = {key.replace("model.", within, 1): value for key, value in text.state_dict().items()}
+    assert model.load_state_dict(weights, strict=False).unexpected_keys == []
+    return model
+
+
 def _as_on_the_hub(folder: Path, settings: dict[str, Any]) -> None:
     """mlx-lm's settings beside transformers', whose part of a larger model is put back into its whole."""
     path = folder / "config.json"

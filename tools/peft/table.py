@@ -23,6 +23,9 @@ trained. Experts, and what chooses them, are `target_parameters`: gate and up ar
 which transformers 5 and peft 0.21 read (peft says that it ignores the `rank_pattern` of a parameter, but follows it).
 `base_model_name_or_path` is the model that the base was made from, where the model card beside the base names it, else
 the base itself; of a base that is quantized for MLX it must name the original, and the command says so.
+Where the text model is a part of one with images and transformers has a class for each (Qwen 3.5), the folder is for
+`AutoModelForCausalLM`, and `with-images` in it, with the names of the whole, for vLLM and
+`AutoModelForImageTextToText`.
 
 **In.** A folder of PEFT's is an adapter like any other: `adapters=<folder>`, `train.init_adapter=<folder>`, and so on.
 It is converted once and kept in `mlruns/cache/peft`. Its tensors keep their type, and are computed with in float32.
