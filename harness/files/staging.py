@@ -16,8 +16,10 @@ from harness.errors import HarnessError
 
 
 @contextmanager
-def staging(out: Path) -> Iterator[Path]:
+def staging(out: Path, *, setting: str) -> Iterator[Path]:
     """An empty folder on the same disk as `out`, held by a lock that ends with the process.
+
+    `setting`: by which `out` was given.
 
     Raises:
         HarnessError: when none can be made.
@@ -32,7 +34,7 @@ def staging(out: Path) -> Iterator[Path]:
                 held.callback(shutil.rmtree, folder, ignore_errors=True)
                 held.enter_context(_locked(folder))
         except OSError as error:
-            raise HarnessError(f"{out} cannot be written: {error.strerror}; choose another data.path") from error
+            raise HarnessError(f"{out} cannot be written: {error.strerror}; choose another {setting}") from error
         yield folder
 
 
