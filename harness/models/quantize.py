@@ -45,6 +45,20 @@ class Quantization:
         return bits if self.group_size == 64 else f"{bits}-{self.group_size}"
 
 
+def ways(bits: str | None, mixed: str | None, *, group_size: int) -> list[Quantization]:
+    """From what a command is told: several with commas between are a model each.
+
+    Raises:
+        HarnessError: for bits that are no number.
+    """
+    numbers, recipes = (bits or "").split(",") if bits else [], mixed.split(",") if mixed else []
+    for number in numbers:
+        if number.strip() not in map(str, BITS):
+            raise HarnessError(f"--bits must be of {', '.join(map(str, BITS))}, commas between, but got {bits}")
+    plain = [Quantization(bits=int(number), group_size=group_size) for number in dict.fromkeys(numbers)]
+    return plain + [Quantization(mixed=recipe.strip(), group_size=group_size) for recipe in dict.fromkeys(recipes)]
+
+
 @dataclass(frozen=True)
 class Left:
     """Layers that a group size does not divide, which stay as they are: their names and widths; `share` of weights."""
@@ -119,16 +133,16 @@ def _check_known(option: str, value: object, known: tuple[object, ...]) -> None:
 
 
 def cast(model: nn.Module, settings: Mapping[str, Any], dtype: str | None) -> Settings:
-    """Weights in this type, or for None in what the model's config.json says, as mlx-lm does; the new config.json."""
-    wanted = dtype or settings.get("torch_dtype") or (settings.get("text_config") or {}).get("dtype")
-    if wanted in DTYPES:
-        target, may = getattr(mx, str(wanted)), getattr(model, "cast_predicate", lambda _: True)
+    """Weights in this type, lazily, for None as they are; returns the new config.json."""
+    if dtype is None:
+        return dict(settings)
+    target, may = getattr(mx, dtype), getattr(model, "cast_predicate", lambda _: True)
 
-        def converted(name: str, value: mx.array) -> mx.array:
-            return value.astype(target) if may(name) and mx.issubdtype(value.dtype, mx.floating) else value
+    def converted(name: str, value: mx.array) -> mx.array:
+        return value.astype(target) if may(name) and mx.issubdtype(value.dtype, mx.floating) else value
 
-        model.update(tree_map_with_path(converted, model.parameters()))
-    return {**settings, "torch_dtype": dtype} if dtype else dict(settings)
+    model.update(tree_map_with_path(converted, model.parameters()))
+    return {**settings, "torch_dtype": dtype}
 
 
 def quantize(model: nn.Module, settings: Mapping[str, Any], how: Quantization) -> Settings:
