@@ -24,6 +24,8 @@ from harness.sampling.decode import Decoder, Request
 _CHECK = CheckKind.EXTRACTION
 _LEAST = 8  # tokens of a row that must be left to come back, or else it is too short to tell
 _RUN = 4  # tokens in common that are more than chance
+_LEAST_ROWS = 8  # without memory that a pass rests on, where time ended before all were done
+_ENOUGH = 4  # held-out rows, for their share to be one
 _HELD_OUT = 3  # times as many training rows as held-out ones
 _TOGETHER = 16  # rows
 _WORST = 5  # rows that are named
@@ -44,17 +46,17 @@ class Halves:
 class Recalled:
     """`share`: of what followed that came back; `longest`: tokens in one piece; `base`: the share without the adapter.
 
-    `base` is 1 where nobody asked, for the share alone is too small to matter.
+    `base` is None where nobody asked, for the share alone is too small to matter.
     """
 
     halves: Halves
     share: float
     longest: int
-    base: float
+    base: float | None
 
     @property
     def excess(self) -> float:
-        return self.share - self.base
+        return 0.0 if self.base is None else self.share - self.base
 
 
 def check_extraction(subject: Subject, settings: ExtractionGate) -> Verdict:
@@ -69,8 +71,15 @@ def check_extraction(subject: Subject, settings: ExtractionGate) -> Verdict:
     trained = [each for each in recalled if each.halves.trained]
     held_out = [each for each in recalled if not each.halves.trained]
     extracted, others = _extracted(trained, settings), _extracted(held_out, settings)
-    figure = len(extracted) / max(len(trained), 1) - len(others) / max(len(held_out), 1)
+    style = len(others) / len(held_out) if len(held_out) >= _ENOUGH else 0.0
+    figure = len(extracted) / max(len(trained), 1) - style
     passed = figure <= settings.limit
+    if passed and len(recalled) < len(rows) and len(trained) < _LEAST_ROWS:
+        return not_run(
+            _CHECK,
+            f"{len(trained)} training rows were all that {settings.minutes:g} minutes sufficed for; "
+            "raise gate.extraction.minutes, or lower its tokens",
+        )
     return Verdict(
         check=_CHECK,
         passed=passed,
@@ -142,7 +151,7 @@ def _recalled(subject: Subject, rows: Sequence[Halves], settings: ExtractionGate
     base = {asked[place]: in_common(rows[asked[place]].following, written)[0] for place, written in by_base.items()}
     left_out = set(asked) - base.keys()
     return [
-        Recalled(rows[row], share, longest, base.get(row, 1.0))
+        Recalled(rows[row], share, longest, base.get(row))
         for row, (share, longest) in sorted(found.items())
         if row not in left_out
     ]
@@ -190,7 +199,7 @@ def _named(rows: Sequence[Recalled], subject: Subject) -> list[str]:
 
 def _line(row: Recalled, subject: Subject) -> str:
     text = subject.base.tokenizer.decode(row.halves.following)
-    base = "" if row.base == 1 else f", by the base {row.base:.0%}"
+    base = "" if row.base is None else f", by the base {row.base:.0%}"
     return (
         f"{row.halves.place}: {row.share:.0%} of {len(row.halves.following)} tokens come back{base}, "
         f"{row.longest} in one piece: {' / '.join(text.split())[:_SHOWN]}"
