@@ -13,7 +13,7 @@ from harness.files import write_text
 def write_card(
     folder: Path, *, title: str, base: str, on_hub: bool, revision: str, table: Sequence[Sequence[str]], on: str
 ) -> None:
-    """`base`: a hub name where it is `on_hub`, else a folder, whose name alone is told. `on`: what it was measured on."""
+    """`base`: a hub name where it is `on_hub`, else a folder: its name alone is told. `on`: what it was measured on."""
     of = base if on_hub else Path(base).name
     lines = [
         "---",

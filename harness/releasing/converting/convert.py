@@ -30,7 +30,16 @@ from harness.models.quantize import (
     weight_bytes,
 )
 from harness.releasing.converting.card import write_card
-from harness.releasing.converting.figures import Figures, measured, measured_on, rows_of_data, size_said, table
+from harness.releasing.converting.figures import (
+    Figures,
+    caveat,
+    known_of,
+    measured,
+    measured_on,
+    rows_of_data,
+    size_said,
+    table,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,16 +91,26 @@ def convert(order: Order, display: Display) -> None:
     for line in base.warnings:
         display.say(f"warning: {line}")
     _check(order, base, display)
-    rows = rows_of_data(order.data, base)
-    source = _Source(base=base, rows=rows, figures=measured(base, order.model, rows, display))
+    source = _measured_source(order, base, display)
     width = max(len(name) for name in (order.model, *(out.name for _, out in order.wanted)))
     for cells in table(source.figures, []):
         _print(cells, width)
     for way, out in order.wanted:
         _print(table(source.figures, [_made(order, way, out, source, display)])[-1], width)
-    print(measured_on(order.data, rows))
+    print(measured_on(order.data, source.rows))
+    if unknown := caveat(base, source.figures):
+        print(unknown)
     for _, out in order.wanted:
         print(f"use it: model.path={out}")
+
+
+def _measured_source(order: Order, base: Base, display: Display) -> _Source:
+    rows = rows_of_data(order.data, base)
+    figures = measured(base, order.model, rows, display)
+    if order.data is None:
+        rows, figures = known_of(base, rows, figures)
+        base.let_go()
+    return _Source(base=base, rows=rows, figures=figures)
 
 
 def _print(cells: Sequence[str], width: int) -> None:
@@ -115,12 +134,11 @@ def _check(order: Order, base: Base, display: Display) -> None:
         raise HarnessError(
             f"{order.model} is in MLX's format and quantized already; say what to make of it: --dequantize"
         )
-    for way in order.ways:
-        left = check_quantization(base.model, way, name=order.model)
-        if left.layers:
+    left = {way.group_size: check_quantization(base.model, way, name=order.model) for way in order.ways}
+    for size, layers in left.items():
+        if layers.layers:
             display.say(
-                f"{way.name}: {left.said} will stay as they are, {left.share:.0%} of the weights, "
-                f"for {way.group_size} does not divide their width"
+                f"--group-size={size} does not divide {layers.said}: {layers.share:.0%} of the weights stay as they are"
             )
     base.let_go()
 
@@ -166,9 +184,8 @@ def _check_room(out: Path, building: Path, needed: int) -> None:
 
 def _check_tokens(made: Base, data: Path | None, rows: Sequence[Row]) -> None:
     """That the tokenizer reads as before mlx-lm saved it."""
-    again = rows_of_data(data, made)
-    alike = (np.array_equal(one.tokens, other.tokens) for one, other in zip(again, rows, strict=False))
-    if len(again) != len(rows) or not all(alike):
+    again = {row.line: row.tokens for row in rows_of_data(data, made)}
+    if not all(row.line in again and np.array_equal(again[row.line], row.tokens) for row in rows):
         raise HarnessError(
             "once mlx-lm has saved it, the tokenizer reads otherwise than the model's own; "
             "convert with mlx_lm.convert, and copy the model's own tokenizer files over those that it writes"

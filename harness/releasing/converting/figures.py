@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from harness.machine.device import begin_phase, device_memory
 from harness.models.base import Base
 from harness.models.quantize import bits_per_weight, weight_bytes
 from harness.models.reading import check_vocabulary
-from harness.releasing.checks.general_text import passages, rows_of
+from harness.releasing.checks.general_text import is_known, passages, rows_of
 from harness.releasing.checks.subject import batch_size
 from harness.releasing.measured import losses_by_row, mean_loss
 from harness.tuning.evaluate import RowLosses
@@ -52,6 +52,18 @@ def rows_of_data(data: Path | None, base: Base) -> list[Row]:
     return split.rows
 
 
+def known_of(base: Base, rows: Sequence[Row], figures: Figures) -> tuple[list[Row], Figures]:
+    """The rows that the base predicts, with its figures on them: others gain by noise. All where it knows none."""
+    losses, vocabulary = figures.losses, base.vocabulary
+    if losses is None:
+        return list(rows), figures
+    known = np.array([is_known(loss, vocabulary) for loss in (losses.sums / losses.targets).tolist()])
+    if not known.any():
+        return list(rows), figures
+    kept = RowLosses(losses.step, losses.lines[known], losses.sums[known], losses.targets[known])
+    return [row for row in rows if row.line in set(kept.lines.tolist())], replace(figures, losses=kept)
+
+
 def measured(base: Base, name: str, rows: Sequence[Row], display: Display) -> Figures:
     """Reads its weights, and gives back their memory."""
     size = sum(file.stat().st_size for file in base.folder.glob("model*.safetensors"))
@@ -72,10 +84,19 @@ def table(first: Figures, others: Sequence[Figures]) -> list[list[str]]:
 
 
 def measured_on(data: Path | None, rows: Sequence[Row]) -> str:
-    """For the line under a table."""
+    """For the line under a table, and under the same table elsewhere: no path of this machine."""
     where = "general texts, prose and code" if data is None else f"valid.jsonl of {data.resolve().name}"
     count = sum(row.targets for row in rows)
     return f"loss in nats a token on {where} ({len(rows)} rows, {count} tokens); ± is the change's standard error"
+
+
+def caveat(base: Base, first: Figures) -> str:
+    """What to say where the base hardly knows what it was measured on; empty where it does."""
+    if first.losses is None or is_known(mean_loss(first.losses), base.vocabulary):
+        return ""
+    return (
+        f"{first.name} predicts these rows hardly better than a guess, so they do not show what bits cost; give --data"
+    )
 
 
 def size_said(size: int) -> str:
