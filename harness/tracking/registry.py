@@ -20,6 +20,7 @@ from harness.errors import HarnessError
 from harness.files import make_folder, one_at_a_time
 from harness.tracking.candidates import Checkpoint, best_of_run, identifier
 from harness.tracking.checkpoints import checkpoint_folder
+from harness.tracking.pyfunc_flavor import make_loadable
 from harness.tracking.store import Store, use_globally
 
 _NAME = re.compile(r"^[^/:.\\]{1,200}$")
@@ -64,6 +65,7 @@ def register(store: Store, checkpoint: Checkpoint, name: str) -> Version:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+    make_loadable(store, checkpoint.model_id)
     for version in client.search_model_versions(f"name = '{_quoted(name)}'"):
         if version_model(version) == checkpoint.model_id:
             return Version(name=name, number=int(version.version), model_id=checkpoint.model_id, new=False)
@@ -100,6 +102,8 @@ def set_alias(store: Store, name: str, alias: str, number: int) -> int | None:
         raise HarnessError(
             f"{name} has no version {number}; it has {', '.join(map(str, versions)) or 'none'}"
         ) from error
+    if (model_id := version_model(store.client.get_model_version(name, str(number)))) is not None:
+        make_loadable(store, model_id)
     _in_turn(lambda: store.client.set_registered_model_alias(name, alias, str(number)))
     return before
 
