@@ -22,15 +22,18 @@ def config_beside(adapter: AdapterFiles) -> Config | None:
 
 
 def losses_by_row(
-    base: Base, rows: Sequence[Row], batch_size: int, tell: Callable[[int, int], None] = lambda done, total: None
+    base: Base,
+    rows: Sequence[Row],
+    batch_size: int,
+    on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> RowLosses:
     """Of its model as it stands, with the adapter that is attached: sums in nats and learned tokens, row by row.
 
-    `lines` of what comes back are the rows' numbers in their file; two models' are in the same order. `tell` hears how
-    many batches of how many are done.
+    `lines` of what comes back are the rows' numbers in their file; two models' are in the same order.
     """
     found: list[RowLosses] = []
-    Evaluator(Tail(base.model, 0), fixed_batches(rows, batch_size)).score(0, tell, on_rows=found.append)
+    tail = Tail(base.model, 0, compiled=False)  # each width once: compiling takes longer than it saves
+    Evaluator(tail, fixed_batches(rows, batch_size)).score(0, on_batch, on_rows=found.append)
     return found[0]
 
 

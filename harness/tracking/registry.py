@@ -60,12 +60,12 @@ def register(store: Store, checkpoint: Checkpoint, name: str) -> Version:
         raise HarnessError(f"--name must be 1 to 200 characters without / : . and \\, but got {name}")
     client = store.client
     use_globally(store.uri)
+    make_loadable(store, checkpoint.model_id)
     try:
         client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    make_loadable(store, checkpoint.model_id)
     for version in client.search_model_versions(f"name = '{_quoted(name)}'"):
         if version_model(version) == checkpoint.model_id:
             return Version(name=name, number=int(version.version), model_id=checkpoint.model_id, new=False)
