@@ -71,7 +71,8 @@ class Left:
         """down_proj (width 432); k_proj, q_proj (width 160)."""
         names: dict[int, set[str]] = {}
         for name, width in self.layers.items():
-            names.setdefault(width, set()).add(name.rpartition(".")[2])
+            parts = name.split(".")
+            names.setdefault(width, set()).add(".".join(parts[-2:] if parts[-1].isdigit() else parts[-1:]))
         return "; ".join(f"{', '.join(sorted(those))} (width {width})" for width, those in names.items())
 
 

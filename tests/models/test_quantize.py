@@ -14,6 +14,7 @@ from harness.config.schema import ModelConfig
 from harness.errors import HarnessError
 from harness.models.base import Base, open_base
 from harness.models.quantize import (
+    Left,
     Quantization,
     bits_per_weight,
     cast,
@@ -103,6 +104,7 @@ def test_layers_that_a_group_size_does_not_divide_are_named_with_their_share() -
     left = check_quantization(model, Quantization(group_size=32), name="builtin:small")
     assert left.said == "down_proj (width 432)" and 0.1 < left.share < 0.2
     assert left_by(model, 64).share == 1
+    assert Left({"blocks.0.lora.2": 16, "blocks.1.lora.2": 16}, 0.1).said == "lora.2 (width 16)"
 
 
 def test_a_quantization_names_a_folder() -> None:

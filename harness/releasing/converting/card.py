@@ -13,8 +13,7 @@ from harness.files import write_text
 def write_card(
     folder: Path, *, title: str, base: str, on_hub: bool, revision: str, table: Sequence[Sequence[str]], on: str
 ) -> None:
-    """`base`: a hub name where it is `on_hub`, else a folder: its name alone is told. `on`: what it was measured on."""
-    of = base if on_hub else Path(base).name
+    """`base`: its name, which has no path of this machine in it. `on`: what it was measured on."""
     lines = [
         "---",
         "library_name: mlx",
@@ -26,7 +25,7 @@ def write_card(
         "",
         f"# {title}",
         "",
-        f"Made from {of} (revision {revision}) with mlx-lm {version('mlx-lm')}.",
+        f"Made from {base} (revision {revision}) with mlx-lm {version('mlx-lm')}.",
         "",
         *_markdown(table),
         "",

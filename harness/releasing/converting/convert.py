@@ -57,6 +57,12 @@ class Order:
     data: Path | None
 
     @property
+    def name(self) -> str:
+        """To people: of a folder its own name, not where it lies."""
+        local = Path(self.model).expanduser()
+        return local.resolve().name if local.is_dir() else self.model
+
+    @property
     def wanted(self) -> list[tuple[Quantization | None, Path]]:
         """Each with its folder: --out, with its bits added where several are wanted."""
         if self.out is not None and len(self.ways) < 2:
@@ -92,7 +98,7 @@ def convert(order: Order, display: Display) -> None:
         display.say(f"warning: {line}")
     _check(order, base, display)
     source = _measured_source(order, base, display)
-    width = max(len(name) for name in (order.model, *(out.name for _, out in order.wanted)))
+    width = max(len(name) for name in (order.name, *(out.name for _, out in order.wanted)))
     for cells in table(source.figures, []):
         _print(cells, width)
     for way, out in order.wanted:
@@ -106,7 +112,7 @@ def convert(order: Order, display: Display) -> None:
 
 def _measured_source(order: Order, base: Base, display: Display) -> _Source:
     rows = rows_of_data(order.data, base)
-    figures = measured(base, order.model, rows, display)
+    figures = measured(base, order.name, rows, display)
     if order.data is None:
         rows, figures = known_of(base, rows, figures)
         base.let_go()
@@ -164,8 +170,8 @@ def _made(order: Order, way: Quantization | None, out: Path, source: _Source, di
         write_card(
             folder,
             title=out.name,
-            base=order.model,
-            on_hub=base.path == order.model and "/" in order.model and not base.path.startswith("/"),
+            base=order.name,
+            on_hub=base.path == order.name and "/" in order.name,
             revision=base.revision,
             table=table(source.figures, [figures]),
             on=measured_on(order.data, source.rows),

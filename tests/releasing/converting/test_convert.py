@@ -103,6 +103,7 @@ def test_a_quantized_model_goes_back_to_full_precision_or_to_other_bits(
     made(model=str(eight), dequantize=True, out=tmp_path / "full")
     before, full = _losses(capsys.readouterr().out)
     assert full == pytest.approx(before, abs=1e-3)
+    assert str(tmp_path) not in (tmp_path / "full" / "README.md").read_text("utf-8")
     made(model=str(eight), dequantize=True, ways=[Quantization(bits=4)], out=tmp_path / "four")
     assert open_base(ModelConfig(path=str(tmp_path / "four"), revision=None)).settings["quantization"]["bits"] == 4
 
