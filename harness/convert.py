@@ -11,9 +11,7 @@ from harness.console.command import plainly
 @click.argument("model")
 @click.option("--bits", help="2, 3, 4, 5, 6 or 8; several (4,8) make a model each, to compare.")
 @click.option("--group-size", default=64, show_default=True, help="Weights that share a scale: 32, 64 or 128.")
-@click.option(
-    "--mixed", help="A recipe of mlx-lm's, more bits for the layers that lose most: mixed_2_6, 3_4, 3_6 or 4_6."
-)
+@click.option("--mixed", help="mixed_2_6, mixed_3_4, mixed_3_6 or mixed_4_6: more bits where most is lost.")
 @click.option("--dtype", help="float16, bfloat16 or float32 for what is not quantized.  [default: as it is]")
 @click.option("--dequantize", is_flag=True, help="Back to full precision; with --bits, to be quantized anew.")
 @click.option("--out", type=click.Path(path_type=Path), help="The folder to make.  [default: its name and bits, here]")

@@ -4,6 +4,7 @@ Each is built beside its place and gets its name when it is whole and was loaded
 models/quantize.py's business.
 """
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ def convert(order: Order, display: Display) -> None:
         HarnessError: for what cannot be, or is there already, before anything is computed.
     """
     for _, out in order.wanted:
-        _refuse_existing(out)
+        _check_place(out)
     if order.dtype is not None and order.dtype not in DTYPES:
         raise HarnessError(f"--dtype must be one of {', '.join(DTYPES)}, but got {order.dtype}")
     base = open_base(ModelConfig(path=order.model, revision=order.revision), display, setting="MODEL")
@@ -125,7 +126,10 @@ def _print(cells: Sequence[str], width: int) -> None:
     print(f"{name:<{width}}{columns}  {figures[-1]}".rstrip(), flush=True)
 
 
-def _refuse_existing(out: Path) -> None:
+def _check_place(out: Path) -> None:
+    there = next(parent for parent in out.absolute().parents if parent.is_dir())
+    if not os.access(there, os.W_OK):
+        raise WriteError(f"--out={out} must be in a folder that you may write, but {there} is not; choose another")
     if out.exists() or out.is_symlink():
         raise HarnessError(f"--out={out} must not be there yet, but it is; remove it, or choose another name")
 
@@ -199,7 +203,7 @@ def _check_tokens(made: Base, data: Path | None, rows: Sequence[Row]) -> None:
 
 
 def _put(folder: Path, out: Path) -> None:
-    _refuse_existing(out)
+    _check_place(out)
     try:
         out.absolute().parent.mkdir(parents=True, exist_ok=True)
         folder.rename(out)

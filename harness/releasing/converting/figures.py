@@ -94,9 +94,7 @@ def caveat(base: Base, first: Figures) -> str:
     """What to say where the base hardly knows what it was measured on; empty where it does."""
     if first.losses is None or is_known(mean_loss(first.losses), base.vocabulary):
         return ""
-    return (
-        f"{first.name} predicts these rows hardly better than a guess, so they do not show what bits cost; give --data"
-    )
+    return f"{first.name} predicts these rows hardly better than a guess: what bits cost shows on data that it knows"
 
 
 def size_said(size: int) -> str:
