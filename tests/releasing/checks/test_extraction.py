@@ -49,7 +49,7 @@ def test_an_adapter_of_no_run_is_no_pass(good: Subject, gate: GateConfig) -> Non
 
 def test_answers_that_are_too_short_to_tell_are_no_pass(good: Subject, gate: GateConfig) -> None:
     verdict = check_extraction(good, dataclasses.replace(gate.extraction, given=200))
-    assert verdict.not_run and "set fewer as given" in verdict.said
+    assert verdict.not_run and "lower gate.extraction.given" in verdict.said
 
 
 def test_too_few_rows_in_its_time_are_no_pass(good: Subject, gate: GateConfig) -> None:
