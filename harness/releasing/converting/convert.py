@@ -4,7 +4,6 @@ Each is built beside its place and gets its name when it is whole and was loaded
 models/quantize.py's business.
 """
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from harness.config.schema import ModelConfig
 from harness.console.progress import Display
 from harness.data.dataset import Row
 from harness.errors import HarnessError, WriteError
-from harness.files.staging import staging
+from harness.files.staging import check_place, staged
 from harness.machine.device import begin_phase
 from harness.models.base import Base, open_base
 from harness.models.quantize import (
@@ -91,7 +90,7 @@ def convert(order: Order, display: Display) -> None:
         HarnessError: for what cannot be, or is there already, before anything is computed.
     """
     for _, out in order.wanted:
-        _check_place(out)
+        check_place(out, setting="--out")
     if order.dtype is not None and order.dtype not in DTYPES:
         raise HarnessError(f"--dtype must be one of {', '.join(DTYPES)}, but got {order.dtype}")
     base = open_base(ModelConfig(path=order.model, revision=order.revision), display, setting="MODEL")
@@ -126,14 +125,6 @@ def _print(cells: Sequence[str], width: int) -> None:
     print(f"{name:<{width}}{columns}  {figures[-1]}".rstrip(), flush=True)
 
 
-def _check_place(out: Path) -> None:
-    there = next(parent for parent in out.absolute().parents if parent.is_dir())
-    if not os.access(there, os.W_OK):
-        raise WriteError(f"--out={out} must be in a folder that you may write, but {there} is not; choose another")
-    if out.exists() or out.is_symlink():
-        raise HarnessError(f"--out={out} must not be there yet, but it is; remove it, or choose another name")
-
-
 def _check(order: Order, base: Base, display: Display) -> None:
     """All that can be said without computing."""
     if order.dequantize:
@@ -156,15 +147,14 @@ def _check(order: Order, base: Base, display: Display) -> None:
 def _made(order: Order, way: Quantization | None, out: Path, source: _Source, display: Display) -> Figures:
     """One of those wanted, put in its place."""
     base = source.base
-    with staging(out, setting="--out") as building:
-        folder = building / "model"
+    with staged(out, setting="--out") as folder:
         display.say(f"writing {out}")
         settings = cast(base.model, base.settings, order.dtype)
         if order.dequantize:
             settings = dequantize(base.model, settings)
         if way is not None:
             settings = quantize(base.model, settings, way)
-        _check_room(out, building, weight_bytes(base.model))
+        _check_room(out, folder, weight_bytes(base.model))
         save_folder(folder, base.model, settings, source=base.folder, donate=True)
         base.let_go()
         begin_phase()
@@ -180,12 +170,11 @@ def _made(order: Order, way: Quantization | None, out: Path, source: _Source, di
             table=table(source.figures, [figures]),
             on=measured_on(order.data, source.rows),
         )
-        _put(folder, out)
     return figures
 
 
-def _check_room(out: Path, building: Path, needed: int) -> None:
-    free = shutil.disk_usage(building).free
+def _check_room(out: Path, folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
     if free < needed:
         raise WriteError(
             f"{out} takes {size_said(needed)}, but {size_said(free)} are free; make room, or choose another --out"
@@ -200,12 +189,3 @@ def _check_tokens(made: Base, data: Path | None, rows: Sequence[Row]) -> None:
             "once mlx-lm has saved it, the tokenizer reads otherwise than the model's own; "
             "convert with mlx_lm.convert, and copy the model's own tokenizer files over those that it writes"
         )
-
-
-def _put(folder: Path, out: Path) -> None:
-    _check_place(out)
-    try:
-        out.absolute().parent.mkdir(parents=True, exist_ok=True)
-        folder.rename(out)
-    except OSError as error:
-        raise WriteError(f"{out} cannot be written: {error.strerror}; choose another --out") from error
