@@ -76,7 +76,7 @@ class Engine:
         raise NotImplementedError
 
     def cancel(self, number: int) -> None:
-        """Nothing more is told of it; its row leaves the batch at the next step. One that has ended: nothing happens."""
+        """Nothing more is told of it; its row leaves at the next step. One that has ended: nothing happens."""
         raise NotImplementedError
 
     def step(self) -> list[Step]:
