@@ -39,7 +39,7 @@ def _several(model: nn.Module, folder: Path) -> list[AdapterFiles]:
         random_adapter(
             model, folder / "deep", rank=8, keys=["mlp.down_proj", "self_attn.q_proj"], num_layers=4, seed=2
         ),
-        random_adapter(model, folder / "dora", rank=3, keys=["self_attn.q_proj", "mlp.up_proj"], kind="dora", seed=3),
+        random_adapter(model, folder / "dora", rank=3, keys=["self_attn.v_proj", "mlp.down_proj"], kind="dora", seed=3),
     ]
 
 
