@@ -14,7 +14,7 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from harness.config.schema import ModelConfig
 from harness.errors import HarnessError
-from harness.models.adapter import adapter_weights, attached, loaded, save_weights, spec_for
+from harness.models.adapter import adapter_weights, attached, check_fits, loaded, save_weights, spec_for
 from harness.models.adapter_files import WEIGHTS_FILE, AdapterFiles, AdapterSpec, read_adapter, save_spec
 from harness.models.base import Base, open_base
 from harness.models.peft_folder import read_peft
@@ -202,7 +202,9 @@ def test_a_folder_of_pefts_is_an_adapter_like_any_other(make_base: MakeBase, tmp
     theirs = _as_of_peft(base, tmp_path)
     ours = _logits(base, read_adapter(tmp_path / "ours"))
     for path in (theirs, theirs / "adapter_model.safetensors"):
-        assert mx.array_equal(_logits(base, read_adapter(path)), ours).item()
+        read = read_adapter(path)
+        assert mx.array_equal(_logits(base, read), ours).item()
+        assert check_fits(read, _spec(base), base.model) == []  # so training can begin from it
 
 
 def test_rslora_and_patterns_that_change_nothing_are_read(make_base: MakeBase, tmp_path: Path) -> None:
