@@ -255,8 +255,10 @@ class SweepConfig:
 
 @dataclass(frozen=True, config=_strict)
 class MemoryGate:
-    """`limit`: how much more of the texts' runs of five units may stand in training texts than of held-out texts."""
+    """`texts`: to be written on generate.prompts, at least; `limit`: how much more of their runs of five units may
+    stand in training texts than of held-out texts."""
 
+    texts: Count
     limit: Annotated[float, Field(ge=0, le=1)]
 
 

@@ -1,0 +1,78 @@
+"""Is what the base knew of language still there: the loss on general text without the adapter and with it.
+
+A text that the base itself predicts no better than a guess among all tokens has nothing that could be forgotten, and is
+left out: builtin:small, say, knows no code. Knows nothing of training data.
+"""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+
+from harness.config.schema import ForgettingGate
+from harness.models.adapter import loaded
+from harness.releasing.checks.general_text import passages, rows_of
+from harness.releasing.checks.subject import Subject, batch_size
+from harness.releasing.checks.verdict import CheckKind, Verdict, not_run
+from harness.releasing.measured import losses_by_row
+
+_CHECK = CheckKind.FORGETTING
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """One passage: sums of the loss in nats, and tokens."""
+
+    kind: str
+    before: float
+    after: float
+    tokens: int
+
+
+def check_forgetting(subject: Subject, settings: ForgettingGate) -> Verdict:
+    """The figure is the rise of the loss in nats a token, over all tokens of the texts that the base knows."""
+    guess = math.log(subject.base.vocabulary)  # nats a token of one who knows nothing
+    known = [each for each in _measured(subject, settings) if each.before < guess * each.tokens]
+    if not known:
+        return not_run(_CHECK, f"{subject.base.path} predicts no general text better than a guess: nothing to forget")
+    before, after = _losses(known)
+    rise = after - before if math.isfinite(after) else math.inf
+    passed = rise <= settings.limit
+    what = f"general text costs {rise:+.3f} nats a token more with the adapter ({before:.3f} before, {after:.3f} after)"
+    todo = "" if passed else "; take an earlier checkpoint, a lower learning rate or scale, or fewer blocks"
+    return Verdict(
+        check=_CHECK,
+        passed=passed,
+        figure=rise,
+        limit=settings.limit,
+        said=f"{what}, limit {settings.limit:g}{todo}",
+        details=_by_kind(known),
+    )
+
+
+def _measured(subject: Subject, settings: ForgettingGate) -> list[_Passed]:
+    base, texts = subject.base, passages()
+    rows = rows_of(texts, base.tokenizer, settings.tokens)
+    size = batch_size(rows)
+    before = losses_by_row(base, rows, size)
+    with loaded(base.model, subject.adapter):
+        after = losses_by_row(base, rows, size)
+    return [
+        _Passed(texts[line].kind, float(one), float(other), int(tokens))
+        for line, one, other, tokens in zip(before.lines, before.sums, after.sums, before.targets, strict=True)
+    ]
+
+
+def _losses(found: list[_Passed]) -> tuple[float, float]:
+    """Before and after, nats a token."""
+    tokens = sum(each.tokens for each in found)
+    return sum(each.before for each in found) / tokens, sum(each.after for each in found) / tokens
+
+
+def _by_kind(found: list[_Passed]) -> list[str]:
+    """The most forgotten first."""
+    kinds: dict[str, list[_Passed]] = defaultdict(list)
+    for each in found:
+        kinds[each.kind].append(each)
+    losses = sorted((_losses(group), kind) for kind, group in kinds.items())
+    losses.sort(key=lambda each: each[0][0] - each[0][1])
+    return [f"{kind}: {before:.3f} before, {after:.3f} after" for (before, after), kind in losses]
