@@ -41,13 +41,13 @@ class Move:
     why: str
 
 
-def moved(alias: str, *, before: int | None, to: int, by: MovedBy, why: str) -> Move:
-    """A move of now, by whoever runs this."""
+def moved(alias: str, *, before: int | None, by: MovedBy, why: str) -> Move:
+    """A move of now, by whoever runs this; where it leads is to be said yet."""
     at = datetime.now(UTC).isoformat(timespec="microseconds")
-    return Move(alias=alias, at=at, who=user(), before=before, to=to, by=by, why=why)
+    return Move(alias=alias, at=at, who=_user(), before=before, to=0, by=by, why=why)
 
 
-def user() -> str:
+def _user() -> str:
     """Who runs this, as the system has it."""
     try:
         return getpass.getuser()

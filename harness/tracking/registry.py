@@ -6,7 +6,7 @@ Adapter references are resolved here: runs:/<id> is a run's best checkpoint, mod
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ _MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
 _ATTEMPTS, _PAUSE_SECONDS = 4, 0.2
 # what MLflow says of a constraint of its database that was broken, or a database that is busy
 _CONFLICTS = ("BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "RESOURCE_CONFLICT", "TEMPORARILY_UNAVAILABLE")
+_ALIAS = re.compile(r"^[\w-]{1,200}$")
+_NOTHING: Mapping[str, str] = {}
 _RESERVED_ALIAS = re.compile(r"^(latest|v\d+)$", re.IGNORECASE)
 
 
@@ -41,6 +43,18 @@ class Version:
     new: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """A version as it is in the registry. `model_id`, `run_id`: of the checkpoint that it was made from, if it was."""
+
+    name: str
+    number: int
+    model_id: str | None
+    run_id: str | None
+    tags: Mapping[str, str]
+    page: str
+
+
 @contextmanager
 def one_promotion(store: Store) -> Iterator[None]:
     """Inside, no other process of this machine registers or sets an alias in this store."""
@@ -49,14 +63,36 @@ def one_promotion(store: Store) -> Iterator[None]:
         yield
 
 
-def register(store: Store, checkpoint: Checkpoint, name: str) -> Version:
+def check_name(name: str) -> None:
+    """Raises: HarnessError for a registered model's name that MLflow does not take."""
+    if not _NAME.match(name):
+        raise HarnessError(f"--name must be 1 to 200 characters without / : . and \\, but got {name}")
+
+
+def check_alias(alias: str) -> None:
+    """Raises: HarnessError for an alias that MLflow does not take, or keeps for itself."""
+    if _RESERVED_ALIAS.match(alias):
+        raise HarnessError(f"--alias={alias} is one that MLflow keeps for itself; choose another, such as champion")
+    if not _ALIAS.match(alias):
+        raise HarnessError(f"--alias must be letters, digits, _ and -, but got {alias}; choose another")
+
+
+def register(
+    store: Store,
+    checkpoint: Checkpoint,
+    name: str,
+    *,
+    tags: Mapping[str, str] = _NOTHING,
+    page: str | None = None,
+) -> Version:
     """Make the checkpoint a model version, or find the one that it already is. Nothing is copied.
+
+    `tags`, `page`: what it, or the one that is there, says of itself; the page is its description, Markdown.
 
     Raises:
         HarnessError: for a name that MLflow does not take.
     """
-    if not _NAME.match(name):
-        raise HarnessError(f"--name must be 1 to 200 characters without / : . and \\, but got {name}")
+    check_name(name)
     client = store.client
     use_globally(store.uri)
     try:
@@ -66,17 +102,18 @@ def register(store: Store, checkpoint: Checkpoint, name: str) -> Version:
             raise
     for version in client.search_model_versions(f"name = '{_quoted(name)}'"):
         if version_model(version) == checkpoint.model_id:
+            _say_of(store, name, str(version.version), tags, page)
             return Version(name=name, number=int(version.version), model_id=checkpoint.model_id, new=False)
     score = f"{checkpoint.metric} {checkpoint.value:.4f}"
-    tags = checkpoint.tags | {checkpoint.metric: f"{checkpoint.value:.6g}", "checkpoint_step": str(checkpoint.step)}
+    own = checkpoint.tags | {checkpoint.metric: f"{checkpoint.value:.6g}", "checkpoint_step": str(checkpoint.step)}
     version = _in_turn(
         lambda: client.create_model_version(
             name,
             source=f"models:/{checkpoint.model_id}",
             run_id=checkpoint.run_id,
             model_id=checkpoint.model_id,
-            tags=tags,
-            description=f"{score} after {checkpoint.step} updates of run {checkpoint.run_id}",
+            tags=own | dict(tags),
+            description=page or f"{score} after {checkpoint.step} updates of run {checkpoint.run_id}",
         )
     )
     number = int(version.version)
@@ -90,18 +127,51 @@ def set_alias(store: Store, name: str, alias: str, number: int) -> int | None:
     Raises:
         HarnessError: when there is no such model or version, or MLflow keeps the alias for itself.
     """
-    if _RESERVED_ALIAS.match(alias):
-        raise HarnessError(f"--alias={alias} is one that MLflow keeps for itself; choose another, such as champion")
+    check_alias(alias)
     before = alias_version(store, name, alias)
+    check_version(store, name, number)
+    _in_turn(lambda: store.client.set_registered_model_alias(name, alias, str(number)))
+    return before
+
+
+def check_version(store: Store, name: str, number: int) -> None:
+    """Raises: HarnessError when there is no such model or version, with what there is."""
     try:
         store.client.get_model_version(name, str(number))
     except MlflowException as error:
-        versions = sorted(int(v.version) for v in store.client.search_model_versions(f"name = '{_quoted(name)}'"))
-        raise HarnessError(
-            f"{name} has no version {number}; it has {', '.join(map(str, versions)) or 'none'}"
-        ) from error
-    _in_turn(lambda: store.client.set_registered_model_alias(name, alias, str(number)))
-    return before
+        versions = [str(version.number) for version in versions_of(store, name)]
+        raise HarnessError(f"{name} has no version {number}; it has {', '.join(versions) or 'none'}") from error
+
+
+def versions_of(store: Store, name: str) -> list[Registered]:
+    """The oldest first; none where there is no such model."""
+    found = store.client.search_model_versions(f"name = '{_quoted(name)}'")
+    versions = [
+        Registered(
+            name=name,
+            number=int(each.version),
+            model_id=version_model(each),
+            run_id=each.run_id or None,
+            tags=dict(each.tags or {}),
+            page=each.description or "",
+        )
+        for each in found
+    ]
+    return sorted(versions, key=lambda version: version.number)
+
+
+def model_names(store: Store) -> list[str]:
+    """Of all registered models."""
+    return [str(model.name) for model in store.client.search_registered_models()]
+
+
+def aliases_of(store: Store, name: str) -> dict[str, int]:
+    """Each alias with the version that it points at; none where there is no such model."""
+    try:
+        model = store.client.get_registered_model(name)
+    except MlflowException:
+        return {}
+    return {alias: int(number) for alias, number in model.aliases.items()}
 
 
 def alias_version(store: Store, name: str, alias: str) -> int | None:
@@ -199,6 +269,13 @@ def _link_versions(store: Store, model_id: str, name: str, number: int) -> None:
     present = store.client.get_logged_model(model_id).tags.get(MLFLOW_MODEL_VERSIONS)
     versions = [*(json.loads(present) if present else []), {"name": name, "version": number}]
     store.client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(versions)})
+
+
+def _say_of(store: Store, name: str, number: str, tags: Mapping[str, str], page: str | None) -> None:
+    for key, value in tags.items():
+        store.client.set_model_version_tag(name, number, key, value)
+    if page is not None:
+        store.client.update_model_version(name, number, page)
 
 
 def _what_there_is(store: Store) -> str:

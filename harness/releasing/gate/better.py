@@ -71,9 +71,7 @@ def only_said(found: Compared, gate: GateConfig, measured: Measured, *, than: st
     """Of what does not decide and may be worse."""
     said = f"{_figures(found, measured, than=than)}; the judge decides"
     details = _details(found, gate, measured)
-    return Verdict(
-        check=measured.check, passed=True, figure=found.gain.mean, limit=None, said=said, details=details
-    )
+    return Verdict(check=measured.check, passed=True, figure=found.gain.mean, limit=None, said=said, details=details)
 
 
 def _figures(found: Compared, measured: Measured, *, than: str) -> str:

@@ -24,7 +24,6 @@ from harness.releasing.checks.subject import NotHereError, Subject, batch_size
 from harness.releasing.gate.contenders import Challenger, Champion
 from harness.releasing.measured import losses_by_row
 from harness.statistics.gain import LEAST_ROWS, Gain, gain_of_chosen, paired_gain
-from harness.tracking.candidates import Checkpoint
 from harness.tracking.store import Store
 from harness.tracking.valid_rows import ValidRows, valid_rows_of
 
