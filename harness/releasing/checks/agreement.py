@@ -98,4 +98,4 @@ def _what_bits_keep(forms: _Forms) -> str:
     kept = max(0.0, 1 - left / effect) if effect else 1.0
     if kept >= _LOST:
         return ""
-    return f"fused and quantized as the base is it keeps {kept:.0%} of its effect: export it dequantized, or with more bits"
+    return f"fused and quantized as the base is it keeps {kept:.0%} of its effect: export it with more bits"

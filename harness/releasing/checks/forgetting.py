@@ -1,21 +1,25 @@
 """Is what the base knew of language still there: the loss on general text without the adapter and with it.
 
-A text that the base itself predicts no better than a guess among all tokens has nothing that could be forgotten, and is
-left out: builtin:small, say, knows no code. Knows nothing of training data.
+A text whose tokens the base itself can hardly tell has nothing that could be forgotten, and is left out: builtin:small,
+say, knows plain prose and no code. Knows nothing of training data.
 """
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.config.schema import ForgettingGate
+from harness.data.dataset import Row
 from harness.models.adapter import loaded
+from harness.models.base import Base
 from harness.releasing.checks.general_text import passages, rows_of
 from harness.releasing.checks.subject import Subject, batch_size
 from harness.releasing.checks.verdict import CheckKind, Verdict, not_run
 from harness.releasing.measured import losses_by_row
 
 _CHECK = CheckKind.FORGETTING
+_KNOWN = 0.5  # of the loss of a guess among all tokens: what costs less is known
 
 
 @dataclass(frozen=True)
@@ -30,14 +34,13 @@ class _Passed:
 
 def check_forgetting(subject: Subject, settings: ForgettingGate) -> Verdict:
     """The figure is the rise of the loss in nats a token, over all tokens of the texts that the base knows."""
-    guess = math.log(subject.base.vocabulary)  # nats a token of one who knows nothing
-    known = [each for each in _measured(subject, settings) if each.before < guess * each.tokens]
+    known = _measured(subject, settings)
     if not known:
         return not_run(_CHECK, f"{subject.base.path} predicts no general text better than a guess: nothing to forget")
     before, after = _losses(known)
     rise = after - before if math.isfinite(after) else math.inf
     passed = rise <= settings.limit
-    what = f"general text costs {rise:+.3f} nats a token more with the adapter ({before:.3f} before, {after:.3f} after)"
+    what = f"general text costs {rise:+.3f} nats a token with the adapter ({before:.3f} before, {after:.3f} after)"
     todo = "" if passed else "; take an earlier checkpoint, a lower learning rate or scale, or fewer blocks"
     return Verdict(
         check=_CHECK,
@@ -50,16 +53,23 @@ def check_forgetting(subject: Subject, settings: ForgettingGate) -> Verdict:
 
 
 def _measured(subject: Subject, settings: ForgettingGate) -> list[_Passed]:
+    """The passages that the base knows, with and without the adapter."""
     base, texts = subject.base, passages()
     rows = rows_of(texts, base.tokenizer, settings.tokens)
-    size = batch_size(rows)
-    before = losses_by_row(base, rows, size)
+    before = _sums(base, rows)
+    least = _KNOWN * math.log(base.vocabulary)  # nats a token
+    known = [row for row in rows if before[row.line] < least * row.targets]
+    if not known:
+        return []
     with loaded(base.model, subject.adapter):
-        after = losses_by_row(base, rows, size)
-    return [
-        _Passed(texts[line].kind, float(one), float(other), int(tokens))
-        for line, one, other, tokens in zip(before.lines, before.sums, after.sums, before.targets, strict=True)
-    ]
+        after = _sums(base, known)
+    return [_Passed(texts[row.line].kind, before[row.line], after[row.line], row.targets) for row in known]
+
+
+def _sums(base: Base, rows: Sequence[Row]) -> dict[int, float]:
+    """Of each row's loss in nats, by its line."""
+    found = losses_by_row(base, rows, batch_size(rows))
+    return dict(zip(found.lines.tolist(), found.sums.tolist(), strict=True))
 
 
 def _losses(found: list[_Passed]) -> tuple[float, float]:
