@@ -27,7 +27,8 @@ def losses_by_row(base: Base, rows: Sequence[Row], batch_size: int) -> RowLosses
     `lines` of what comes back are the rows' numbers in their file; two models' are in the same order.
     """
     found: list[RowLosses] = []
-    Evaluator(Tail(base.model, 0), fixed_batches(rows, batch_size)).score(0, on_rows=found.append)
+    tail = Tail(base.model, 0, compiled=False)  # each width once: compiling takes longer than it saves
+    Evaluator(tail, fixed_batches(rows, batch_size)).score(0, on_rows=found.append)
     return found[0]
 
 
