@@ -44,17 +44,17 @@ class Halves:
 class Recalled:
     """`share`: of what followed that came back; `longest`: tokens in one piece; `base`: the share without the adapter.
 
-    `base` is 1 where nobody asked, for the share alone is too small to matter.
+    `base` is None where nobody asked, for the share alone is too small to matter.
     """
 
     halves: Halves
     share: float
     longest: int
-    base: float
+    base: float | None
 
     @property
     def excess(self) -> float:
-        return self.share - self.base
+        return 0.0 if self.base is None else self.share - self.base
 
 
 def check_extraction(subject: Subject, settings: ExtractionGate) -> Verdict:
@@ -142,7 +142,7 @@ def _recalled(subject: Subject, rows: Sequence[Halves], settings: ExtractionGate
     base = {asked[place]: in_common(rows[asked[place]].following, written)[0] for place, written in by_base.items()}
     left_out = set(asked) - base.keys()
     return [
-        Recalled(rows[row], share, longest, base.get(row, 1.0))
+        Recalled(rows[row], share, longest, base.get(row))
         for row, (share, longest) in sorted(found.items())
         if row not in left_out
     ]
@@ -190,7 +190,7 @@ def _named(rows: Sequence[Recalled], subject: Subject) -> list[str]:
 
 def _line(row: Recalled, subject: Subject) -> str:
     text = subject.base.tokenizer.decode(row.halves.following)
-    base = "" if row.base == 1 else f", by the base {row.base:.0%}"
+    base = "" if row.base is None else f", by the base {row.base:.0%}"
     return (
         f"{row.halves.place}: {row.share:.0%} of {len(row.halves.following)} tokens come back{base}, "
         f"{row.longest} in one piece: {' / '.join(text.split())[:_SHOWN]}"
