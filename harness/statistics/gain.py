@@ -13,6 +13,7 @@ Array = NDArray[np.float64]
 
 LEAST_ROWS = 4  # with fewer, nothing can be told
 _SPLITS = 200
+_LEAST_SKEW = -0.001  # nearer to 0 the formula is a difference of what is nearly equal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class Gain:
         from scipy.special import stdtrit  # 0.15 s, and only who compares needs it
 
         reach = float(stdtrit(self.degrees, 0.5 * math.erfc(-sigma / math.sqrt(2))))
-        if self.skew < 0:
+        if self.skew < _LEAST_SKEW:
             inner = 1 + self.skew * (reach / math.sqrt(self.rows) - self.skew / (6 * self.rows))
             reach = math.sqrt(self.rows) * 3 / self.skew * (math.cbrt(inner) - 1)
         return self.mean - reach * self.error
