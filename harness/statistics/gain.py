@@ -38,7 +38,7 @@ class Gain:
         """
         from scipy.special import stdtrit  # 0.15 s, and only who compares needs it
 
-        reach = float(stdtrit(self.degrees, 0.5 * math.erfc(-sigma / math.sqrt(2))))
+        reach = -float(stdtrit(self.degrees, 0.5 * math.erfc(sigma / math.sqrt(2))))  # of the small side: that is exact
         if self.skew < _LEAST_SKEW:
             inner = 1 + self.skew * (reach / math.sqrt(self.rows) - self.skew / (6 * self.rows))
             reach = math.sqrt(self.rows) * 3 / self.skew * (math.cbrt(inner) - 1)
