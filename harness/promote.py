@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 @click.option("--experiment", help="The best checkpoint of all runs of this experiment.")
 @click.option("--sweep", help="The best checkpoint of this sweep's trials, by the sweep's id.")
 @click.option("--run", help="The best checkpoint of this run, by its id.")
+@click.option("--adapter", metavar="FOLDER", help="One that no run here trained; only with --force.")
 @click.option("--metric", help="What decides.  [default: what steers the sweep, or else valid/loss]")
 @click.option(
     "--maximize", is_flag=True, help="The highest value is the best, also of a metric that is not known to be so."
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 def main(**words: Any) -> None:
     """Register the best checkpoint as a model version and set an alias on it, if the gate lets it through.
 
-    Of --experiment, --sweep and --run give one; without any, the newest sweep or run is taken.
+    Of --experiment, --sweep, --run and --adapter give one; without any, the newest sweep or run is taken.
     What was pruned or deleted, and what a sweep trained again with other seeds, is chosen only by --run.
     The gate compares it with what the alias points at, and with the bare base the first time, on rows that chose
     nothing; and looks for training text, for what the base has forgotten, and whether all is there. Its settings, each

@@ -16,13 +16,17 @@ from harness.tracking.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Which runs to choose from, and by what: None is what steers their sweep, or else the validation loss."""
+    """Which runs to choose from, and by what: None is what steers their sweep, or else the validation loss.
+
+    `adapter`: instead of a run's checkpoint, the folder of one that no run here trained.
+    """
 
     experiment: str | None = None
     sweep: str | None = None
     run: str | None = None
     metric: str | None = None
     maximize: bool = False
+    adapter: str | None = None
 
     def by(self, default: Objective) -> Objective:
         """What decides."""
@@ -36,7 +40,14 @@ class Choice:
 
     @property
     def given(self) -> list[str]:
-        return [f"--{key}" for key in ("experiment", "sweep", "run") if getattr(self, key) is not None]
+        return [f"--{key}" for key in ("experiment", "sweep", "run", "adapter") if getattr(self, key) is not None]
+
+    def only_adapter(self) -> str:
+        """Raises: HarnessError where something to choose from, or by, is given beside it."""
+        beside = [*self.given[:-1], *(["--metric"] if self.metric else []), *(["--maximize"] if self.maximize else [])]
+        if beside or self.adapter is None:
+            raise HarnessError(f"--adapter names what to promote; leave out {' and '.join(beside)}")
+        return self.adapter
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from harness.releasing.choice import Choice, Chosen, choose
 from harness.releasing.gate.contenders import Challenger, Champion, champion_of
 from harness.releasing.gate.decision import Gate, against
 from harness.releasing.gate.page import page, tags, word
+from harness.releasing.strangers import stranger, taken_in
 from harness.tracking import queries
 from harness.tracking.luck import TEST, luck_of
 from harness.tracking.moves import Move, MovedBy, forget_move, keep_move, moved
@@ -55,13 +56,9 @@ def promote(tracking: TrackingConfig, choice: Choice, terms: Terms, *, name: str
         NotPromotedError: with all reasons.
         HarnessError: when there is nothing to choose from.
     """
-    store = open_store(tracking)
-    chosen = choose(store, choice)
-    name = name or chosen.experiment
-    check_name(name)
     check_alias(alias)
-    _say_choice(store, chosen)
-    challenger = Challenger(checkpoint=chosen.best[0], among=chosen.among, by=chosen.by)
+    store = open_store(tracking)
+    challenger, name = _challenger(store, choice, name)
     gate = Gate(store, challenger, terms.gate, Display())
     checked: list[Verdict] = []
     while True:
@@ -76,6 +73,20 @@ def promote(tracking: TrackingConfig, choice: Choice, terms: Terms, *, name: str
         if _promoted(store, challenger, champion, terms, verdicts):
             return
         print(f"{champion.reference} has moved meanwhile; compared again")
+
+
+def _challenger(store: Store, choice: Choice, name: str | None) -> tuple[Challenger, str]:
+    """And the registered model's name."""
+    if choice.adapter is not None:
+        if name is None:
+            raise HarnessError("--adapter needs --name, the registered model that it becomes a version of")
+        check_name(name)
+        return stranger(store, choice.only_adapter()), name
+    chosen = choose(store, choice)
+    name = name or chosen.experiment
+    check_name(name)
+    _say_choice(store, chosen)
+    return Challenger(checkpoint=chosen.best[0], among=chosen.among, by=chosen.by), name
 
 
 def roll_to(tracking: TrackingConfig, choice: Choice, *, name: str | None, alias: str, version: int) -> None:
@@ -99,11 +110,8 @@ def _stays(challenger: Challenger, champion: Champion, terms: Terms) -> bool:
     Raises:
         NotPromotedError: without force.
     """
-    point = challenger.checkpoint
     if terms.force is None:
-        raise NotPromotedError(
-            f"not promoted: update {point.step} of run {point.run_id} is {champion.reference} already; {champion.stays}"
-        )
+        raise NotPromotedError(f"not promoted: {challenger.said} is {champion.reference} already; {champion.stays}")
     print(f"{champion.reference} was version {champion.number} already")
     return True
 
@@ -124,7 +132,7 @@ def _promoted(
     store: Store, challenger: Challenger, champion: Champion, terms: Terms, verdicts: Sequence[Verdict]
 ) -> bool:
     """False where the champion is another than the one that was compared with; else all is written, or nothing."""
-    name, point = champion.name, challenger.checkpoint
+    name = champion.name
     forced = terms.force if against(verdicts) else None
     by, why = (MovedBy.GATE, _why(verdicts)) if forced is None else (MovedBy.FORCE, forced)
     move = moved(champion.alias, before=champion.number, by=by, why=why)
@@ -132,6 +140,7 @@ def _promoted(
     with one_promotion(store), requests_collected():
         if alias_version(store, name, champion.alias) != champion.number:
             return False
+        point = taken_in(store, challenger, name)
         version = register(
             store, point, name, tags=tags(verdicts) | own, page=page(_head(challenger, champion, move), verdicts)
         )
@@ -145,8 +154,9 @@ def _head(challenger: Challenger, champion: Champion, move: Move) -> str:
     """Of a version's page."""
     point = challenger.checkpoint
     how = f"forced, “{move.why}”" if move.by is MovedBy.FORCE else "passed the gate"
-    of = f"Update {point.step} of run {point.run_id}, {point.metric} {point.value:.4f}"
-    return f"{of}, against {champion.said}: {how}, {move.at[:16]} UTC, by {move.who}."
+    score = f", {point.metric} {point.value:.4f}" if point.metric else ""
+    of = challenger.said
+    return f"{of[0].upper()}{of[1:]}{score}, against {champion.said}: {how}, {move.at[:16]} UTC, by {move.who}."
 
 
 def _why(verdicts: Sequence[Verdict]) -> str:
@@ -189,8 +199,8 @@ def _say_what_is_left(store: Store, run_ids: list[str]) -> None:
 
 
 def _say_version(challenger: Challenger, version: Version) -> None:
-    point, verb = challenger.checkpoint, "registered as" if version.new else "is already"
-    print(f"update {point.step} of run {point.run_id} {verb} {version.name} version {version.number}")
+    verb = "registered as" if version.new else "is already"
+    print(f"{challenger.said} {verb} {version.name} version {version.number}")
 
 
 def _say_alias(name: str, alias: str, number: int, before: int | None) -> None:

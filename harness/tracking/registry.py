@@ -95,6 +95,9 @@ def register(
     check_name(name)
     client = store.client
     use_globally(store.uri)
+    own = checkpoint.tags | {"checkpoint_step": str(checkpoint.step)}
+    if checkpoint.metric:
+        own[checkpoint.metric] = f"{checkpoint.value:.6g}"
     try:
         client.create_registered_model(name)
     except MlflowException as error:
@@ -104,16 +107,14 @@ def register(
         if version_model(version) == checkpoint.model_id:
             _say_of(store, name, str(version.version), tags, page)
             return Version(name=name, number=int(version.version), model_id=checkpoint.model_id, new=False)
-    score = f"{checkpoint.metric} {checkpoint.value:.4f}"
-    own = checkpoint.tags | {checkpoint.metric: f"{checkpoint.value:.6g}", "checkpoint_step": str(checkpoint.step)}
     version = _in_turn(
         lambda: client.create_model_version(
             name,
             source=f"models:/{checkpoint.model_id}",
-            run_id=checkpoint.run_id,
+            run_id=checkpoint.run_id or None,
             model_id=checkpoint.model_id,
             tags=own | dict(tags),
-            description=page or f"{score} after {checkpoint.step} updates of run {checkpoint.run_id}",
+            description=page or _described(checkpoint),
         )
     )
     number = int(version.version)
@@ -269,6 +270,11 @@ def _link_versions(store: Store, model_id: str, name: str, number: int) -> None:
     present = store.client.get_logged_model(model_id).tags.get(MLFLOW_MODEL_VERSIONS)
     versions = [*(json.loads(present) if present else []), {"name": name, "version": number}]
     store.client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(versions)})
+
+
+def _described(checkpoint: Checkpoint) -> str:
+    score = f"{checkpoint.metric} {checkpoint.value:.4f}"
+    return f"{score} after {checkpoint.step} updates of run {checkpoint.run_id}"
 
 
 def _say_of(store: Store, name: str, number: str, tags: Mapping[str, str], page: str | None) -> None:

@@ -7,15 +7,18 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
 import pytest
 
 from harness.config.schema import TrackingConfig
+from harness.errors import HarnessError
 from harness.models import builtin
+from harness.models.adapter_files import read_adapter
 from harness.releasing.choice import Choice
 from harness.releasing.listing import print_history, print_versions
 from harness.releasing.promotion import NotPromotedError, promote, roll_to
 from harness.tracking.moves import MovedBy, moves_of
-from harness.tracking.registry import alias_version, aliases_of, model_names, set_alias, versions_of
+from harness.tracking.registry import alias_version, aliases_of, model_names, resolve, set_alias, versions_of
 from harness.tracking.store import Store
 from tests.releasing.conftest import Train
 from tests.releasing.gates import forced, quick_terms
@@ -28,7 +31,7 @@ Promote = Callable[..., None]
 def promote_run(store: Store) -> Promote:
     """Its best checkpoint, by settings of the gate or with a reason."""
 
-    def run(run_id: str, name: str, *words: str, force: str | None = None, **choice: Any) -> None:
+    def run(run_id: str | None, name: str, *words: str, force: str | None = None, **choice: Any) -> None:
         chosen = Choice(run=run_id, **choice)
         terms = quick_terms(*words, force=force)
         promote(TrackingConfig(uri=store.uri), chosen, terms, name=name, alias="champion")
@@ -196,6 +199,39 @@ def test_a_choice_on_rows_whose_losses_are_not_known_is_refused(
     (store.runs / run / "valid_rows.npz").unlink()
     with pytest.raises(NotPromotedError, match=r"best of 2 on valid.jsonl, but what run .* keep a test.jsonl beside"):
         promote_run(run, "unknown")
+
+
+def test_an_adapter_that_no_run_here_trained_is_promoted_by_force_alone(
+    store: Store, good: str, promote_run: Promote, tmp_path: Path
+) -> None:
+    with pytest.raises(NotPromotedError) as refused:
+        promote_run(None, "strange", adapter=str(_stranger(store, good, tmp_path)))
+    for said in ("comparison was not checked: no run's configuration", "lineage: ", "lacks a run of this store"):
+        assert said in str(refused.value)
+    assert "strange" not in _names(store)
+    for _ in range(2):  # the same is the same version
+        promote_run(None, "strange", adapter=str(tmp_path), force="by a friend")
+    (version,) = versions_of(store, "strange")
+    assert version.run_id is None and version.tags["gate"] == "forced: by a friend"
+    assert read_adapter(resolve(store, "models:/strange@champion")).spec.rank == 8
+    assert [move.to for move in moves_of(store, "strange")] == [1]
+    promote_run(good, "strange", "gate.min_sigma=0", force="the stranger is as good")
+    assert alias_version(store, "strange", "champion") == 2
+
+
+def _stranger(store: Store, run_id: str, folder: Path) -> Path:
+    """The run's adapter as somebody else would hand it on."""
+    theirs = resolve(store, f"runs:/{run_id}")
+    shutil.copyfile(theirs / "adapter_config.json", folder / "adapter_config.json")
+    weights = mx.load(str(theirs / "adapters.safetensors"))
+    assert isinstance(weights, dict)
+    mx.save_safetensors(str(folder / "adapters.safetensors"), weights)
+    return folder
+
+
+def test_a_runs_own_adapter_is_not_taken_for_a_strangers(store: Store, good: str, promote_run: Promote) -> None:
+    with pytest.raises(HarnessError, match=f"trained by run {good}, which is known here; say --run {good}"):
+        promote_run(None, "strange", adapter=str(store.runs / good / "adapters"))
 
 
 def test_force_needs_words() -> None:

@@ -16,14 +16,26 @@ from harness.tracking.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Challenger:
-    """`among`: the checkpoints that it was chosen from `by` an objective, itself the first of them."""
+    """`among`: the checkpoints that it was chosen from `by` an objective, itself the first of them.
+
+    `adapter`: where it is no run's, but somebody's files; its checkpoint then is not logged yet.
+    """
 
     checkpoint: Checkpoint
     among: Sequence[Checkpoint]
     by: Objective
+    adapter: AdapterFiles | None = None
+
+    @property
+    def said(self) -> str:
+        if self.adapter is not None:
+            return f"the adapter {self.adapter.source}"
+        return f"update {self.checkpoint.step} of run {self.checkpoint.run_id}"
 
     def files(self, store: Store) -> AdapterFiles:
         """Raises: HarnessError for what cannot be read."""
+        if self.adapter is not None:
+            return self.adapter
         return read_adapter(checkpoint_folder(store, self.checkpoint.model_id), f"runs:/{self.checkpoint.run_id}")
 
 

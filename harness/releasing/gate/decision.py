@@ -5,6 +5,7 @@ judge it must not be worse.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from harness.config.objective import WIN_RATE
@@ -74,7 +75,10 @@ class Gate:
         except HarnessError as error:
             yield not_run(CheckKind.COMPARISON, reason(error))
             return
-        yield (only_said if decides else better)(loss, settings, LOSS, than=than)
+        verdict = (only_said if decides else better)(loss, settings, LOSS, than=than)
+        if judged is None and self._challenger.by.name == WIN_RATE.name:
+            verdict = replace(verdict, said=f"{verdict.said}; the loss decides, for a judge did not see both alike")
+        yield verdict
         if judged is not None:
             yield (better if decides else no_worse)(judged, settings, WINS, than=than)
 
