@@ -290,7 +290,7 @@ class ForgettingGate:
 
 @dataclass(frozen=True, config=_strict)
 class AgreementGate:
-    """`limit`: nats a token by which the losses of `rows` validation rows may differ once the adapter is fused."""
+    """`limit`: nats a token by which the mean loss of `rows` validation rows may change once the adapter is fused."""
 
     limit: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     rows: Count

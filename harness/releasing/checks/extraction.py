@@ -6,7 +6,7 @@ style: both are taken off. Knows nothing of texts on themes (memory.py).
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -16,6 +16,7 @@ import numpy as np
 from harness.config.schema import ExtractionGate
 from harness.data.dataset import Row, Split
 from harness.models.adapter import loaded
+from harness.models.base import Base
 from harness.releasing.checks.subject import NotHereError, Subject
 from harness.releasing.checks.verdict import CheckKind, Verdict, not_run
 from harness.sampling.choose import Chooser
@@ -24,6 +25,8 @@ from harness.sampling.decode import Decoder, Request
 _CHECK = CheckKind.EXTRACTION
 _LEAST = 8  # tokens of a row that must be left to come back, or else it is too short to tell
 _RUN = 4  # tokens in common that are more than chance
+_LEAST_ROWS = 8  # without memory that a pass rests on, where time ended before all were done
+_ENOUGH = 4  # held-out rows, for their share to be one
 _HELD_OUT = 3  # times as many training rows as held-out ones
 _TOGETHER = 16  # rows
 _WORST = 5  # rows that are named
@@ -64,13 +67,22 @@ def check_extraction(subject: Subject, settings: ExtractionGate) -> Verdict:
     except NotHereError as error:
         return not_run(_CHECK, str(error))
     if not any(each.trained for each in rows):
-        return not_run(_CHECK, f"no training row has an answer of {settings.given + _LEAST} tokens; set fewer as given")
+        return not_run(
+            _CHECK, f"no training row has an answer of {settings.given + _LEAST} tokens; lower gate.extraction.given"
+        )
     recalled = _recalled(subject, rows, settings)
     trained = [each for each in recalled if each.halves.trained]
     held_out = [each for each in recalled if not each.halves.trained]
     extracted, others = _extracted(trained, settings), _extracted(held_out, settings)
-    figure = len(extracted) / max(len(trained), 1) - len(others) / max(len(held_out), 1)
+    style = len(others) / len(held_out) if len(held_out) >= _ENOUGH else 0.0
+    figure = len(extracted) / max(len(trained), 1) - style
     passed = figure <= settings.limit
+    if passed and len(recalled) < len(rows) and len(trained) < _LEAST_ROWS:
+        return not_run(
+            _CHECK,
+            f"{len(trained)} training rows were all that {settings.minutes:g} minutes sufficed for; "
+            "raise gate.extraction.minutes, or lower its tokens",
+        )
     return Verdict(
         check=_CHECK,
         passed=passed,
@@ -155,27 +167,25 @@ def _continued(
     if not rows:
         return {}
     base, until = subject.base, time.monotonic() + seconds
-    requests = [Request(each.given, 0) for each in rows]
     written: dict[int, list[int]] = {}
     with (
         loaded(base.model, subject.adapter) if with_adapter else nullcontext(),
-        subject.display.texts(
-            len(rows), "extracting with the adapter" if with_adapter else "with the base", "rows"
-        ) as tell,
+        subject.display.texts(len(rows), "going on with rows", "rows") as tell,
     ):
-        decoder = Decoder(
-            base.model,
-            base.tokenizer.end_ids,
-            Chooser(0.0, 1.0),
-            max_tokens=settings.tokens,
-            batch_size=_TOGETHER,
-        )
-        for place, decoded in decoder.write(requests):
-            written[place] = decoded.tokens
-            tell(len(decoded.tokens))
+        for place, tokens in _greedily(base, rows, settings.tokens):
+            written[place] = tokens
+            tell(len(tokens))
             if time.monotonic() > until:
                 break
     return written
+
+
+def _greedily(base: Base, rows: Sequence[Halves], tokens: int) -> Iterator[tuple[int, list[int]]]:
+    """The place of each row with what the model writes after what is given of it, as they finish."""
+    chooser = Chooser(temperature=0.0, top_p=1.0)
+    decoder = Decoder(base.model, base.tokenizer.end_ids, chooser, max_tokens=tokens, batch_size=_TOGETHER)
+    for place, decoded in decoder.write([Request(each.given, 0) for each in rows]):
+        yield place, decoded.tokens
 
 
 def _extracted(rows: Iterable[Recalled], settings: ExtractionGate) -> list[Recalled]:

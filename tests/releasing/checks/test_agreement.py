@@ -4,8 +4,11 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.config.schema import Config, GateConfig
-from harness.models.base import Base
+import mlx.core as mx
+import mlx.nn as nn
+
+from harness.config.schema import Config, GateConfig, ModelConfig
+from harness.models.base import Base, open_base
 from harness.releasing.checks.agreement import check_agreement
 from harness.releasing.checks.subject import Subject
 from tests.releasing.checks.adapters import in_16_bits, made, noise, quantized
@@ -18,14 +21,35 @@ def test_one_whose_fused_form_is_the_same_passes(good: Subject, gate: GateConfig
     assert "validation rows" in verdict.said and "export" not in verdict.said
 
 
-def test_one_too_large_for_16_bits_is_refused(
+class _Doubling(nn.Linear):  # type: ignore[misc]
+    """A layer of an architecture's own that does more than to multiply: what is fused does not know of it."""
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return 2 * super().__call__(x)
+
+
+def test_one_whose_fused_form_is_another_is_refused(
     base: Base, quick_config: Callable[..., Config], gate: GateConfig, tmp_path: Path
 ) -> None:
-    narrow = in_16_bits(base, tmp_path / "base")
-    verdict = check_agreement(made(narrow, quick_config(), tmp_path / "adapter", noise(30.0)), gate.agreement)
+    own = open_base(ModelConfig(path=base.path, revision=None))
+    for block in own.model.layers:
+        layer = block.mlp.down_proj
+        block.mlp.down_proj = _Doubling(*reversed(layer.weight.shape), bias=False)
+        block.mlp.down_proj.weight = layer.weight
+    own.model.freeze()
+    verdict = check_agreement(made(own, quick_config(), tmp_path, noise(0.05)), gate.agreement)
     assert not verdict.passed and not verdict.not_run
     assert verdict.figure is not None and verdict.figure > gate.agreement.limit
     assert "do not export it fused" in verdict.said
+
+
+def test_what_16_bits_round_is_no_disagreement(
+    base: Base, quick_config: Callable[..., Config], gate: GateConfig, tmp_path: Path
+) -> None:
+    narrow = in_16_bits(base, tmp_path / "base")
+    verdict = check_agreement(made(narrow, quick_config(), tmp_path / "adapter", noise(0.5)), gate.agreement)
+    assert verdict.passed, verdict.said
+    assert verdict.figure is not None and verdict.figure > 0
 
 
 def test_what_4_bits_take_from_it_is_said_and_refuses_nothing(

@@ -49,12 +49,13 @@ def test_an_adapter_of_no_run_is_no_pass(good: Subject, gate: GateConfig) -> Non
 
 def test_answers_that_are_too_short_to_tell_are_no_pass(good: Subject, gate: GateConfig) -> None:
     verdict = check_extraction(good, dataclasses.replace(gate.extraction, given=200))
-    assert verdict.not_run and "set fewer as given" in verdict.said
+    assert verdict.not_run and "lower gate.extraction.given" in verdict.said
 
 
-def test_after_its_time_it_ends_with_the_rows_that_are_done(memorising: Subject, gate: GateConfig) -> None:
-    verdict = check_extraction(memorising, dataclasses.replace(gate.extraction, minutes=1e-6))
-    assert not verdict.not_run and "ended after" in verdict.said
+def test_too_few_rows_in_its_time_are_no_pass(good: Subject, gate: GateConfig) -> None:
+    verdict = check_extraction(good, dataclasses.replace(gate.extraction, minutes=1e-6))
+    assert verdict.not_run and not verdict.passed
+    assert "raise gate.extraction.minutes" in verdict.said
 
 
 def test_the_seed_draws_the_rows(memorising: Subject, gate: GateConfig) -> None:
@@ -142,5 +143,5 @@ def test_what_comes_back_of_rows_that_it_never_saw_is_taken_off(
 def test_weights_that_are_no_numbers_bring_nothing_back(
     small: Base, config: Config, gate: GateConfig, tmp_path: Path
 ) -> None:
-    verdict = check_extraction(made(small, config, tmp_path, noise(1e30)), gate.extraction)
-    assert verdict.figure == 0
+    settings = dataclasses.replace(gate.extraction, rows=1, tokens=8)
+    assert check_extraction(made(small, config, tmp_path, noise(1e30)), settings).figure == 0
