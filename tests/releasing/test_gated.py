@@ -192,6 +192,18 @@ def test_without_a_test_split_halves_of_the_validation_rows_say_what_luck_leaves
     assert "those of the 8 rows of valid.jsonl that did not choose it among 3 checkpoints" in capsys.readouterr().out
 
 
+def test_a_test_split_of_rows_that_were_trained_on_or_chose_is_none(
+    train: Train, untested: Path, promote_run: Promote, tmp_path: Path, capsys: Said
+) -> None:
+    shutil.copytree(untested, tmp_path / "copied")
+    seen = [
+        (untested / f"{name}.jsonl").read_text("utf-8").splitlines(keepends=True)[:4] for name in ("train", "valid")
+    ]
+    (tmp_path / "copied" / "test.jsonl").write_text("".join(seen[0] + seen[1]), encoding="utf-8")
+    promote_run(train("name=halved", f"data.path={tmp_path / 'copied'}", "train.valid_rows=8"), "copied")
+    assert "rows of valid.jsonl that did not choose it" in capsys.readouterr().out
+
+
 def test_a_choice_on_rows_whose_losses_are_not_known_is_refused(
     store: Store, train: Train, untested: Path, promote_run: Promote
 ) -> None:

@@ -61,6 +61,7 @@ class Gate:
             CheckKind.EXTRACTION: lambda: check_extraction(subject, settings.extraction),
         }
         for kind, check in checks.items():
+            self._display.say(f"checking {kind}")
             try:
                 yield check()
             except HarnessError as error:

@@ -4,9 +4,9 @@ Of the challenger's data the test split, which chose nothing; without one, halve
 would have chosen is scored on the other. Knows nothing of limits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ from harness.tracking.store import Store
 from harness.tracking.valid_rows import ValidRows, valid_rows_of
 
 Array = NDArray[np.float64]
+Tell = Callable[[int, int], None]  # how many batches of how many are done
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +67,16 @@ def _rows(challenger: Challenger, subject: Subject) -> tuple[Split, bool]:
     config = subject.recorded
     test = Path(config.data.path).expanduser() / "test.jsonl"
     if challenger.by.name != TEST_LOSS and test.exists():
-        split = read_split(config, "test", subject.base)
+        split = _unseen(read_split(config, "test", subject.base), subject)
         if len(split.rows) >= LEAST_ROWS:
             return split, True
     return subject.valid, False
+
+
+def _unseen(split: Split, subject: Subject) -> Split:
+    """Without rows that are also trained on, or that chose: somebody may have copied them there."""
+    seen = {row.tokens.tobytes() for row in (*subject.train.rows, *subject.valid.rows)}
+    return replace(split, rows=[row for row in split.rows if row.tokens.tobytes() not in seen])
 
 
 def _answers(rows: Sequence[Row]) -> Array:
@@ -84,18 +91,24 @@ def _measured(store: Store, champion: Champion, subject: Subject, split: Split) 
     present = champion.files(store)
     on = f"the losses of the challenger and of {champion.said} on {len(split.rows)} rows of {split.path.name}"
     with subject.display.computing(on) as tell:
+
+        def first(done: int, total: int) -> None:
+            tell(done, 2 * total)
+
+        def then(done: int, total: int) -> None:
+            tell(total + done, 2 * total)
+
         with switching(subject.base.model) as put_on:
             put_on(subject.adapter)
-            ours = _losses(subject.base, split.rows)
-            tell(1, 2)
+            ours = _losses(subject.base, split.rows, first)
             if present is None or _is_on(subject.base, present):
                 put_on(present)
-                return ours, _losses(subject.base, split.rows)
-        return ours, _on_its_own_base(present, subject, split)
+                return ours, _losses(subject.base, split.rows, then)
+        return ours, _on_its_own_base(present, subject, split, then)
 
 
-def _losses(base: Base, rows: Sequence[Row]) -> Array:
-    found = losses_by_row(base, rows, batch_size(rows))
+def _losses(base: Base, rows: Sequence[Row], tell: Tell) -> Array:
+    found = losses_by_row(base, rows, batch_size(rows), tell)
     by_line = dict(zip(found.lines.tolist(), found.sums.tolist(), strict=True))
     return np.array([by_line[row.line] for row in rows], np.float64)
 
@@ -106,7 +119,7 @@ def _is_on(base: Base, adapter: AdapterFiles) -> bool:
     return said in (base.revision, base.former_revision) or (said is None and adapter.spec.base in (None, base.path))
 
 
-def _on_its_own_base(adapter: AdapterFiles, subject: Subject, split: Split) -> Array:
+def _on_its_own_base(adapter: AdapterFiles, subject: Subject, split: Split, tell: Tell) -> Array:
     """The same lines, as its own tokenizer reads them: nats by row are those of one text."""
     subject.base.let_go()
     base = open_base(
@@ -122,7 +135,7 @@ def _on_its_own_base(adapter: AdapterFiles, subject: Subject, split: Split) -> A
         after.callback(base.let_go)
         with switching(base.model) as put_on:
             put_on(adapter)
-            return _losses(base, [rows[row.line] for row in split.rows])
+            return _losses(base, [rows[row.line] for row in split.rows], tell)
 
 
 def _recorded(store: Store, challenger: Challenger, split: Split) -> list[Array]:
