@@ -10,8 +10,8 @@ from harness.console.wide import print_wide
 from harness.errors import HarnessError
 from harness.releasing.checks.verdict import CheckKind
 from harness.tracking.moves import Move, moves_of
-from harness.tracking.registry import Registered, aliases_of, model_names, versions_of
 from harness.tracking.store import Store, open_store
+from harness.tracking.versions import Registered, aliases_of, model_names, versions_of
 
 
 def print_versions(tracking: TrackingConfig, name: str | None) -> None:

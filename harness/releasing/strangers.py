@@ -16,8 +16,8 @@ from harness.releasing.gate.contenders import Challenger
 from harness.tracking import run_folder
 from harness.tracking.candidates import Checkpoint
 from harness.tracking.checkpoints import DIGEST, log_strangers
-from harness.tracking.registry import versions_of
 from harness.tracking.store import Store, is_known
+from harness.tracking.versions import versions_of
 
 _WHOLE = "adapter"  # a tag: of weights and configuration
 

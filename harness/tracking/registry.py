@@ -21,9 +21,9 @@ from harness.files import make_folder, one_at_a_time
 from harness.tracking.candidates import Checkpoint, best_of_run, identifier
 from harness.tracking.checkpoints import checkpoint_folder
 from harness.tracking.store import Store, use_globally
+from harness.tracking.versions import MODEL_ID, quoted, version_model, versions_of
 
 _NAME = re.compile(r"^[^/:.\\]{1,200}$")
-_MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
 _ATTEMPTS, _PAUSE_SECONDS = 4, 0.2
 # what MLflow says of a constraint of its database that was broken, or a database that is busy
 _CONFLICTS = ("BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "RESOURCE_CONFLICT", "TEMPORARILY_UNAVAILABLE")
@@ -41,18 +41,6 @@ class Version:
     number: int
     model_id: str
     new: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Registered:
-    """A version as it is in the registry. `model_id`, `run_id`: of the checkpoint that it was made from, if it was."""
-
-    name: str
-    number: int
-    model_id: str | None
-    run_id: str | None
-    tags: Mapping[str, str]
-    page: str
 
 
 @contextmanager
@@ -103,7 +91,7 @@ def register(
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    for version in client.search_model_versions(f"name = '{_quoted(name)}'"):
+    for version in client.search_model_versions(f"name = '{quoted(name)}'"):
         if version_model(version) == checkpoint.model_id:
             _say_of(store, name, str(version.version), tags, page)
             return Version(name=name, number=int(version.version), model_id=checkpoint.model_id, new=False)
@@ -144,37 +132,6 @@ def check_version(store: Store, name: str, number: int) -> None:
         raise HarnessError(f"{name} has no version {number}; it has {', '.join(versions) or 'none'}") from error
 
 
-def versions_of(store: Store, name: str) -> list[Registered]:
-    """The oldest first; none where there is no such model."""
-    found = store.client.search_model_versions(f"name = '{_quoted(name)}'")
-    versions = [
-        Registered(
-            name=name,
-            number=int(each.version),
-            model_id=version_model(each),
-            run_id=each.run_id or None,
-            tags=dict(each.tags or {}),
-            page=each.description or "",
-        )
-        for each in found
-    ]
-    return sorted(versions, key=lambda version: version.number)
-
-
-def model_names(store: Store) -> list[str]:
-    """Of all registered models."""
-    return [str(model.name) for model in store.client.search_registered_models()]
-
-
-def aliases_of(store: Store, name: str) -> dict[str, int]:
-    """Each alias with the version that it points at; none where there is no such model."""
-    try:
-        model = store.client.get_registered_model(name)
-    except MlflowException:
-        return {}
-    return {alias: int(number) for alias, number in model.aliases.items()}
-
-
 def alias_version(store: Store, name: str, alias: str) -> int | None:
     try:
         return int(store.client.get_model_version_by_alias(name, alias).version)
@@ -212,7 +169,7 @@ def resolve(store: Store, reference: str) -> Path:
     with _missing_said(store, reference):
         if scheme == "runs":
             return checkpoint_folder(store, best_of_run(store, rest).model_id)
-        if _MODEL_ID.fullmatch(rest):
+        if MODEL_ID.fullmatch(rest):
             return checkpoint_folder(store, rest)
     model_id = version_model(find_version(store, reference))
     if model_id is None:
@@ -245,12 +202,6 @@ def _missing_said(store: Store, reference: str) -> Iterator[None]:
         raise HarnessError(
             f"adapter {reference} is not in {store.uri}: {_one_line(error)}{_what_there_is(store)}"
         ) from error
-
-
-def version_model(version: ModelVersion) -> str | None:
-    """The checkpoint that a version was made from. The SQL store keeps it in the source only."""
-    scheme, _, model_id = (version.source or "").partition(":/")
-    return model_id if scheme == "models" and _MODEL_ID.fullmatch(model_id) else None
 
 
 def _in_turn(write: Callable[[], Result]) -> Result:
@@ -291,7 +242,3 @@ def _what_there_is(store: Store) -> str:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "\\'")

@@ -15,8 +15,9 @@ from harness.run.context import RunPlace
 from harness.run.pipeline import train_run
 from harness.run.session import Session
 from harness.tracking.moves import moves_of
-from harness.tracking.registry import alias_version, model_names, versions_of
+from harness.tracking.registry import alias_version
 from harness.tracking.store import Store, open_store
+from harness.tracking.versions import model_names, versions_of
 from tests.commands import run_command
 from tests.conftest import QUICK, compose_config
 from tests.releasing.gates import FEW

@@ -18,8 +18,9 @@ from harness.releasing.choice import Choice
 from harness.releasing.listing import print_history, print_versions
 from harness.releasing.promotion import NotPromotedError, promote, roll_to
 from harness.tracking.moves import MovedBy, moves_of
-from harness.tracking.registry import alias_version, aliases_of, model_names, resolve, set_alias, versions_of
+from harness.tracking.registry import alias_version, resolve, set_alias
 from harness.tracking.store import Store
+from harness.tracking.versions import aliases_of, model_names, versions_of
 from tests.releasing.conftest import Train
 from tests.releasing.gates import forced, quick_terms
 
@@ -80,6 +81,20 @@ def test_one_that_is_no_better_than_the_champion_is_refused_and_nothing_changes(
     assert "not promoted: comparison: worse than models:/better@champion (version 1) by" in str(refused.value)
     assert 'models:/better@champion stays version 1 (--force "reason"' in str(refused.value)
     assert _registry(store) == before
+
+
+def test_one_whose_weights_were_changed_is_asked_nothing_else(
+    store: Store, train: Train, tested: Path, promote_run: Promote
+) -> None:
+    run = train("name=damaged", f"data.path={tested}", "train.iters=3")
+    weights = resolve(store, f"runs:/{run}") / "adapters.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    before = _registry(store)
+    with pytest.raises(NotPromotedError, match=r"^not promoted: completeness: .* does not hold the weights") as refused:
+        promote_run(run, "damaged")
+    assert "comparison" not in str(refused.value) and _registry(store) == before
 
 
 def test_all_reasons_are_said_at_once_and_a_model_that_was_never_promoted_is_not_made(

@@ -10,8 +10,9 @@ from harness.config.objective import WIN_RATE, Objective
 from harness.models.adapter_files import AdapterFiles, read_adapter
 from harness.tracking.candidates import Checkpoint
 from harness.tracking.checkpoints import checkpoint_folder
-from harness.tracking.registry import alias_version, resolve, versions_of
+from harness.tracking.registry import alias_version, resolve
 from harness.tracking.store import Store
+from harness.tracking.versions import versions_of
 
 
 @dataclass(frozen=True, kw_only=True)
