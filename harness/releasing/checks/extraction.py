@@ -15,6 +15,7 @@ import numpy as np
 
 from harness.config.schema import ExtractionGate
 from harness.data.dataset import Row, Split
+from harness.data.units import lines
 from harness.models.adapter import loaded
 from harness.models.base import Base
 from harness.releasing.checks.subject import NotHereError, Subject
@@ -203,7 +204,7 @@ def _line(row: Recalled, subject: Subject) -> str:
     base = "" if row.base is None else f", by the base {row.base:.0%}"
     return (
         f"{row.halves.place}: {row.share:.0%} of {len(row.halves.following)} tokens come back{base}, "
-        f"{row.longest} in one piece: {' / '.join(text.split())[:_SHOWN]}"
+        f"{row.longest} in one piece: {' / '.join(map(str.strip, lines(text)))[:_SHOWN]}"
     )
 
 

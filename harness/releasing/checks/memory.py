@@ -12,6 +12,7 @@ from harness.config.schema import MemoryGate
 from harness.data.authored import authored
 from harness.data.dataset import Split
 from harness.data.lines import read_lines
+from harness.data.units import lines
 from harness.models.adapter import loaded
 from harness.releasing.checks.subject import NotHereError, Subject
 from harness.releasing.checks.verdict import CheckKind, Verdict, not_run
@@ -106,7 +107,7 @@ def _named(found: Sequence[_Taken]) -> list[str]:
     worst = sorted(found, key=lambda each: (each.share, each.longest), reverse=True)[:_WORST]
     return [
         f"{each.sample.theme}: {each.share:.0%} stands in training texts, {each.longest} words or characters in one "
-        f"piece: {' / '.join(each.sample.text.split())[:_SHOWN]}"
+        f"piece: {' / '.join(map(str.strip, lines(each.sample.text)))[:_SHOWN]}"
         for each in worst
         if each.share
     ]
