@@ -176,7 +176,8 @@ def resolve(store: Store, reference: str) -> Path:
         raise HarnessError(
             f"adapter {reference} was not registered from a checkpoint; promote one with harness.promote"
         )
-    return checkpoint_folder(store, model_id)
+    with _missing_said(store, reference):
+        return checkpoint_folder(store, model_id)
 
 
 def find_version(store: Store, reference: str) -> ModelVersion:

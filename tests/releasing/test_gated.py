@@ -17,6 +17,7 @@ from harness.models.adapter_files import read_adapter
 from harness.releasing.choice import Choice
 from harness.releasing.listing import print_history, print_versions
 from harness.releasing.promotion import NotPromotedError, promote, roll_to
+from harness.tracking.checkpoints import drop_checkpoint
 from harness.tracking.moves import MovedBy, moves_of
 from harness.tracking.registry import alias_version, resolve, set_alias
 from harness.tracking.store import Store
@@ -171,8 +172,9 @@ def test_a_champion_that_changes_meanwhile_is_compared_with_again(
 
 
 def test_a_champion_that_cannot_be_loaded_is_beaten_by_force_alone(
-    store: Store, good: str, worse: str, promote_run: Promote, tmp_path: Path
+    store: Store, train: Train, tested: Path, good: str, promote_run: Promote, tmp_path: Path
 ) -> None:
+    worse = train("name=gone", f"data.path={tested}", "train.iters=3")
     model = store.client.create_registered_model("foreign")
     store.client.create_model_version("foreign", source=str(tmp_path))
     set_alias(store, model.name, "champion", 1)
@@ -180,6 +182,12 @@ def test_a_champion_that_cannot_be_loaded_is_beaten_by_force_alone(
         promote_run(good, "foreign")
     promote_run(good, "foreign", force="what is there is not ours")
     assert alias_version(store, "foreign", "champion") == 2
+    promote_run(worse, "gone")
+    model_id = versions_of(store, "gone")[0].model_id
+    assert model_id is not None
+    drop_checkpoint(store, model_id)
+    with pytest.raises(NotPromotedError, match="comparison was not checked: adapter models:/gone/1 is not in"):
+        promote_run(good, "gone")
 
 
 def test_a_champion_on_another_base_is_compared_on_the_same_lines(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from harness.config.objective import TEST_LOSS
 from harness.config.schema import ModelConfig
@@ -47,15 +47,16 @@ def compare_losses(store: Store, challenger: Challenger, champion: Champion, sub
     """
     split, fresh = _rows(challenger, subject)
     answers = _answers(split.rows)
-    if len(answers) < LEAST_ROWS:
-        raise NotHereError(f"{split.path} has {len(answers)} different rows, but {LEAST_ROWS} must be there to tell")
+    count = len(set(answers))
+    if count < LEAST_ROWS:
+        raise NotHereError(f"{split.path} has {count} different rows, but {LEAST_ROWS} must be there to tell anything")
     ours, theirs = _measured(store, champion, subject, split)
-    targets = answers @ np.array([row.targets for row in split.rows], np.float64)
-    before, after = answers @ theirs, answers @ ours
-    where = f"{len(answers)} rows of {split.path.name}"
+    targets = _summed(answers, [row.targets for row in split.rows])
+    before, after = _summed(answers, theirs), _summed(answers, ours)
+    where = f"{count} rows of {split.path.name}"
     if fresh:
         return Compared(gain=paired_gain(before, after, targets), on=f"the {where}, which chose nothing")
-    others = [answers @ sums for sums in _recorded(store, challenger, split)]
+    others = [_summed(answers, sums) for sums in _recorded(store, challenger, split)]
     if not others:
         return Compared(gain=paired_gain(before, after, targets), on=f"the {where}")
     gain = gain_of_chosen(before, np.stack([after, *others]), targets)
@@ -79,11 +80,15 @@ def _unseen(split: Split, subject: Subject) -> Split:
     return replace(split, rows=[row for row in split.rows if row.tokens.tobytes() not in seen])
 
 
-def _answers(rows: Sequence[Row]) -> Array:
-    """Which rows teach the very same, [answer, row]: they are one, or else what is said thrice would count thrice."""
+def _answers(rows: Sequence[Row]) -> list[int]:
+    """A number for each row, the same for those that teach the very same: or else what is said thrice counts thrice."""
     numbers: dict[bytes, int] = {}
-    of = [numbers.setdefault(row.tokens[row.learn].tobytes(), len(numbers)) for row in rows]
-    return np.eye(len(numbers))[:, of]
+    return [numbers.setdefault(row.tokens[row.learn].tobytes(), len(numbers)) for row in rows]
+
+
+def _summed(answers: Sequence[int], values: ArrayLike) -> Array:
+    """[row] → [answer]."""
+    return np.bincount(answers, weights=np.asarray(values, np.float64)).astype(np.float64)
 
 
 def _measured(store: Store, champion: Champion, subject: Subject, split: Split) -> tuple[Array, Array]:
