@@ -2,5 +2,5 @@
 
 Knows the champion, the rows that chose nothing, and what became of the checks. Does not know how a check works, nor the
 alias that moves.
-Others use: contenders.Challenger and Champion, decision.decide, page.page and tags.
+Others use: contenders.Challenger, contenders.champion_of, decision.Gate, decision.against, page.page, page.tags.
 """
