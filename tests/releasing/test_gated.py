@@ -1,6 +1,7 @@
 """What the gate lets into use, what it refuses, and what is kept of both."""
 
 import io
+import json
 import shutil
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -225,6 +226,20 @@ def test_a_test_split_of_rows_that_were_trained_on_or_chose_is_none(
     (tmp_path / "copied" / "test.jsonl").write_text("".join(seen[0] + seen[1]), encoding="utf-8")
     promote_run(train("name=halved", f"data.path={tmp_path / 'copied'}", "train.valid_rows=8"), "copied")
     assert "rows of valid.jsonl that did not choose it" in capsys.readouterr().out
+
+
+def test_rows_with_the_same_passage_count_as_one(
+    train: Train, tested: Path, promote_run: Promote, tmp_path: Path, capsys: Said
+) -> None:
+    shutil.copytree(tested, tmp_path / "again")
+    lines = [json.loads(line) for line in (tested / "test.jsonl").read_text("utf-8").splitlines()[:5]]
+    themes = "<|im_start|>user\n"
+    again = [line | {"text": line["text"].replace(themes, themes + each)} for line in lines for each in "一二三"]
+    assert len({line["text"] for line in again}) == 15
+    written = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in again)
+    (tmp_path / "again" / "test.jsonl").write_text(written, encoding="utf-8")
+    promote_run(train("name=halved", f"data.path={tmp_path / 'again'}", "train.iters=9"), "again")
+    assert "on the 5 rows of test.jsonl" in capsys.readouterr().out
 
 
 def test_a_choice_on_rows_whose_losses_are_not_known_is_refused(

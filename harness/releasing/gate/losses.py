@@ -28,6 +28,7 @@ from harness.tracking.store import Store
 from harness.tracking.valid_rows import ValidRows, valid_rows_of
 
 Array = NDArray[np.float64]
+_PASSAGE = 16  # tokens
 Tell = Callable[[int, int], None]  # how many batches of how many are done
 
 
@@ -69,7 +70,7 @@ def _rows(challenger: Challenger, subject: Subject) -> tuple[Split, bool]:
     test = Path(config.data.path).expanduser() / "test.jsonl"
     if challenger.by.name != TEST_LOSS and test.exists():
         split = _unseen(read_split(config, "test", subject.base), subject)
-        if len(split.rows) >= LEAST_ROWS:
+        if len(set(_answers(split.rows))) >= LEAST_ROWS:
             return split, True
     return subject.valid, False
 
@@ -81,9 +82,14 @@ def _unseen(split: Split, subject: Subject) -> Split:
 
 
 def _answers(rows: Sequence[Row]) -> list[int]:
-    """A number for each row, the same for those that teach the very same: or else what is said thrice counts thrice."""
-    numbers: dict[bytes, int] = {}
-    return [numbers.setdefault(row.tokens[row.learn].tobytes(), len(numbers)) for row in rows]
+    """A number for each row, the same for those that teach one passage: or else what is said thrice counts thrice."""
+    numbers: dict[object, int] = {}
+    return [numbers.setdefault(_passage(row), len(numbers)) for row in rows]
+
+
+def _passage(row: Row) -> object:
+    """What tells its answer from others; a short one, such as yes, may well be given to different questions."""
+    return row.tokens[row.learn].tobytes() if row.targets >= _PASSAGE else row.line
 
 
 def _summed(answers: Sequence[int], values: ArrayLike) -> Array:
