@@ -5,9 +5,8 @@ Knows nothing of training or tracking, nor how an adapter lies on disk (adapter_
 
 import dataclasses
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -100,44 +99,23 @@ def loaded(model: nn.Module, adapter: AdapterFiles, *, scale: float = 1.0) -> It
     spec = with_all_keys(adapter.spec, model).scaled(scale)
     with attached(model, spec, seed=0):
         load_weights(model, adapter.weights)
+        model.eval()  # new modules drop out
         yield
 
 
-class PutOn(Protocol):
-    def __call__(self, adapter: AdapterFiles | None, scale: float = 1.0) -> None: ...
+def adapter_modules(model: nn.Module, adapter: AdapterFiles, *, scale: float, names: list[str]) -> dict[str, nn.Module]:
+    """The modules that an adapter from disk would put in place of the model's, by their names in it; none is put on.
 
-
-@contextmanager
-def switching(model: nn.Module) -> Iterator[PutOn]:
-    """Gives a function that puts an adapter on `model`, at times its scale, in place of the one before; None: none.
-
-    Where rank, keys, blocks and scale are the same, only weights are replaced.
+    `names`: of the bare model's layers (adaptable.adaptable_names).
 
     Raises:
-        HarnessError: when an adapter does not fit this base.
+        HarnessError: when it does not fit this base.
     """
-    with ExitStack() as worn:
-        present: AdapterSpec | None = None
-        names = adaptable_names(model)
-
-        def put_on(adapter: AdapterFiles | None, scale: float = 1.0) -> None:
-            nonlocal present
-            spec = None if adapter is None else _alone(with_all_keys(adapter.spec, model, names).scaled(scale))
-            if spec != present:
-                worn.close()
-                present = None
-                if spec is not None:
-                    worn.enter_context(attached(model, spec, seed=0))
-                present = spec
-            if adapter is not None:
-                load_weights(model, adapter.weights)
-
-        yield put_on
-
-
-def _alone(spec: AdapterSpec) -> AdapterSpec:
-    """What shapes the modules, without where it comes from."""
-    return dataclasses.replace(spec, base=None, base_revision=None, dropout=0.0, template_args={})
+    former = dict(model.named_modules())
+    whole = dataclasses.replace(adapter, spec=with_all_keys(adapter.spec, model, names))
+    with loaded(model, whole, scale=scale):
+        found = dict(model.named_modules())
+    return {name: module for name, module in found.items() if former.get(name, module) is not module}
 
 
 def check_fits(

@@ -16,8 +16,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import mlx_lm
 from mlx.utils import tree_unflatten
-from mlx_lm.convert import QUANT_RECIPES, mixed_quant_predicate_builder
-from mlx_lm.utils import dequantize_model, load_model, quantize_model, save_config, save_model
+from mlx_lm.utils import load_model, quantize_model, save_config, save_model
 
 from harness.errors import HarnessError, reason
 from harness.models.adapter import loaded
@@ -26,11 +25,11 @@ from harness.models.base import Base
 from harness.models.fused import fused
 from harness.models.peft_architectures import naming_of
 from harness.models.peft_names import Naming
+from harness.models.quantize import BITS, RECIPES, Quantization, check_quantization, dequantize, quantize
 from harness.models.tokenizer import Tokenizer
 
 AS_BASE, FULL, MIXED = "base", "full", "mixed"
-RECIPES = tuple(QUANT_RECIPES)
-NUMBERS = ("2", "3", "4", "5", "6", "8")
+NUMBERS = tuple(map(str, BITS))
 _KEEPING = 8  # bits that a mixed model has where the adapter is
 _USUAL_BITS, _USUAL_GROUP = 4, 64
 _SMALL = (".json", ".jinja", ".txt", ".model", ".py", ".tiktoken")
@@ -168,23 +167,18 @@ def _quantization(module: nn.Module) -> dict[str, Any] | None:
 
 
 def _in_bits(model: nn.Module, config: dict[str, Any], bits: Bits) -> None:
-    dequantize_model(model)
-    config.pop("quantization", None)
-    config.pop("quantization_config", None)
-    if bits.how == FULL:
-        return
-    recipe, predicate = bits.how in RECIPES, None
-    if recipe:
-        try:
-            predicate = _simple(mixed_quant_predicate_builder(bits.how, model, bits.group_size))
-        except ValueError as error:
-            raise HarnessError(f"--bits={bits.how} does not go with this architecture: {error}") from error
-    number = int(bits.how.split("_")[1]) if recipe else int(bits.how)
-    _quantize(model, config, number, bits.group_size, predicate)
+    plain = dequantize(model, config)
+    if bits.how in RECIPES:
+        plain = _as_said(model, plain, Quantization(mixed=bits.how, group_size=bits.group_size))
+    elif bits.how != FULL:
+        plain = _as_said(model, plain, Quantization(bits=int(bits.how), group_size=bits.group_size))
+    config.clear()
+    config.update(plain)
 
 
-def _simple(predicate: Callable[[str, nn.Module], Any]) -> Callable[[str, nn.Module], Any]:
-    return lambda path, module: hasattr(module, "to_quantized") and predicate(path, module)
+def _as_said(model: nn.Module, config: dict[str, Any], how: Quantization) -> dict[str, Any]:
+    check_quantization(model, how, name="the fused model")
+    return quantize(model, config, how)
 
 
 def _quantize(

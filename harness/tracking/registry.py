@@ -20,6 +20,7 @@ from harness.errors import HarnessError
 from harness.files import make_folder, one_at_a_time
 from harness.tracking.candidates import Checkpoint, best_of_run, identifier
 from harness.tracking.checkpoints import checkpoint_folder
+from harness.tracking.pyfunc_flavor import make_loadable
 from harness.tracking.store import Store, use_globally
 from harness.tracking.versions import MODEL_ID, quoted, version_model, versions_of
 
@@ -86,6 +87,7 @@ def register(
     own = checkpoint.tags | {"checkpoint_step": str(checkpoint.step)}
     if checkpoint.metric:
         own[checkpoint.metric] = f"{checkpoint.value:.6g}"
+    make_loadable(store, checkpoint.model_id)
     try:
         client.create_registered_model(name)
     except MlflowException as error:
@@ -119,6 +121,8 @@ def set_alias(store: Store, name: str, alias: str, number: int) -> int | None:
     check_alias(alias)
     before = alias_version(store, name, alias)
     check_version(store, name, number)
+    if (model_id := version_model(store.client.get_model_version(name, str(number)))) is not None:
+        make_loadable(store, model_id)
     _in_turn(lambda: store.client.set_registered_model_alias(name, alias, str(number)))
     return before
 

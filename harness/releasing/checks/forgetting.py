@@ -13,13 +13,12 @@ from harness.config.schema import ForgettingGate
 from harness.data.dataset import Row
 from harness.models.adapter import loaded
 from harness.models.base import Base
-from harness.releasing.checks.general_text import passages, rows_of
+from harness.releasing.checks.general_text import is_known, passages, rows_of
 from harness.releasing.checks.subject import Subject, batch_size
 from harness.releasing.checks.verdict import CheckKind, Verdict
 from harness.releasing.measured import losses_by_row
 
 _CHECK = CheckKind.FORGETTING
-_KNOWN = 0.5  # of the loss of a guess among all tokens: what costs less is known
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,7 @@ def _measured(subject: Subject, settings: ForgettingGate) -> list[_Passed]:
     base, texts = subject.base, passages()
     rows = rows_of(texts, base.tokenizer, settings.tokens)
     before = _sums(base, rows)
-    least = _KNOWN * math.log(base.vocabulary)  # nats a token
-    known = [row for row in rows if before[row.line] < least * row.targets]
+    known = [row for row in rows if is_known(before[row.line] / row.targets, base.vocabulary)]
     if not known:
         return []
     with loaded(base.model, subject.adapter):

@@ -3,6 +3,7 @@
 Each file of general/ begins with a line that says so; passages are parted by lines of ----. Knows nothing of models.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from harness.models.tokenizer import Tokenizer
 
 _FOLDER = Path(__file__).parent / "general"
 _PARTED = "\n----\n"
+_KNOWN = 0.5  # of the loss of a guess among all tokens: what costs less is known
 
 
 @dataclass(frozen=True)
@@ -42,3 +44,8 @@ def rows_of(texts: Sequence[Passage], tokenizer: Tokenizer, tokens: int) -> list
         learn[0] = False
         rows.append(Row(ids, learn, place))
     return rows
+
+
+def is_known(loss: float, vocabulary: int) -> bool:
+    """Whether a model that loses so many nats a token on a text knows such texts: else a change there tells nothing."""
+    return loss < _KNOWN * math.log(vocabulary)

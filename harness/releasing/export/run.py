@@ -8,8 +8,10 @@ from harness.config.schema import TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.files import write_text
+from harness.files.staging import check_place, staged
 from harness.machine.failures import watchdog_said
-from harness.models.stock import AS_BASE, FULL, MIXED, NUMBERS, RECIPES, Bits, quantization_of
+from harness.models.quantize import RECIPES
+from harness.models.stock import AS_BASE, FULL, MIXED, NUMBERS, Bits, quantization_of
 from harness.releasing.export.adapters import export_mlx, export_peft
 from harness.releasing.export.card import CARD, card
 from harness.releasing.export.fusing import export_fused
@@ -17,7 +19,6 @@ from harness.releasing.export.gguf import export_gguf
 from harness.releasing.export.job import Exported, Job, Target
 from harness.releasing.export.lmstudio import export_lmstudio
 from harness.releasing.export.ollama import export_ollama
-from harness.releasing.export.staging import refuse_existing, staged
 from harness.releasing.export.subject import find_subject
 from harness.releasing.export.yardstick import Yardstick, asking_of
 
@@ -55,11 +56,11 @@ def export(order: Order, tracking: TrackingConfig, display: Display | None = Non
     display = display or Display()
     _check_bits(order)
     if order.out is not None:
-        refuse_existing(order.out)
+        check_place(order.out, setting="--out")
     subject = find_subject(order.reference, tracking, model=order.model, display=display)
     out = order.out or Path(f"{subject.slug}-{order.target}")
-    refuse_existing(out)
-    with watchdog_said(), staged(out) as folder:
+    check_place(out, setting="--out")
+    with watchdog_said(), staged(out, setting="--out") as folder:
         if subject.unread:
             display.say(f"{subject.unread}: measured on what there is")
         display.say(f"reading the weights of {subject.base.path}")

@@ -16,7 +16,7 @@ from harness.config.objective import TEST_LOSS
 from harness.config.schema import ModelConfig
 from harness.data.dataset import Row, Split
 from harness.errors import HarnessError
-from harness.models.adapter import switching
+from harness.models.adapter import loaded
 from harness.models.adapter_files import AdapterFiles
 from harness.models.base import Base, open_base
 from harness.models.reading import read_split
@@ -109,11 +109,12 @@ def _measured(store: Store, champion: Champion, subject: Subject, split: Split) 
         def then(done: int, total: int) -> None:
             tell(total + done, 2 * total)
 
-        with switching(subject.base.model) as put_on:
-            put_on(subject.adapter)
+        with loaded(subject.base.model, subject.adapter):
             ours = _losses(subject.base, split.rows, first)
-            if present is None or _is_on(subject.base, present):
-                put_on(present)
+        if present is None:
+            return ours, _losses(subject.base, split.rows, then)
+        if _is_on(subject.base, present):
+            with loaded(subject.base.model, present):
                 return ours, _losses(subject.base, split.rows, then)
         return ours, _on_its_own_base(present, subject, split, then)
 
@@ -144,8 +145,7 @@ def _on_its_own_base(adapter: AdapterFiles, subject: Subject, split: Split, tell
         raise HarnessError(f"{split.path}:{missing[0]} is left out on {base.path}; compare on data that both can read")
     with ExitStack() as after:
         after.callback(base.let_go)
-        with switching(base.model) as put_on:
-            put_on(adapter)
+        with loaded(base.model, adapter):
             return _losses(base, [rows[row.line] for row in split.rows], tell)
 
 
