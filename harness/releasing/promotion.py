@@ -63,7 +63,8 @@ def promote(tracking: TrackingConfig, choice: Choice, terms: Terms, *, name: str
     checked: list[Verdict] = []
     while True:
         champion = champion_of(store, name, alias)
-        if champion.model_id == challenger.checkpoint.model_id and _stays(challenger, champion, terms):
+        if champion.model_id == challenger.checkpoint.model_id:
+            print(f"{challenger.said} is {champion.reference} already; {champion.stays}")
             return
         compared = _said(gate.compare(champion))
         checked = checked or [each for check in gate.check() for each in _said([check])]
@@ -102,18 +103,6 @@ def roll_to(tracking: TrackingConfig, choice: Choice, *, name: str | None, alias
         why = f"--version {version}"
         _point(store, name, version, moved(alias, before=before, by=MovedBy.ROLL_BACK, why=why))
     _say_alias(name, alias, version, before)
-
-
-def _stays(challenger: Challenger, champion: Champion, terms: Terms) -> bool:
-    """It is in use already: nothing to do for who insists, else a refusal.
-
-    Raises:
-        NotPromotedError: without force.
-    """
-    if terms.force is None:
-        raise NotPromotedError(f"not promoted: {challenger.said} is {champion.reference} already; {champion.stays}")
-    print(f"{champion.reference} was version {champion.number} already")
-    return True
 
 
 def _said(verdicts: Sequence[Verdict]) -> Sequence[Verdict]:
