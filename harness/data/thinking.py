@@ -23,6 +23,8 @@ _MARKERS = (
     ("<|think:start|>", "<|think:end|>"),
     ("<|channel>thought", "<channel|>"),
 )
+BEGINNINGS = tuple(begin for begin, _ in _MARKERS)
+ENDS = tuple(end for _, end in _MARKERS)
 _BLOCK = "|".join(rf"{re.escape(begin)}.*?{re.escape(end)}" for begin, end in _MARKERS)
 _AT_HEAD = re.compile(rf"\s*(?:{_BLOCK})\s*", re.DOTALL)
 _AT_END = re.compile(rf"(?:{_BLOCK})\s*\Z", re.DOTALL)
@@ -55,11 +57,15 @@ def said_by(message: Message) -> Said:
 def said_after(prompt: str, written: str) -> Said:
     """What a model wrote after a prompt, which may have opened its thoughts. Thoughts without an end have no answer."""
     said = said_by({"content": written})
-    opened = next((begin for begin, _ in _MARKERS if prompt.rstrip().endswith(begin)), None)
     begun = next((begin for begin, _ in _MARKERS if written.lstrip().startswith(begin)), None)
-    if said.answer != written or (opened is None and begun is None):
+    if said.answer != written or (not opens_thoughts(prompt) and begun is None):
         return said
     return Said(written.strip().removeprefix(begun or "").strip(), "")
+
+
+def opens_thoughts(prompt: str) -> bool:
+    """Whether a prompt ends where the thoughts begin."""
+    return prompt.rstrip().endswith(BEGINNINGS)
 
 
 def has_thinking(messages: Sequence[Message]) -> bool:

@@ -48,7 +48,7 @@ def plan(
                             code=None if origin.iteration is None else origin.iteration + way.number,
                             index=index,
                             prompt=prompt.text,
-                            seed=_mixed(settings.seed, prompt.text, index),
+                            seed=mixed_seed(settings.seed, prompt.text, index),
                             temperature=settings.temperature,
                             top_p=settings.top_p,
                             max_tokens=settings.max_tokens,
@@ -94,6 +94,7 @@ def write(
         )
 
 
-def _mixed(seed: int, prompt: str, index: int) -> int:
+def mixed_seed(seed: int, prompt: str, index: int) -> int:
+    """The luck of the text with this number on a prompt, 32 bits: the same for whoever writes it."""
     of = f"{seed}:{prompt}" if index == 0 else f"{seed}:{prompt}:{index}"
     return int.from_bytes(hashlib.sha256(of.encode()).digest()[:4], "little")
