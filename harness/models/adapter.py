@@ -98,6 +98,7 @@ def loaded(model: nn.Module, adapter: AdapterFiles, *, scale: float = 1.0) -> It
     spec = with_all_keys(adapter.spec, model).scaled(scale)
     with attached(model, spec, seed=0):
         load_weights(model, adapter.weights)
+        model.eval()  # new modules drop out
         yield
 
 

@@ -109,6 +109,13 @@ def test_a_saved_adapter_is_loaded_back_to_the_same_logits(base: Base, make_spec
             assert mx.array_equal(ours, base.model(TOKENS)).item()
 
 
+def test_a_loaded_adapter_drops_nothing_out(base: Base, make_spec: MakeSpec, tmp_path: Path) -> None:
+    """It is put on to be used: a run's samples were written with the dropout of its training."""
+    _save(base, make_spec(dropout=0.5), tmp_path)
+    with loaded(base.model, read_adapter(tmp_path)):
+        assert mx.array_equal(base.model(TOKENS), base.model(TOKENS)).item()
+
+
 def test_a_scale_of_nothing_is_the_bare_base(base: Base, make_spec: MakeSpec, tmp_path: Path) -> None:
     bare = base.model(TOKENS)
     ours = _save(base, make_spec(), tmp_path)
