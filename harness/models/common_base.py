@@ -17,9 +17,7 @@ from harness.models.digests import digests
 Say = Callable[[str], None]
 
 
-def common_base(
-    model: ModelConfig, adapters: Sequence[AdapterFiles], say: Say, *, setting: str = "model.path"
-) -> Base:
+def common_base(model: ModelConfig, adapters: Sequence[AdapterFiles], say: Say, *, setting: str = "model.path") -> Base:
     """The base asked for, or else the one that the adapters name; `say` hears what to know of it. `setting`: by which
     the base can be given.
 

@@ -28,7 +28,7 @@ from harness.reviewing.texts import read_texts
 from harness.tracking import run_folder
 from harness.web.guard import Door, is_loopback
 from harness.web.listening import link, listening, token_for
-from harness.web.server import serve
+from harness.web.server import Server
 
 TOKEN = "HARNESS_REVIEW_TOKEN"
 
@@ -82,7 +82,7 @@ def serve_review(review: Review, say: Say) -> None:
         say("Ctrl-C ends it; the same command goes on where it was left")
         teller.start()
         try:
-            serve(app, listener)
+            Server(app).serve_on(listener)
         finally:
             _end(review, desk, events, teller, say)
 

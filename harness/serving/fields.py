@@ -6,7 +6,7 @@ models and no tokens.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -21,11 +21,22 @@ _ROLES = ("system", "developer", "user", "assistant")
 Message = dict[str, Any]
 
 # they change no text: who asks, how it is counted, and how mlx_lm.server guesses ahead
-_HARMLESS = frozenset(
-    "user metadata store service_tier safety_identifier prompt_cache_key prompt_cache_retention parallel_tool_calls "
-    "num_draft_tokens draft_model repetition_context_size presence_context_size frequency_context_size xtc_threshold "
-    "skip_special_tokens spaces_between_special_tokens request_id priority".split()
-)
+_HARMLESS = {
+    "user",
+    "metadata",
+    "store",
+    "service_tier",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "parallel_tool_calls",
+    "num_draft_tokens",
+    "draft_model",
+    "repetition_context_size",
+    "presence_context_size",
+    "frequency_context_size",
+    "xtc_threshold",
+}
 # what cannot be done, with the values by which clients say that they do not want it; null says so too
 _UNDONE: Mapping[str, Sequence[Any]] = {
     "tools": [[]],
@@ -58,12 +69,23 @@ _UNDONE: Mapping[str, Sequence[Any]] = {
     "continue_final_message": [False],
     "chat_template": [],
 }
-_ASKED = frozenset(
-    "model adapters n seed temperature top_p max_tokens max_completion_tokens stop stream stream_options logprobs "
-    "top_logprobs".split()
-)
-_OF_CHAT = frozenset(["messages", "chat_template_kwargs"])
-_OF_TEXT = frozenset(["prompt"])
+_ASKED = {
+    "model",
+    "adapters",
+    "n",
+    "seed",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "max_completion_tokens",
+    "stop",
+    "stream",
+    "stream_options",
+    "logprobs",
+    "top_logprobs",
+}
+_OF_CHAT = {"messages", "chat_template_kwargs"}
+_OF_TEXT = {"prompt"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +177,7 @@ def _shared(body: dict[str, Any], *, alternatives: int | None) -> dict[str, Any]
     }
 
 
-def _check_names(body: dict[str, Any], asked: frozenset[str]) -> None:
+def _check_names(body: dict[str, Any], asked: Set[str]) -> None:
     for name, value in body.items():
         if name in asked or name in _HARMLESS or value is None:
             continue
@@ -170,7 +192,7 @@ def _check_names(body: dict[str, Any], asked: frozenset[str]) -> None:
             )
 
 
-def _unknown(name: str, known: frozenset[str] = frozenset()) -> RefusalError:
+def _unknown(name: str, known: Set[str] = frozenset()) -> RefusalError:
     near = get_close_matches(name, known, n=1)
     meant = f"; did you mean {near[0]}?" if near else ""
     return RefusalError(400, f"unknown field {name[:80]}{meant}", param=name[:80], code="unknown_parameter")

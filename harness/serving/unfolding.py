@@ -79,41 +79,51 @@ class Thoughts:
 
     def __init__(self, prompt: str) -> None:
         self._kind = Kind.THINKING if opens_thoughts(prompt) else Kind.ANSWER
-        self._head = True  # nothing but blanks, or what may be a marker, has come
+        self._head = True  # a marker may come yet
+        self._blank = True  # nothing of this kind was shown
         self._held = ""
 
     def add(self, piece: str) -> list[Part]:
         self._held += piece
-        parts: list[Part] = []
-        if self._head:
+        if self._blank:
             self._held = self._held.lstrip()
-            if _is_begun(self._held, BEGINNINGS):
-                return []
-            marker = next((begin for begin in BEGINNINGS if self._held.startswith(begin)), None)
-            if marker is not None:
-                self._kind = Kind.THINKING
-                self._held = self._held.removeprefix(marker).lstrip()
-            self._head = not self._held
-        if self._kind is Kind.THINKING:
-            ends = [(place, end) for end in ENDS if (place := self._held.find(end)) >= 0]
-            if ends:
-                place, end = min(ends)
-                parts.append(Part(Kind.THINKING, self._held[:place].rstrip()))
-                self._kind, self._head, self._held = Kind.ANSWER, False, self._held[place + len(end) :].lstrip()
-                self._blank = not self._held
-        parts.append(self._shown())
+        if self._head and not self._past_head():
+            return []
+        parts = []
+        if self._kind is Kind.THINKING and (end := _first(self._held, ENDS)) is not None:
+            place, marker = end
+            parts.append(Part(Kind.THINKING, self._held[:place].rstrip()))
+            self._kind, self._blank = Kind.ANSWER, True
+            self._held = self._held[place + len(marker) :].lstrip()
+        parts.append(self._certain())
         return [part for part in parts if part.text]
 
     def rest(self) -> list[Part]:
         """What was held back and is no marker after all; blanks at the end are left out."""
-        left, self._held = self._held.strip() if self._head else self._held.rstrip(), ""
+        left, self._held = self._held.rstrip(), ""
         return [Part(self._kind, left)] if left else []
 
-    def _shown(self) -> Part:
+    def _past_head(self) -> bool:
+        if _is_begun(self._held, BEGINNINGS):
+            return False
+        marker = next((begin for begin in BEGINNINGS if self._held.startswith(begin)), None)
+        if marker is not None:
+            self._kind = Kind.THINKING
+            self._held = self._held.removeprefix(marker).lstrip()
+        self._head = False
+        return True
+
+    def _certain(self) -> Part:
         kept = _begun(self._held, ENDS) if self._kind is Kind.THINKING else 0
         text = self._held[: len(self._held) - kept].rstrip()
         self._held = self._held[len(text) :]
+        self._blank = self._blank and not text
         return Part(self._kind, text)
+
+
+def _first(text: str, markers: Sequence[str]) -> tuple[int, str] | None:
+    """Where the first of the markers is, and which it is."""
+    return min(((place, marker) for marker in markers if (place := text.find(marker)) >= 0), default=None)
 
 
 def _is_begun(text: str, markers: Sequence[str]) -> bool:

@@ -15,26 +15,25 @@ from harness.web.guard import App
 _CUT_SECONDS = 2  # for connections to end once there is nothing more to wait for
 
 
-def serve(
-    app: App,
-    listener: socket.socket,
-    *,
-    ending: Callable[[], None] = lambda: None,
-    busy: Callable[[], bool] = lambda: False,
-    grace_seconds: float = 0.0,
-) -> None:
-    """Until a Ctrl-C or SIGTERM. Then `ending` is told, and as long as the app is `busy` it goes on answering, up to
-    `grace_seconds`, or until it is asked again."""
-    try:
-        _Server(app, ending, busy, grace_seconds).run(sockets=[listener])
-    except KeyboardInterrupt:  # which is how it ends
-        return
+def _nothing() -> None:
+    return
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, app: App, ending: Callable[[], None], busy: Callable[[], bool], grace_seconds: float) -> None:
+class Server(uvicorn.Server):
+    """`begun` is called in the event loop once it answers. When it is asked to end, `ending` is told, and as long as
+    the app is `busy` it goes on answering, up to `grace_seconds`, or until it is asked again."""
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        begun: Callable[[], None] = _nothing,
+        ending: Callable[[], None] = _nothing,
+        busy: Callable[[], bool] = lambda: False,
+        grace_seconds: float = 0.0,
+    ) -> None:
         config = uvicorn.Config(
-            app,  # type: ignore[arg-type]
+            app,
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -43,16 +42,31 @@ class _Server(uvicorn.Server):
             timeout_graceful_shutdown=_CUT_SECONDS,
         )
         super().__init__(config)
-        self._ending, self._busy, self._grace = ending, busy, grace_seconds
+        self._begun, self._ending, self._busy, self._grace = begun, ending, busy, grace_seconds
         self._until: float | None = None
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def serve_on(self, listener: socket.socket) -> None:
+        """Until a Ctrl-C, SIGTERM or `end`."""
+        try:
+            self.run(sockets=[listener])
+        except KeyboardInterrupt:  # which is how it ends
+            return
+
+    def end(self) -> None:
+        """As a signal does; from any thread."""
         if self._until is None:
             self._until = time.monotonic() + self._grace
-            self._captured_signals.append(sig)
             self._ending()
         else:
-            super().handle_exit(sig, frame)
+            self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._captured_signals.append(sig)
+        self.end()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._begun()
 
     async def on_tick(self, counter: int) -> bool:
         if self._until is not None and (not self._busy() or time.monotonic() >= self._until):

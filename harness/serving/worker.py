@@ -1,0 +1,185 @@
+"""The one thread in which everything of MLX happens, and how the event loop speaks to it.
+
+Knows the engine by its steps. Does not know texts, models or HTTP.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Protocol, TypeVar
+
+from harness.errors import reason
+from harness.sampling.engine import Request, Step
+from harness.serving.refusal import RefusalError
+
+Result = TypeVar("Result")
+Hear = Callable[[Step | RefusalError], None]
+
+_MOST_FAILURES = 3  # one after the other, before nothing more is expected of it
+
+
+class Engine(Protocol):
+    """See sampling.engine."""
+
+    def add(self, request: Request) -> int: ...
+
+    def cancel(self, number: int) -> None: ...
+
+    def step(self) -> list[Step]: ...
+
+    @property
+    def busy(self) -> bool: ...
+
+
+class Ticket:
+    """A request that was handed in. `hear` is called in the event loop with its steps, or why there are no more."""
+
+    def __init__(self, hear: Hear) -> None:
+        self.hear = hear
+        self.number: int | None = None
+        self.ended = False
+
+
+class Worker:
+    """`make`: the engine, called in the thread."""
+
+    def __init__(self, make: Callable[[], Engine]) -> None:
+        self._make = make
+        self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._tickets: dict[int, Ticket] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._work, name="model", daemon=True)
+        self._ready: Future[None] = Future()
+        self._failures = 0
+        self.trouble: str | None = None  # why nothing is written any more
+
+    def start(self) -> None:
+        """Returns when the engine is made.
+
+        Raises:
+            HarnessError: and whatever else `make` ends with.
+        """
+        self._thread.start()
+        self._ready.result()
+
+    def stop(self) -> None:
+        """Whoever still waits hears of it."""
+        self._inbox.put(None)
+        self._thread.join(timeout=10)
+
+    def attend(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The loop in which steps are heard."""
+        self._loop = loop
+
+    def call(self, what: Callable[[], Result]) -> Future[Result]:
+        """Do something in the thread, between two steps."""
+        future: Future[Result] = Future()
+
+        def do() -> None:
+            try:
+                future.set_result(what())
+            except BaseException as error:  # it is the caller's
+                future.set_exception(error)
+
+        self._inbox.put(do)
+        return future
+
+    def add(self, request: Request, hear: Hear) -> Ticket:
+        ticket = Ticket(hear)
+        self._inbox.put(lambda: self._begin(ticket, request))
+        return ticket
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Nothing more is heard of it."""
+        ticket.ended = True
+        self._inbox.put(lambda: self._leave(ticket))
+
+    def _work(self) -> None:
+        try:
+            self._engine = self._make()
+        except BaseException as error:
+            self._ready.set_exception(error)
+            return
+        self._ready.set_result(None)
+        while self._heed_inbox(wait=not self._engine.busy):
+            if self._engine.busy:
+                self._step()
+        self._fail(RefusalError(503, "the server has stopped", code="stopping"))
+
+    def _heed_inbox(self, *, wait: bool) -> bool:
+        """Whether to go on."""
+        while True:
+            try:
+                do = self._inbox.get(block=wait)
+            except queue.Empty:
+                return True
+            if do is None:
+                return False
+            do()
+            wait = False
+
+    def _begin(self, ticket: Ticket, request: Request) -> None:
+        if ticket.ended:
+            return
+        if self.trouble is not None:
+            self._tell([(ticket, RefusalError(503, self.trouble, code="model_failed"))])
+            return
+        try:
+            ticket.number = self._engine.add(request)
+        except Exception as error:
+            self._tell([(ticket, RefusalError(500, reason(error), code="model_failed"))])
+            return
+        self._tickets[ticket.number] = ticket
+
+    def _leave(self, ticket: Ticket) -> None:
+        if ticket.number is not None and self._tickets.pop(ticket.number, None) is not None:
+            self._engine.cancel(ticket.number)
+
+    def _step(self) -> None:
+        try:
+            steps = self._engine.step()
+        except Exception as error:  # of the device, or of an architecture's own code
+            self._failed(error)
+            return
+        self._failures = 0
+        told: list[tuple[Ticket, Step | RefusalError]] = []
+        for step in steps:
+            ticket = self._tickets.get(step.number)
+            if ticket is not None:
+                told.append((ticket, step))
+                if step.finish_reason is not None:
+                    del self._tickets[step.number]
+        self._tell(told)
+
+    def _failed(self, error: Exception) -> None:
+        """Whoever waited hears of it; what the engine had of them is let go of, and the next ones may have luck."""
+        self._failures += 1
+        numbers = list(self._tickets)
+        self._fail(RefusalError(500, f"writing failed: {reason(error)}", code="model_failed"))
+        try:
+            for number in numbers:
+                self._engine.cancel(number)
+        except Exception as again:
+            error, self._failures = again, _MOST_FAILURES
+        if self._failures >= _MOST_FAILURES:
+            self.trouble = f"the model cannot write any more: {reason(error)}"
+
+    def _fail(self, refusal: RefusalError) -> None:
+        self._tell([(ticket, refusal) for ticket in self._tickets.values()])
+        self._tickets.clear()
+
+    def _tell(self, told: list[tuple[Ticket, Step | RefusalError]]) -> None:
+        if not told or self._loop is None:
+            return
+        try:
+            self._loop.call_soon_threadsafe(_hand_on, told)
+        except RuntimeError:  # the loop has ended, and with it whoever waited
+            return
+
+
+def _hand_on(told: list[tuple[Ticket, Step | RefusalError]]) -> None:
+    for ticket, what in told:
+        if not ticket.ended:
+            ticket.hear(what)
