@@ -86,8 +86,9 @@ class Names:
 
 
 def label(model: Typed, names: Iterable[str]) -> str:
-    """The one that a person is shown: the model's own, else the shortest."""
-    return model.own or min(names, key=len)
+    """The one that a person is shown: the model's own, else the shortest; the base's last, which says what it is."""
+    found = list(names)
+    return model.own or (found[-1] if model.reference is None else min(found, key=len))
 
 
 def _names(model: Typed, bases: Sequence[str]) -> list[list[str]]:
@@ -100,7 +101,7 @@ def _names(model: Typed, bases: Sequence[str]) -> list[list[str]]:
     times = f"={model.scale:g}"
     return [
         [model.word, *([model.own] if model.own else [])],
-        [f"{longer}{times}", f"{shorter}{times}"],
+        [f"{model.reference}{times}", f"{longer}{times}", f"{shorter}{times}"],
         [],
         [model.reference, longer],
         [shorter],

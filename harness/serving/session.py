@@ -18,6 +18,7 @@ from harness.errors import HarnessError
 from harness.models.base import Base
 from harness.models.common_base import common_base
 from harness.models.stacked import StackedAdapters
+from harness.models.tokenizer import Tokenizer
 from harness.sampling.engine import Engine
 from harness.serving.app import create_app
 from harness.serving.limits import Limits
@@ -86,6 +87,7 @@ class Endpoint:
     app: App
     shelf: Shelf
     service: Service
+    tokenizer: Tokenizer
 
 
 @contextmanager
@@ -158,7 +160,7 @@ def _opened(
         busy=lambda: service.room.taken > 0,
         grace_seconds=serving.grace,
     )
-    return Endpoint(server, app, shelf, service)
+    return Endpoint(server, app, shelf, service, resident.base.tokenizer)
 
 
 class _Resident:

@@ -20,7 +20,7 @@ def _nothing() -> None:
 
 
 class Server(uvicorn.Server):
-    """`begun` is called in the event loop once it answers. When it is asked to end, `ending` is told, and as long as
+    """`begun` is called in the event loop before it answers. When it is asked to end, `ending` is told, and as long as
     the app is `busy` it goes on answering, up to `grace_seconds`, or until it is asked again."""
 
     def __init__(
@@ -65,8 +65,8 @@ class Server(uvicorn.Server):
         self.end()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
         self._begun()
+        await super().startup(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         if self._until is not None and (not self._busy() or time.monotonic() >= self._until):
