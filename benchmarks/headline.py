@@ -33,7 +33,7 @@ from harness.tuning.cut import Tail
 from harness.tuning.evaluate import Evaluator
 
 # what is likely best comes first: what follows is pruned by it
-RANKS, RATES, ROWS, VALIDATIONS = (4, 16), (1e-2, 3e-3, 1e-3), 48, 10
+RANKS, RATES, ROWS, VALIDATIONS = (4, 16), (3e-3, 3e-4, 1e-5), 48, 10
 PRUNING = ["sweep.pruner=halving"]
 
 

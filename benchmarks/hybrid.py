@@ -1,8 +1,8 @@
 """What a step costs a model with gated delta rules, against mlx_lm's own trainer: python -m benchmarks.hybrid
 
-Seconds of processor time for a step of one row, of whose tokens the second half is learned, and the most memory that
-MLX held, of tiny random models in this process. The first step, which compiles, is left out; with --uncompiled, for
-lengths that mlx_lm's loop takes too long to compile, it counts.
+Seconds for a step of one row, of whose tokens the second half is learned, and the most memory that MLX held, of tiny
+random models in this process; all sides in turn, round by round, medians. The first step, which compiles, is left out;
+with --uncompiled, for lengths that mlx_lm's loop takes too long to compile, it counts.
 """
 
 import contextlib
@@ -42,28 +42,29 @@ ADAPTED = 4
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """`seconds`: of processor time for a step; `peak`: GB that MLX held at most, weights included."""
+    """`seconds`: for a step; `peak`: GB that MLX held at most, weights included."""
 
     seconds: float
     peak: float
 
 
 class Clock(Silent):
-    """A watcher that keeps the processor time at the end of each step."""
+    """A watcher that keeps the time at the end of each step."""
 
     def __init__(self) -> None:
         self.at: list[float] = []
 
     def on_window(self, window: Window) -> None:
-        self.at.append(time.process_time())
+        self.at.append(time.perf_counter())
 
 
 @click.command()
 @click.option("--tokens", default="512,2048", show_default=True, help="Lengths of rows.")
-@click.option("--steps", default=3, show_default=True, help="Of mlx_lm's trainer, after the first.")
+@click.option("--steps", default=1, show_default=True, help="Of mlx_lm's trainer in a round, after the first.")
+@click.option("--rounds", default=3, show_default=True)
 @click.option("--models", default=",".join(HYBRIDS), show_default=True)
 @click.option("--uncompiled", is_flag=True, help="Both sides without mx.compile.")
-def main(tokens: str, steps: int, models: str, uncompiled: bool) -> None:
+def main(tokens: str, steps: int, rounds: int, models: str, uncompiled: bool) -> None:
     """Print seconds and gigabytes of a step, and how many times mlx_lm's trainer takes."""
     if uncompiled:
         mx.disable_compile()
@@ -71,7 +72,7 @@ def main(tokens: str, steps: int, models: str, uncompiled: bool) -> None:
     for name in models.split(","):
         for width in tokens.split(","):
             print(f"{name}, {width} tokens")
-            costs = _measure(name, int(width), steps, uncompiled=uncompiled)
+            costs = _measure(name, int(width), steps, rounds, uncompiled=uncompiled)
             reference = costs["mlx_lm's trainer"]
             for side, cost in costs.items():
                 times = f"({reference.seconds / cost.seconds:.1f}x)"
@@ -79,7 +80,7 @@ def main(tokens: str, steps: int, models: str, uncompiled: bool) -> None:
                 print(f"  {side:30}{cost.seconds:9.3f} s {times:>9}{cost.peak:8.3f} GB {share}", flush=True)
 
 
-def _measure(name: str, width: int, steps: int, *, uncompiled: bool) -> dict[str, Cost]:
+def _measure(name: str, width: int, steps: int, rounds: int, *, uncompiled: bool) -> dict[str, Cost]:
     model, rows = make_hybrid(name), _rows(width)
     config = _config(steps=3 * steps + 1, width=width)
     spec = spec_for(config.lora, model, base=name, base_revision="")
@@ -88,17 +89,22 @@ def _measure(name: str, width: int, steps: int, *, uncompiled: bool) -> dict[str
         at = len(model.layers) - ADAPTED
         with chunked_recurrence(True):
             hidden = {each.name: compute_hidden(model, at, each.rows, Path(scratch) / each.name) for each in splits}
+        whole = Engine(at, True, True, hidden=hidden, chunked=True)
         sides: dict[str, Callable[[], Cost]] = {
+            "mlx_lm's trainer": lambda: _mlx_lm(model, rows, config.train, Path(scratch), steps, first=uncompiled),
             "recurrence in chunks": lambda: _ours(model, splits, config.train, Engine(chunked=True)),
-            "+ what else a run leaves out": lambda: _ours(
-                model, splits, config.train, Engine(at, True, True, hidden=hidden, chunked=True)
-            ),
+            "+ what else a run leaves out": lambda: _ours(model, splits, config.train, whole),
         }
-        found = {side: measure() for side, measure in sides.items()}
-        for side, cost in found.items():
-            print(f"  {side}: {cost.seconds:.3f} s", file=sys.stderr, flush=True)
-        theirs = _mlx_lm(model, rows, config.train, Path(scratch), steps, first=uncompiled)
-        return {"mlx_lm's trainer": theirs} | found
+        found: dict[str, list[Cost]] = {side: [] for side in sides}
+        for _ in range(rounds):
+            for side, measure in sides.items():
+                found[side].append(measure())
+                print(f"  {side}: {found[side][-1]}", file=sys.stderr, flush=True)
+        return {side: _median(costs) for side, costs in found.items()}
+
+
+def _median(costs: Sequence[Cost]) -> Cost:
+    return Cost(statistics.median(each.seconds for each in costs), statistics.median(each.peak for each in costs))
 
 
 def _ours(model: nn.Module, splits: Sequence[Split], settings: TrainConfig, engine: Engine) -> Cost:
@@ -116,7 +122,7 @@ def _mlx_lm(
 
     class Callback(trainer.TrainingCallback):  # type: ignore[misc]
         def on_train_loss_report(self, report: dict[str, Any]) -> None:
-            ends.append(time.process_time())
+            ends.append(time.perf_counter())
 
     arguments = trainer.TrainingArgs(
         batch_size=1,
@@ -131,7 +137,7 @@ def _mlx_lm(
     data = [(row.tokens.tolist(), len(row.tokens) - row.targets) for row in rows]
     optimizer = make_optimizer(settings, arguments.iters)
     if first:
-        ends.append(time.process_time())
+        ends.append(time.perf_counter())
     with contextlib.redirect_stdout(sys.stderr):  # its progress
         trainer.train(model, optimizer, data, args=arguments, training_callback=Callback())
     return Cost(_typical(ends), mx.get_peak_memory() / 1e9)

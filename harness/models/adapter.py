@@ -102,6 +102,21 @@ def loaded(model: nn.Module, adapter: AdapterFiles, *, scale: float = 1.0) -> It
         yield
 
 
+def adapter_modules(model: nn.Module, adapter: AdapterFiles, *, scale: float, names: list[str]) -> dict[str, nn.Module]:
+    """The modules that an adapter from disk would put in place of the model's, by their names in it; none is put on.
+
+    `names`: of the bare model's layers (adaptable.adaptable_names).
+
+    Raises:
+        HarnessError: when it does not fit this base.
+    """
+    former = dict(model.named_modules())
+    whole = dataclasses.replace(adapter, spec=with_all_keys(adapter.spec, model, names))
+    with loaded(model, whole, scale=scale):
+        found = dict(model.named_modules())
+    return {name: module for name, module in found.items() if former.get(name, module) is not module}
+
+
 class PutOn(Protocol):
     def __call__(self, adapter: AdapterFiles | None, scale: float = 1.0) -> None: ...
 

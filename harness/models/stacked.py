@@ -1,15 +1,26 @@
 """Several adapters on one resident base at once: each row of a batch is computed with an adapter of its own.
 
-Knows nothing of texts or of tracking. Everything here belongs into one thread, that which runs the model.
+Where all rows of a batch have one adapter, its layers are mlx-lm's own, so that the numbers are those of the adapter
+put on by itself. Knows nothing of texts or of tracking. Everything here belongs into one thread, that which runs the
+model.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
+import mlx.core as mx
 import mlx.nn as nn
+from mlx.utils import tree_unflatten
 
+from harness.errors import HarnessError, reason
+from harness.models.adaptable import adaptable_names
+from harness.models.adapter import adapter_modules
 from harness.models.adapter_files import AdapterFiles
+from harness.models.alike import alike
+from harness.models.stacked_layer import BARE, Rows, StackedLayer, why_alone
 
-BARE = 0  # the slot of the base without an adapter
+__all__ = ["BARE", "StackedAdapters"]
 
 
 class StackedAdapters:
@@ -20,7 +31,14 @@ class StackedAdapters:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        raise NotImplementedError
+        self._model = model
+        self._names = adaptable_names(model)
+        self._rows = Rows()
+        self._layers: dict[str, StackedLayer] = {}  # by their names in the model
+        self._alone: dict[int, str | None] = {}
+        self._held: Counter[int] = Counter()
+        self._dropped: set[int] = set()
+        self._next = BARE + 1
 
     def put(self, adapter: AdapterFiles, scale: float = 1.0) -> int:
         """An adapter from disk, at `scale` times the scale that it was trained with; returns its slot.
@@ -28,7 +46,15 @@ class StackedAdapters:
         Raises:
             HarnessError: when it does not fit this base, or is not whole; the others stay as they are.
         """
-        raise NotImplementedError
+        with self._all_off():
+            modules = adapter_modules(self._model, adapter, scale=scale, names=self._names)
+            slot, self._next = self._next, self._next + 1
+            for name, module in _found(self._model, modules).items():
+                if name not in self._layers:
+                    self._layers[name] = StackedLayer(module, self._rows)
+                self._layers[name].put(slot, modules[name])
+        self._alone[slot] = why_alone(modules) or self._tried(slot)
+        return slot
 
     def drop(self, slot: int) -> None:
         """No more rows are taken for it; it leaves the memory when its last row has ended.
@@ -36,7 +62,9 @@ class StackedAdapters:
         Raises:
             HarnessError: when there is no such slot, or it is the bare base's.
         """
-        raise NotImplementedError
+        self._check(slot, besides=[BARE])
+        self._dropped.add(slot)
+        self._let_go(slot)
 
     def hold(self, slot: int) -> None:
         """A row begins with it (the engine's business).
@@ -44,20 +72,87 @@ class StackedAdapters:
         Raises:
             HarnessError: when there is no such slot, or it was dropped.
         """
-        raise NotImplementedError
+        self._check(slot)
+        self._held[slot] += 1
 
     def release(self, slot: int) -> None:
         """A row of it has ended (the engine's business)."""
-        raise NotImplementedError
+        self._held[slot] -= 1
+        self._let_go(slot)
 
     def alone(self, slot: int) -> str | None:
         """Why rows of this slot cannot share a forward pass with those of others; None: they can."""
-        raise NotImplementedError
+        return self._alone.get(slot)
 
     def rows(self, slots: Sequence[int]) -> None:
         """The slot of each row of the batch that the next forward pass is of."""
-        raise NotImplementedError
+        self._rows.set(slots)
+
+    @property
+    def slots(self) -> list[int]:
+        """Of the adapters that are in memory."""
+        return list(self._alone)
+
+    @property
+    def nbytes(self) -> int:
+        """What the adapters take."""
+        return sum(layer.nbytes for layer in self._layers.values())
 
     def close(self) -> None:
         """Take everything off."""
-        raise NotImplementedError
+        self._put_on({name: layer.bare for name, layer in self._layers.items()})
+        self._layers.clear()
+        self._alone.clear()
+
+    def _check(self, slot: int, besides: Sequence[int] = ()) -> None:
+        there = [number for number in [BARE, *self._alone] if number not in {*self._dropped, *besides}]
+        if slot not in there:
+            known = ", ".join(map(str, there)) or "none"
+            raise HarnessError(f"slot {slot} must be one that an adapter was put in, but there is {known}")
+
+    def _let_go(self, slot: int) -> None:
+        if slot not in self._dropped or self._held[slot] > 0:
+            return
+        for name, layer in list(self._layers.items()):
+            layer.drop(slot)
+            if not layer.slots:
+                self._put_on({name: layer.bare})
+                del self._layers[name]
+        self._dropped.discard(slot)
+        del self._alone[slot], self._held[slot]
+
+    @contextmanager
+    def _all_off(self) -> Iterator[None]:
+        """The bare base inside, all layers after: also those that are new."""
+        self._put_on({name: layer.bare for name, layer in self._layers.items()})
+        try:
+            yield
+        finally:
+            self._put_on(self._layers)
+
+    def _put_on(self, modules: Mapping[str, nn.Module]) -> None:
+        if modules:
+            self._model.update_modules(tree_unflatten(list(modules.items())))
+
+    def _tried(self, slot: int) -> str | None:
+        """What a row in a batch with rows of the bare base gets, against what it gets by itself."""
+        tokens = mx.array([[1, 2, 3, 4]] * 3)
+        try:
+            self.rows([slot, BARE, slot])
+            mixed = self._model(tokens)
+            alone = []
+            for each in (slot, BARE):
+                self.rows([each] * 3)
+                alone.append(self._model(tokens))
+            same = alike(mixed[::2], alone[0][::2]) and alike(mixed[1:2], alone[1][1:2])
+        except (RuntimeError, MemoryError):  # the device's
+            raise
+        except Exception as error:  # what an architecture's own code raises, or a layer that its rows do not reach
+            return f"a batch of several adapters ends with {reason(error)}"
+        finally:
+            self.rows([BARE])
+        return None if same else "a row gets other logits in a batch of several adapters than by itself"
+
+
+def _found(model: nn.Module, names: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+    return {name: module for name, module in model.named_modules() if name in names}

@@ -10,13 +10,8 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-import yaml
-
 from harness.config.axes import Combination, Rules, Space, as_combination
-from harness.config.later import completed
-from harness.config.load import from_values, key_names
 from harness.config.objective import VALID_LOSS
-from harness.config.schema import Config
 from harness.errors import HarnessError, reason
 from harness.multirun.trial_run import trial_value
 from harness.sweeping.rebuild import Recovered
@@ -25,6 +20,7 @@ from harness.tracking import run_folder
 from harness.tracking.entry_kind import EntryKind
 from harness.tracking.journal import Journal
 from harness.tracking.reconcile import run_folders
+from harness.tracking.recorded import config_of
 from harness.tracking.run_kind import RunKind, kind_of
 from harness.tracking.run_state import STATE, RunState, state_of
 from harness.tracking.store import Store
@@ -52,15 +48,6 @@ def runs_of(store: Store, sweep_id: str, kind: RunKind) -> list[Journal]:
                     yield run
 
     return list(found())
-
-
-def config_of(folder: Path) -> Config | None:
-    """A run's own; of settings that came after it, what does as it did."""
-    try:
-        values = yaml.safe_load((folder / run_folder.CONFIG).read_text("utf-8"))
-        return from_values(completed(values, key_names(Config)) if isinstance(values, dict) else values, Config)
-    except (OSError, ValueError, yaml.YAMLError, HarnessError):
-        return None
 
 
 def recovered_trials(runs: Sequence[Journal], space: Space, every: Sequence[Combination]) -> list[Recovered]:

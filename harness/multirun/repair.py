@@ -12,12 +12,13 @@ from harness.config.schema import Config
 from harness.errors import HarnessError
 from harness.files import only_process
 from harness.multirun.context import SweepContext
-from harness.multirun.recovered import begun_tags, config_of, recovered_repeats, recovered_trials, runs_of
+from harness.multirun.recovered import begun_tags, recovered_repeats, recovered_trials, runs_of
 from harness.sweeping.rebuild import has_begun, rebuild_study
 from harness.sweeping.storage import Studies
 from harness.tracking import run_folder
 from harness.tracking.journal import Journal
 from harness.tracking.reconcile import run_folders
+from harness.tracking.recorded import config_of
 from harness.tracking.run_kind import RunKind, kind_of
 from harness.tracking.store import Store, was_deleted
 

@@ -7,17 +7,18 @@ import threading
 from collections.abc import Hashable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.config.checks import check_values
 from harness.config.schema import Config, ModelConfig, TrackingConfig
 from harness.console.progress import Display
-from harness.data.dataset import Split, load_split
+from harness.data.dataset import Split
 from harness.errors import HarnessError
 from harness.machine import blas
 from harness.machine.group import ALONE, Group
 from harness.models.base import Base, open_base
 from harness.models.digests import Stamp
+from harness.models.reading import read_split
 from harness.run.followers import Followers
 from harness.tuning.trunk_cache import Trunks
 
@@ -99,19 +100,12 @@ class Session:
             raise HarnessError(
                 f"data.path={folder} must be a folder with train.jsonl and valid.jsonl, but there is none"
             )
-        reading: dict[str, Any] = {
-            "labels": config.data.labels,
-            "max_seq_length": config.train.max_seq_length,
-            "mask_prompt": config.train.mask_prompt,
-            "thinking": config.data.thinking,
-        }
         file = folder / f"{name}.jsonl"
         written = Stamp.of(file) if file.exists() else None
+        reading = (config.data.labels, config.train.max_seq_length, config.train.mask_prompt, config.data.thinking)
         key = (file.resolve(), written, repr(reading))
         if key not in self._splits:
-            split = load_split(folder, name, base.tokenizer, **reading)
-            _check_vocabulary(split, base)
-            self._splits[key] = split
+            self._splits[key] = read_split(config, name, base)
         return self._splits[key]
 
 
@@ -134,15 +128,3 @@ def open_session(tracking: TrackingConfig, display: Display, followers: Follower
     threading.Thread(target=work, name="opening the store").start()  # no daemon: ended in an import, one may abort
     display.say(blas.load().words)
     return Session(opened, display, followers=followers)
-
-
-def _check_vocabulary(split: Split, base: Base) -> None:
-    """MLX would take whatever lies in memory beyond the embedding."""
-    known = base.vocabulary
-    for row in split.rows:
-        highest = int(row.tokens.max())
-        if highest >= known:
-            raise HarnessError(
-                f"{split.path}:{row.line}: token {highest} must be below the {known} that {base.path} knows: "
-                "its tokenizer and its weights do not belong together; download or convert the model again"
-            )

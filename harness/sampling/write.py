@@ -1,21 +1,34 @@
-"""A plan of texts, written with whatever weights are in the model.
+"""A plan of texts, written with what is in the model, or each with the adapter in a slot of its own.
 
-Knows nothing of adapters or files.
+Knows nothing of adapters' files, nor of the files that texts go to.
 """
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 
 import mlx.nn as nn
 
 from harness.config.schema import GenerateConfig
 from harness.data.thinking import said_after
+from harness.models.stacked_layer import BARE
 from harness.models.tokenizer import Tokenizer
-from harness.sampling.choose import Chooser
-from harness.sampling.decode import Decoder, Request
+from harness.sampling.decode import Decoded, decode
+from harness.sampling.engine import Engine
 from harness.sampling.prompts import Prompt, Variant, prompt_for
+from harness.sampling.request import Request
 from harness.sampling.samples import Origin, Planned, Sample
+
+
+@dataclass(frozen=True)
+class ToWrite:
+    """`slot`: which adapter writes it, in an engine's StackedAdapters."""
+
+    slot: int
+    planned: Planned
+    prompt: Prompt
 
 
 def plan(
@@ -66,32 +79,48 @@ def write(
     settings: GenerateConfig,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Sample]:
-    """Each text of the plan, as they are finished. `tell` hears why they are written one by one, where they are."""
-    chooser = Chooser(settings.temperature, settings.top_p)
-    decoder = Decoder(
-        model,
-        tokenizer.end_ids,
-        chooser,
-        max_tokens=settings.max_tokens,
-        batch_size=settings.batch_size,
-        tell=tell,
+    """Each text of the plan, as they are finished, by what is in the model.
+
+    `tell` hears why they are written one by one, where they are.
+    """
+    engine = Engine(model, tokenizer.end_ids, batch_size=settings.batch_size, tell=tell)
+    return write_with(engine, tokenizer, (ToWrite(BARE, *each) for each in planned))
+
+
+def write_with(engine: Engine, tokenizer: Tokenizer, coming: Iterable[ToWrite | None]) -> Iterator[Sample]:
+    """Each of the texts, as they are finished. They are asked for when there is room; None: not before one has ended"""
+    asked: list[Planned] = []
+    ids = cache(lambda prompt: prompt.ids(tokenizer))
+
+    def requests() -> Iterator[Request | None]:
+        for each in coming:
+            if each is None:
+                yield None
+                continue
+            asked.append(each.planned)
+            yield Request(
+                ids=ids(each.prompt),
+                seed=each.planned.seed,
+                slot=each.slot,
+                temperature=each.planned.temperature,
+                top_p=each.planned.top_p,
+                max_tokens=each.planned.max_tokens,
+            )
+
+    for place, decoded in decode(engine, requests()):
+        yield _sample(asked[place], decoded, tokenizer)
+
+
+def _sample(planned: Planned, decoded: Decoded, tokenizer: Tokenizer) -> Sample:
+    said = said_after(planned.prompt, tokenizer.decode(decoded.tokens))
+    return Sample(
+        **{field.name: getattr(planned, field.name) for field in dataclasses.fields(Planned)},
+        text=said.answer.strip(),
+        thinking=said.thinking or None,
+        tokens=len(decoded.tokens),
+        seconds=decoded.seconds,
+        finish_reason=decoded.finish_reason,
     )
-    ids: dict[Prompt, list[int]] = {}
-    for _, prompt in planned:
-        if prompt not in ids:
-            ids[prompt] = prompt.ids(tokenizer)
-    requests = [Request(ids[prompt], each.seed) for each, prompt in planned]
-    for index, decoded in decoder.write(requests):
-        each, prompt = planned[index]
-        said = said_after(prompt.text, tokenizer.decode(decoded.tokens))
-        yield Sample(
-            **{field.name: getattr(each, field.name) for field in dataclasses.fields(Planned)},
-            text=said.answer.strip(),
-            thinking=said.thinking or None,
-            tokens=len(decoded.tokens),
-            seconds=decoded.seconds,
-            finish_reason=decoded.finish_reason,
-        )
 
 
 def mixed_seed(seed: int, prompt: str, index: int) -> int:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,13 +12,15 @@ from harness.console.progress import Display
 from harness.data.themes import read_themes
 from harness.errors import HarnessError
 from harness.files import only_process
+from harness.machine.device import free_memory
 from harness.machine.failures import watchdog_said
-from harness.models.adapter import switching
 from harness.models.adapter_files import AdapterFiles
 from harness.models.base import Base
 from harness.models.common_base import common_base, weights_digest
+from harness.models.stacked import BARE, StackedAdapters
 from harness.models.tokenizer import Tokenizer
 from harness.models.weights_file import read_metadata
+from harness.sampling.engine import Engine
 from harness.sampling.prompts import Prompt, variants
 from harness.sampling.samples import (
     Origin,
@@ -29,10 +31,13 @@ from harness.sampling.samples import (
     read_samples,
     write_in_order,
 )
-from harness.sampling.write import plan, write
+from harness.sampling.write import ToWrite, plan, write_with
 from harness.tracking.references import Selection
 from harness.tracking.store import open_store
 from harness.writing.asked import differ, ways_of_asking
+
+_TOGETHER = 8  # adapters in memory at most
+_FREE_SHARE = 0.1  # of free memory, that the adapters may take
 
 
 @dataclass(frozen=True)
@@ -102,21 +107,44 @@ def lay_out(command: GenerateCommand, scales: Sequence[float]) -> Grid:
 
 
 def write_all(grid: Grid, command: GenerateCommand, display: Display) -> Iterator[Sample]:
-    """The texts as they are finished, adapter after adapter on one resident base."""
+    """The texts as they are finished, those of several adapters together on one resident base."""
     if not grid.planned:
         return
     display.say(f"reading the weights of {grid.base.path}")
     if grid.base.caveat:
         display.say(grid.base.caveat)
-    grid.base.materialize()
-    say_once = cache(display.say)
-    with watchdog_said(), switching(grid.base.model) as put_on, display.texts(len(grid.planned)) as tell:
-        for part in grid.parts:
-            if part.planned:
-                put_on(part.adapter, part.scale)
-                for sample in write(grid.base.model, grid.base.tokenizer, part.planned, command.generate, say_once):
-                    tell(sample.tokens)
-                    yield sample
+    base, settings = grid.base, command.generate
+    base.materialize()
+    with watchdog_said(), closing(StackedAdapters(base.model)) as adapters, display.texts(len(grid.planned)) as tell:
+        engine = Engine(
+            base.model,
+            base.tokenizer.end_ids,
+            batch_size=settings.batch_size,
+            adapters=adapters,
+            tell=cache(display.say),
+        )
+        for sample in write_with(engine, base.tokenizer, _in_turn(grid.parts, adapters)):
+            tell(sample.tokens)
+            yield sample
+
+
+def _in_turn(parts: Sequence[Part], adapters: StackedAdapters) -> Iterator[ToWrite | None]:
+    """Each part's texts with its adapter in a slot, as long as there is memory for another one."""
+    for part in parts:
+        if not part.planned:
+            continue
+        while not _room_for_another(adapters):
+            yield None
+        slot = BARE if part.adapter is None else adapters.put(part.adapter, part.scale)
+        for planned, prompt in part.planned:
+            yield ToWrite(slot, planned, prompt)
+        if slot != BARE:
+            adapters.drop(slot)  # when its last text is finished
+
+
+def _room_for_another(adapters: StackedAdapters) -> bool:
+    there = len(adapters.slots)
+    return there == 0 or (there < _TOGETHER and adapters.nbytes < _FREE_SHARE * free_memory())
 
 
 def write_into(out: Path, grid: Grid, command: GenerateCommand, display: Display) -> None:

@@ -1,6 +1,7 @@
 """Many texts at once are the texts that each would be alone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import mlx.core as mx
@@ -13,14 +14,17 @@ from harness.machine.device import begin_phase
 from harness.models.base import Base
 from harness.models.randomness import seeded
 from harness.sampling.choose import Choice, Chooser
-from harness.sampling.decode import Decoder, Request
+from harness.sampling.decode import decode
+from harness.sampling.engine import Engine
+from harness.sampling.request import Request
 from tests.tuning.architectures import ARCHITECTURES, make_model
 from tools.architectures.tiny import tiny_model
 
 PREFIX = [7, 8, 9, 10, 11, 12]
 _lengths = np.random.default_rng(3)
 REQUESTS = [
-    Request(PREFIX + _lengths.integers(300, 900, size=1 + index % 5).tolist(), seed=100 + index) for index in range(13)
+    Request(ids=PREFIX + _lengths.integers(300, 900, size=1 + index % 5).tolist(), seed=100 + index)
+    for index in range(13)
 ]
 
 
@@ -28,11 +32,16 @@ Choose = Callable[[mx.array, mx.array], Choice]
 
 
 def _texts(
-    model: nn.Module, chooser: Choose, requests: list[Request] = REQUESTS, **values: Any
+    model: nn.Module, chooser: Choose, requests: list[Request] = REQUESTS, *, max_tokens: int = 20, **values: Any
 ) -> dict[int, tuple[list[int], str]]:
-    settings: dict[str, Any] = {"max_tokens": 20, "batch_size": 4} | values
-    decoder = Decoder(model, {17, 40}, chooser, **settings)
-    return {requests[index].seed: (done.tokens, done.finish_reason) for index, done in decoder.write(requests)}
+    settings: dict[str, Any] = {"batch_size": 4} | values
+    engine = Engine(model, {17, 40}, chooses=lambda *_: chooser, **settings)
+    asked = [replace(request, max_tokens=max_tokens) for request in requests]
+    return {requests[index].seed: (done.tokens, done.finish_reason) for index, done in decode(engine, asked)}
+
+
+def _of_small_vocabulary(requests: list[Request]) -> list[Request]:
+    return [replace(request, ids=[token % 250 for token in request.ids]) for request in requests]
 
 
 DRAWN, GREEDY = Chooser(0.9, 0.9), Chooser(0.0, 1.0)
@@ -53,7 +62,7 @@ def test_every_architecture_writes_in_batches_what_it_writes_alone(name: str, ki
     """Sliding windows, experts, positions by layer: the caches are mlx-lm's own."""
     experts = name in ("qwen3_moe", "mixtral") and kind == "4-bit"  # MLX's CPU backend has none in bfloat16
     model = make_model(name, f"{kind} on float32" if experts else kind)
-    requests = [Request([token % 250 for token in request.ids], request.seed) for request in REQUESTS[:7]]
+    requests = _of_small_vocabulary(REQUESTS[:7])
     alone = _texts(model, DRAWN, requests, batch_size=1)
     assert _texts(model, DRAWN, requests, batch_size=4) == alone
     greedy = _texts(model, GREEDY, requests, batch_size=4, max_tokens=8)
@@ -82,7 +91,7 @@ def test_no_padding_gets_into_a_state_space(name: str) -> None:
     mx.disable_compile()
     try:
         model, _ = tiny_model(name)
-        requests = [Request([token % 250 for token in request.ids], request.seed) for request in REQUESTS[:7]]
+        requests = _of_small_vocabulary(REQUESTS[:7])
         alone, together = _Recording(), _Recording()
         for chooser, rows in ((alone, 1), (together, 7)):
             _texts(model, chooser, requests, batch_size=rows, max_tokens=4, settle=False)
@@ -99,7 +108,7 @@ def test_where_mlx_lm_writes_something_else_in_a_batch_texts_are_written_one_by_
     mx.disable_compile()
     try:
         model, _ = tiny_model(name)
-        requests = [Request([token % 250 for token in request.ids], request.seed) for request in REQUESTS[:6]]
+        requests = _of_small_vocabulary(REQUESTS[:6])
         said: list[str] = []
         together = _texts(model, GREEDY, requests, max_tokens=6, settle=False, tell=said.append)
         assert together == _texts(model, GREEDY, requests, max_tokens=6, settle=False, batch_size=1)
@@ -145,7 +154,6 @@ def test_what_rounding_could_decide_is_decided_by_the_row_alone(base: Base) -> N
 
 
 def test_the_common_beginning_is_computed_once(base: Base) -> None:
-    rough = _Rough(base.model)
     widths: list[int] = []
 
     class Counting(_Rough):
@@ -153,9 +161,10 @@ def test_the_common_beginning_is_computed_once(base: Base) -> None:
             widths.append(tokens.size)
             return self.inner(tokens, cache=cache)
 
-    _texts(Counting(rough.inner), GREEDY, max_tokens=1, batch_size=4)
-    own = sum(len(request.ids) - len(PREFIX) for request in REQUESTS)
-    assert sum(widths) < len(PREFIX) + own * 3  # padded, but never the prefix for each row
+    beginning = PREFIX * 50
+    requests = [replace(request, ids=[*beginning, *request.ids]) for request in REQUESTS]
+    _texts(Counting(base.model), GREEDY, requests, max_tokens=1, batch_size=4)
+    assert sum(widths) < 3 * len(beginning), "once, what batches are tried with, and what is each prompt's own"
 
 
 def test_memory_does_not_grow_with_the_number_of_prompts(base: Base) -> None:
@@ -168,7 +177,7 @@ def test_memory_does_not_grow_with_the_number_of_prompts(base: Base) -> None:
     assert peak(8) < 1.1 * few
 
 
-@pytest.mark.parametrize("requests", [REQUESTS, [Request(request.ids[6:] * 2, request.seed) for request in REQUESTS]])
+@pytest.mark.parametrize("requests", [REQUESTS, [replace(request, ids=[*request.ids[6:]] * 2) for request in REQUESTS]])
 def test_fewer_are_written_at_a_time_where_memory_is_short(requests: list[Request], base: Base) -> None:
     """With and without a common beginning; the texts are the same."""
     rows: list[int] = []

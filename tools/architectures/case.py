@@ -18,7 +18,7 @@ from harness.models.adapter_files import AdapterSpec
 from harness.models.base import Base, open_base
 from harness.models.randomness import seeded
 from harness.sampling.choose import Choice, Chooser
-from harness.sampling.decode import Request
+from harness.sampling.request import Request
 from harness.tuning.evaluate import RowLosses, Score
 from harness.tuning.hidden import HiddenRows, compute_hidden
 from harness.tuning.meter import Window
@@ -76,7 +76,7 @@ class Case:
         rng = np.random.default_rng(3)
         lengths = [3, 1, 2, 13, 5]
         prompts = [_PREFIX + rng.integers(3, 250, length).tolist() for length in lengths]
-        return [Request(ids, seed) for seed, ids in enumerate(prompts)]
+        return [Request(ids=ids, seed=seed, max_tokens=NEW_TOKENS) for seed, ids in enumerate(prompts)]
 
     @contextmanager
     def adapted(self) -> Iterator[None]:

@@ -19,8 +19,9 @@ from mlx_lm.utils import quantize_model, save
 from harness.errors import HarnessError, reason
 from harness.models.adapter import adapter_weights, attached, equal_weights, save_weights, spec_for
 from harness.models.adapter_files import WEIGHTS_FILE, save_spec
+from harness.sampling import engine as writing
 from harness.sampling.choose import Choice, Chooser
-from harness.sampling.decode import Decoder
+from harness.sampling.decode import decode
 from harness.tuning.engine import WHOLE_MODEL, Engine, disagreement, first_adapted, head_chunk, is_compilable
 from harness.tuning.loop import Outcome as Trained
 from harness.tuning.loop import train
@@ -211,8 +212,8 @@ def _written(
 ) -> dict[int, list[int]]:
     """The tokens of each request, by its seed."""
     requests, model = case.requests, case.base.model
-    decoder = Decoder(model, end_ids, choose, max_tokens=NEW_TOKENS, batch_size=rows, settle=settle, tell=tell)
-    return {requests[index].seed: done.tokens for index, done in decoder.write(requests)}
+    engine = writing.Engine(model, end_ids, chooses=lambda *_: choose, batch_size=rows, settle=settle, tell=tell)
+    return {requests[index].seed: done.tokens for index, done in decode(engine, requests)}
 
 
 def _stock(case: Case) -> dict[int, list[int]]:
