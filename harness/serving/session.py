@@ -168,11 +168,17 @@ class _Resident:
 
     def __init__(self, base: Base, batch_size: int, say: Say) -> None:
         self.base, self._batch_size, self._say = base, batch_size, say
+        self._made = False
 
-    def make(self) -> Engine:
-        self.base.materialize()
-        self.vocabulary = self.base.vocabulary
-        self.stacked = StackedAdapters(self.base.model)
+    def make(self, lost: Sequence[int]) -> Engine:
+        """`lost`: the slots of rows that a former engine had when it failed."""
+        if not self._made:
+            self.base.materialize()
+            self.vocabulary = self.base.vocabulary
+            self.stacked = StackedAdapters(self.base.model)
+            self._made = True
+        for slot in lost:
+            self.stacked.release(slot)
         return Engine(
             self.base.model,
             self.base.tokenizer.end_ids,

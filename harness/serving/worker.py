@@ -6,7 +6,7 @@ Knows the engine by its steps. Does not know texts, models or HTTP.
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
@@ -36,16 +36,16 @@ class Engine(Protocol):
 class Ticket:
     """A request that was handed in. `hear` is called in the event loop with its steps, or why there are no more."""
 
-    def __init__(self, hear: Hear) -> None:
-        self.hear = hear
+    def __init__(self, slot: int, hear: Hear) -> None:
+        self.slot, self.hear = slot, hear
         self.number: int | None = None
         self.ended = False
 
 
 class Worker:
-    """`make`: the engine, called in the thread."""
+    """`make`: the engine, called in the thread; again after a failed step, with the slots of what was lost."""
 
-    def __init__(self, make: Callable[[], Engine]) -> None:
+    def __init__(self, make: Callable[[Sequence[int]], Engine]) -> None:
         self._make = make
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._tickets: dict[int, Ticket] = {}
@@ -87,7 +87,7 @@ class Worker:
         return future
 
     def add(self, request: Request, hear: Hear) -> Ticket:
-        ticket = Ticket(hear)
+        ticket = Ticket(request.slot, hear)
         self._inbox.put(lambda: self._begin(ticket, request))
         return ticket
 
@@ -98,7 +98,7 @@ class Worker:
 
     def _work(self) -> None:
         try:
-            self._engine = self._make()
+            self._engine = self._make([])
         except BaseException as error:
             self._ready.set_exception(error)
             return
@@ -154,13 +154,12 @@ class Worker:
         self._tell(told)
 
     def _failed(self, error: Exception) -> None:
-        """Whoever waited hears of it; what the engine had of them is let go of, and the next ones may have luck."""
+        """Whoever waited hears of it; the next ones get an engine of their own, and may have luck."""
         self._failures += 1
-        numbers = list(self._tickets)
+        slots = [ticket.slot for ticket in self._tickets.values()]
         self._fail(RefusalError(500, f"writing failed: {reason(error)}", code="model_failed"))
         try:
-            for number in numbers:
-                self._engine.cancel(number)
+            self._engine = self._make(slots)
         except Exception as again:
             error, self._failures = again, _MOST_FAILURES
         if self._failures >= _MOST_FAILURES:

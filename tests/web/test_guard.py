@@ -24,7 +24,7 @@ def client_at(door: Door) -> TestClient:
         return {"error": {"message": said, "status": status}}
 
     app = guarded(echo, door, most_bytes=64, refusal=refusal)
-    return TestClient(app, base_url=f"http://127.0.0.1:{door.port}", follow_redirects=False)  # type: ignore[arg-type]
+    return TestClient(app, base_url=f"http://127.0.0.1:{door.port}", follow_redirects=False)
 
 
 def test_a_token_counts_in_the_header_alone_where_there_is_no_page() -> None:
