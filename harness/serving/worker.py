@@ -17,6 +17,7 @@ from harness.serving.refusal import RefusalError
 Result = TypeVar("Result")
 Hear = Callable[[Step | RefusalError], None]
 
+_END_SECONDS = 10.0  # for a step that is under way
 _MOST_FAILURES = 3  # one after the other, before nothing more is expected of it
 
 
@@ -52,6 +53,7 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self._ready: Future[None] = Future()
+        self._stopped = threading.Event()
         self._failures = 0
         self.trouble: str | None = None  # why nothing is written any more
 
@@ -67,7 +69,7 @@ class Worker:
     def stop(self) -> None:
         """Whoever still waits hears of it."""
         self._inbox.put(None)
-        self._thread.join(timeout=10)
+        self._stopped.wait(_END_SECONDS)
 
     def attend(self, loop: asyncio.AbstractEventLoop) -> None:
         """The loop in which steps are heard."""
@@ -107,6 +109,11 @@ class Worker:
             if self._engine.busy:
                 self._step()
         self._fail(RefusalError(503, "the server has stopped", code="stopping"))
+        del self._engine, self._make
+        self._stopped.set()
+        # What MLX keeps for a thread is let go of at the thread's end, and asks for Python. Where Python ends at the
+        # same moment, the process aborts ("terminate called without an active exception"): so the thread stays.
+        threading.Event().wait()
 
     def _heed_inbox(self, *, wait: bool) -> bool:
         """Whether to go on."""

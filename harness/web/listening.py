@@ -44,7 +44,8 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         HarnessError: when it is taken, or the host is no address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as listener:
+    # asyncio switches off the waiting for fuller packets only where a socket says that it is of TCP
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
