@@ -5,7 +5,6 @@ python -m benchmarks.generate
 counted for all; the other two write the whole grid, in turn.
 """
 
-import json
 import os
 import platform
 import statistics
@@ -21,7 +20,7 @@ from mlx.utils import tree_map
 from mlx_lm import load
 from mlx_lm.generate import batch_generate
 
-from benchmarks.model import build_model
+from benchmarks.model import build_model, never_ends
 from benchmarks.sides import with_blas
 from harness.config.load import from_values
 from harness.config.schema import GenerateCommand
@@ -51,7 +50,7 @@ def main(width: int, blocks: int, tokens: int, rounds: int, processes: int) -> N
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         build_model(folder / "model", width=width, blocks=blocks, vocabulary=16 * width)
-        _never_ends(folder / "model")
+        never_ends(folder / "model")
         _adapters(open_base(_command(folder, tokens).model), folder)
         command = _command(folder, tokens)
         one, batch, ours, whole_batch, whole_ours = [], [], [], [], []
@@ -98,13 +97,6 @@ def _command(folder: Path, tokens: int) -> GenerateCommand:
     values["generate"]["prompts"] = THEMES
     values["model"]["path"] = str(folder / "model")
     return from_values(values, GenerateCommand)
-
-
-def _never_ends(model: Path) -> None:
-    """An end marker that no random text meets, so that all three write as much."""
-    config = json.loads((model / "config.json").read_text("utf-8"))
-    config["eos_token_id"] = config["vocab_size"] - 1
-    (model / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
 def _adapters(base: Base, folder: Path) -> None:

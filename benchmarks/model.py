@@ -41,6 +41,13 @@ def build_model(folder: Path, *, width: int, blocks: int, vocabulary: int, kind:
     mx.save_safetensors(str(folder / "model.safetensors"), dict(tree_flatten(weights)), {"format": "mlx"})
 
 
+def never_ends(folder: Path) -> None:
+    """Give a model an end marker that no random text meets, so that all sides write as much."""
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["eos_token_id"] = config["vocab_size"] - 1
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
 def write_data(folder: Path, *, rows: int, valid_rows: int, median: int, longest: int) -> None:
     """Plain text lines of log-normal length (in characters, nearly tokens here), of the shipped poems' characters."""
     _write(folder, rows, valid_rows, lambda rng: {"text": _text(rng, _length(rng, median, longest - 8))})

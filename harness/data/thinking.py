@@ -22,9 +22,12 @@ _MARKERS = (
     ("[THINK]", "[/THINK]"),
     ("<|think:start|>", "<|think:end|>"),
     ("<|channel>thought", "<channel|>"),
+    ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),  # gpt-oss, which begins a turn for each channel
 )
 BEGINNINGS = tuple(begin for begin, _ in _MARKERS)
-ENDS = tuple(end for _, end in _MARKERS)
+# as they come: the turn that gpt-oss ends before its answer is no thought
+ENDS = (*(end for _, end in _MARKERS), "<|end|><|start|>assistant<|channel|>final<|message|>")
+_TURN_BETWEEN = re.compile(r"\s*<\|end\|>\s*<\|start\|>assistant\s*\Z")
 _BLOCK = "|".join(rf"{re.escape(begin)}.*?{re.escape(end)}" for begin, end in _MARKERS)
 _AT_HEAD = re.compile(rf"\s*(?:{_BLOCK})\s*", re.DOTALL)
 _AT_END = re.compile(rf"(?:{_BLOCK})\s*\Z", re.DOTALL)
@@ -51,7 +54,7 @@ def said_by(message: Message) -> Said:
     thinking = ended[1].strip()
     for begin, _ in _MARKERS:
         thinking = thinking.removeprefix(begin)
-    return Said(keyed or thinking.strip(), content[ended.end() :])
+    return Said(keyed or _TURN_BETWEEN.sub("", thinking).strip(), content[ended.end() :])
 
 
 def said_after(prompt: str, written: str) -> Said:

@@ -28,10 +28,14 @@ class StackedAdapters:
 
     A slot is a number that is never used twice; slot 0 is the bare base. Nothing else may be attached to the model
     meanwhile. `close` leaves exactly the former modules.
+
+    `exact`: rows of several adapters share a forward pass only where they then differ by no more than what float32
+    rounds; default: on the CPU, where a text is not to depend on what it is written beside.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, exact: bool | None = None) -> None:
         self._model = model
+        self._exact = mx.default_device() == mx.cpu if exact is None else exact
         self._names = adaptable_names(model)
         self._rows = Rows()
         self._layers: dict[str, StackedLayer] = {}  # by their names in the model
@@ -46,14 +50,19 @@ class StackedAdapters:
         Raises:
             HarnessError: when it does not fit this base, or is not whole; the others stay as they are.
         """
-        with self._all_off():
-            modules = adapter_modules(self._model, adapter, scale=scale, names=self._names)
-            slot, self._next = self._next, self._next + 1
-            for name, module in _found(self._model, modules).items():
-                if name not in self._layers:
-                    self._layers[name] = StackedLayer(module, self._rows)
-                self._layers[name].put(slot, modules[name])
-        self._alone[slot] = why_alone(modules) or self._tried(slot)
+        slot, self._next = self._next, self._next + 1
+        try:
+            with self._all_off():
+                modules = adapter_modules(self._model, adapter, scale=scale, names=self._names)
+                for name, module in self._model.named_modules():
+                    if name in modules:
+                        if name not in self._layers:  # a module without weights of its own is false
+                            self._layers[name] = StackedLayer(module, self._rows)
+                        self._layers[name].put(slot, modules[name])
+            self._alone[slot] = self._tried(slot, adapter.source, why_alone(modules, exact=self._exact))
+        except BaseException:
+            self._take_off(slot)
+            raise
         return slot
 
     def drop(self, slot: int) -> None:
@@ -113,13 +122,16 @@ class StackedAdapters:
     def _let_go(self, slot: int) -> None:
         if slot not in self._dropped or self._held[slot] > 0:
             return
+        self._take_off(slot)
+        self._dropped.discard(slot)
+        del self._alone[slot], self._held[slot]
+
+    def _take_off(self, slot: int) -> None:
         for name, layer in list(self._layers.items()):
             layer.drop(slot)
             if not layer.slots:
                 self._put_on({name: layer.bare})
                 del self._layers[name]
-        self._dropped.discard(slot)
-        del self._alone[slot], self._held[slot]
 
     @contextmanager
     def _all_off(self) -> Iterator[None]:
@@ -134,25 +146,25 @@ class StackedAdapters:
         if modules:
             self._model.update_modules(tree_unflatten(list(modules.items())))
 
-    def _tried(self, slot: int) -> str | None:
-        """What a row in a batch with rows of the bare base gets, against what it gets by itself."""
+    def _tried(self, slot: int, source: str, why: str | None) -> str | None:
+        """Whether a row in a batch with rows of the bare base gets what it gets by itself, where it is not known why
+        not; and whether the model computes with it at all."""
         tokens = mx.array([[1, 2, 3, 4]] * 3)
         try:
-            self.rows([slot, BARE, slot])
-            mixed = self._model(tokens)
-            alone = []
-            for each in (slot, BARE):
-                self.rows([each] * 3)
-                alone.append(self._model(tokens))
-            same = alike(mixed[::2], alone[0][::2]) and alike(mixed[1:2], alone[1][1:2])
+            own, bare = (self._computed(tokens[:1], [each]) for each in (slot, BARE))
+        except Exception as error:  # what an architecture's own code raises; nothing is evaluated yet
+            raise HarnessError(f"{source} cannot be used on this base: it ends with {reason(error)}") from error
+        if why is not None:
+            return why
+        try:
+            mixed = self._computed(tokens, [slot, BARE, slot])
+            same = alike(mixed, mx.concatenate([own, bare, own]))
         except (RuntimeError, MemoryError):  # the device's
             raise
-        except Exception as error:  # what an architecture's own code raises, or a layer that its rows do not reach
+        except Exception as error:  # of an architecture's own code, or of a layer that is called with other rows
             return f"a batch of several adapters ends with {reason(error)}"
-        finally:
-            self.rows([BARE])
         return None if same else "a row gets other logits in a batch of several adapters than by itself"
 
-
-def _found(model: nn.Module, names: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
-    return {name: module for name, module in model.named_modules() if name in names}
+    def _computed(self, tokens: mx.array, slots: Sequence[int]) -> mx.array:
+        self.rows(slots)
+        return self._model(tokens)

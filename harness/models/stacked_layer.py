@@ -22,12 +22,14 @@ class Rows:
     """The slots of the rows of the batch that is computed, as all layers see them."""
 
     def __init__(self) -> None:
+        self.slots: list[int] = []
         self.set([BARE])
 
     def set(self, slots: Sequence[int]) -> None:
-        self.slots = list(slots)
-        self.one = self.slots[0] if len(set(self.slots)) == 1 else None
-        self._places: dict[tuple[int, ...], mx.array] = {}
+        if self.slots != list(slots):
+            self.slots, self.different = list(slots), frozenset(slots)
+            self.one = self.slots[0] if len(self.different) == 1 else None
+            self._places: dict[tuple[int, ...], mx.array] = {}
 
     def places(self, slots: tuple[int, ...]) -> mx.array:
         """Of each row in a stack of these slots, int [batch]: 0 where it is of none of them."""
@@ -68,10 +70,8 @@ class StackedLayer(nn.Module):  # type: ignore[misc]
 
     def __call__(self, x: mx.array, *more: Any, **named: Any) -> mx.array:
         on = self._on
-        if on.rows.one is not None:
-            return on.of(on.rows.one)(x, *more, **named)
-        if not set(on.rows.slots) & on.modules.keys():
-            return on.bare(x, *more, **named)
+        if (module := on.present) is not None:
+            return module(x, *more, **named)
         if more or named or x.ndim < 2 or x.shape[0] != len(on.rows.slots):
             raise ValueError(f"a layer is called with other rows than the batch's: {x.shape}")
         if on.stack is None:
@@ -79,9 +79,9 @@ class StackedLayer(nn.Module):  # type: ignore[misc]
         return on.stack(on.bare, x, on.rows.places(on.stack.slots))
 
     def __getattr__(self, key: str) -> Any:
-        if key.startswith("_") or self._on.rows.one is None:
+        if key.startswith("_") or self._on.present is None:
             raise AttributeError(key)
-        return getattr(self._on.of(self._on.rows.one), key)
+        return getattr(self._on.present, key)
 
 
 @dataclass
@@ -93,8 +93,12 @@ class _On:
     modules: dict[int, nn.Module] = field(default_factory=dict)
     stack: "_Stack | None" = None
 
-    def of(self, slot: int) -> nn.Module:
-        return self.modules.get(slot, self.bare)
+    @property
+    def present(self) -> nn.Module | None:
+        """What all rows go through here; None: they go through several."""
+        if self.rows.one is not None:
+            return self.modules.get(self.rows.one, self.bare)
+        return self.bare if self.rows.different.isdisjoint(self.modules) else None
 
 
 @dataclass(frozen=True)
@@ -124,14 +128,16 @@ class _Stack:
         return magnitude * (y - bias + more.astype(x.dtype)) + bias
 
 
-def why_alone(modules: Mapping[str, nn.Module]) -> str | None:
-    """Why an adapter of these modules, by their names in the model, has no stack; None: it has."""
-    for name, module in modules.items():
-        kind = type(module).__name__
+def why_alone(modules: Mapping[str, nn.Module], *, exact: bool) -> str | None:
+    """Why an adapter of these modules, by their names in the model, has no stack; None: it has.
+
+    `exact`: it is to be what float32 rounds; a stack in 16 bits rounds otherwise than the adapter by itself.
+    """
+    for name, module in sorted(modules.items(), key=lambda pair: pair[0]):
         if type(module) not in (LoRALinear, DoRALinear):
-            return f"{kind} on {name} cannot be stacked"
-        if type(module) is DoRALinear and _weight(module.linear).dtype != mx.float32:
-            return f"DoRA on {name}, which is in 16 bits, would be rounded otherwise in a stack"
+            return f"{type(module).__name__} on {name} cannot be stacked"
+        if exact and _weight(module.linear).dtype != mx.float32:
+            return f"{name} is in 16 bits, which a stack would round otherwise"
     return None
 
 

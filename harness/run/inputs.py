@@ -66,7 +66,7 @@ def gather_inputs(config: Config, session: Session) -> Inputs:
     weights = None if init is None else init.weights
     parts = parts_of(config, spec, train_split, weights, recurrent=has_gated_delta(base.model))
     for warning in warnings:
-        session.display.say(f"warning: {warning}")
+        session.warn_once(warning)
     return Inputs(
         base=base,
         spec=spec,

@@ -6,7 +6,7 @@ adapter alone. Knows nothing of tokenizers, of files or of how requests come. Ev
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count, islice
 
 import mlx.core as mx
@@ -63,6 +63,7 @@ class Engine:
         self._batches: dict[int, Batch] = {}  # by slot where rows of others cannot join, else by that of the bare base
         self._slots: dict[int, int] = {}  # by the numbers of those that have not ended
         self._cancelled: set[int] = set()
+        self._said: set[str | None] = set()
 
     def add(self, request: Request) -> int:
         """Its number. It waits until there is room.
@@ -108,6 +109,13 @@ class Engine:
         """How many rows are written at the moment."""
         return sum(len(batch.rows) for batch in self._batches.values())
 
+    def _say_why(self, slots: Iterable[int]) -> None:
+        """The rows of these adapters have no others beside them, which there are."""
+        reasons = {self._adapters.alone(slot) for slot in slots} if self._adapters is not None else set()
+        for why in reasons - self._said:
+            self._tell(f"an adapter's texts are not written together with others': {why}")
+        self._said |= reasons
+
     def _let_leave(self) -> None:
         if self._cancelled:
             self._waiting = deque(row for row in self._waiting if row.number not in self._cancelled)
@@ -138,6 +146,7 @@ class Engine:
         rows = [row for row, _ in group]
         key = self._key(rows[0])
         if key not in self._batches:
+            self._say_why({key, *self._batches} - {BARE} if self._batches else set())
             self._batches[key] = Batch(self._forward, self._end_ids, self._chooses, settle=self._settle)
         self._batches[key].join(rows, self._prefilled(group))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.data.thinking import said_after
+from harness.data.thinking import Said, said_after
 from harness.models.base import Base
 from harness.sampling.engine import Step
 from harness.serving.choice import Choice, Way
@@ -69,6 +69,15 @@ def test_thoughts_come_apart_as_those_of_a_sample_do(pieces: list[str], prompt: 
     assert all(part.text for part in parts)
     assert "".join(part.text for part in parts if part.kind is Kind.THINKING) == said.thinking
     assert "".join(part.text for part in parts if part.kind is Kind.ANSWER) == said.answer.strip()
+
+
+def test_the_turn_between_the_channels_of_gpt_oss_is_no_thought() -> None:
+    text = "<|channel|>analysis<|message|>why<|end|><|start|>assistant<|channel|>final<|message|>because"
+    thoughts = Thoughts("<|start|>assistant")
+    parts = [part for character in text for part in thoughts.add(character)] + thoughts.rest()
+    assert said_after("<|start|>assistant", text) == Said("why", "because")
+    assert "".join(part.text for part in parts if part.kind is Kind.THINKING) == "why"
+    assert "".join(part.text for part in parts if part.kind is Kind.ANSWER) == "because"
 
 
 @pytest.mark.parametrize("stream", [False, True])
