@@ -155,14 +155,14 @@ def test_many_at_once_by_several_models_get_each_its_own(running: Served) -> Non
                 stream = await client.completions.create(**asked(place), stream=True)
                 return "".join([chunk.choices[0].text async for chunk in stream])
 
-            return list(await asyncio.gather(*map(ask, range(24))))
+            return list(await asyncio.gather(*map(ask, range(12))))
 
     def asked(place: int) -> Any:
         model = ("ode", "essay", "none")[place % 3]
         return {"model": model, "prompt": f"{place // 3}", "max_tokens": 10, "seed": 1}
 
     client = running.client()
-    alone = [client.completions.create(**asked(place)).choices[0].text for place in range(24)]
+    alone = [client.completions.create(**asked(place)).choices[0].text for place in range(12)]
     assert asyncio.run(ask_all()) == alone
 
 
@@ -228,3 +228,24 @@ def test_the_events_of_a_stream_are_lines_that_any_client_reads(running: Served)
     events = reply.text.split("\n\n")
     assert events[-2:] == ["data: [DONE]", ""]
     assert all(json.loads(event.removeprefix("data: "))["object"] == "text_completion" for event in events[:-2])
+
+
+def test_the_clients_of_mlx_lm_server_are_answered_as_they_ask(running: Served) -> None:
+    usual = {"temperature": 0.0, "top_p": 1.0, "repetition_penalty": 0.0, "num_draft_tokens": 3, "max_tokens": 6}
+    asked = {"messages": chat("河"), "stream": False, **usual}
+
+    def post(path: str, **more: Any) -> dict[str, Any]:
+        reply = httpx2.post(running.url + path, json={**asked, **more})
+        assert reply.status_code == 200, reply.text
+        found: dict[str, Any] = reply.json()
+        return found
+
+    first = post(
+        "/chat/completions", model="default_model", draft_model="default_model", logprobs=True, top_logprobs=-1
+    )
+    nameless = post("/v1/chat/completions")
+    assert nameless["model"] == "ode" and nameless["choices"][0]["message"] == first["choices"][0]["message"]
+    assert len(first["choices"][0]["logprobs"]["content"]) == 6
+    other = post("/v1/chat/completions", model="default_model", adapters="essay", logprobs=2)
+    assert other["choices"][0]["message"] != first["choices"][0]["message"]
+    assert [len(token["top_logprobs"]) for token in other["choices"][0]["logprobs"]["content"]] == [2] * 6
