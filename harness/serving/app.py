@@ -75,6 +75,7 @@ def create_app(
         gauges = {
             "texts_under_way": ("Texts that are written or wait.", float(service.room.taken)),
             "models": ("Models that are served.", float(len(shelf.models))),
+            "adapters_in_memory": ("Adapters, and versions of before that are still written with.", float(shelf.kept)),
             "memory_bytes": ("Memory that the process holds.", memory()),
         }
         return PlainTextResponse(service.metrics.text(gauges), media_type="text/plain; version=0.0.4")
@@ -131,7 +132,8 @@ def _say_failures(app: FastAPI, service: Service) -> None:
 
     @app.exception_handler(RefusalError)
     async def refused(request: Any, error: RefusalError) -> JSONResponse:
-        return JSONResponse(error.to_json(), counted(error.status), error.headers)
+        service.refused(error)
+        return JSONResponse(error.to_json(), error.status, error.headers)
 
     @app.exception_handler(404)
     async def nowhere(request: Request, error: Any) -> JSONResponse:

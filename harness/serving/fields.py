@@ -6,6 +6,7 @@ models and no tokens.
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -17,6 +18,8 @@ MOST_CHOICES = 16
 _MOST_STOPS = 16
 _MOST_ALTERNATIVES = 20
 _ROLES = ("system", "developer", "user", "assistant")
+
+_HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 
 Message = dict[str, Any]
 
@@ -127,6 +130,8 @@ def read_body(body: bytes) -> dict[str, Any]:
     """
     try:
         content = json.loads(body.decode("utf-8"))
+        if _HALF_PAIR.search(body):  # as \\ud800, which no text has
+            json.dumps(content, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise RefusalError(400, f"the body must be JSON in UTF-8: {error}") from error
     if not isinstance(content, dict):

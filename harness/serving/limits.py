@@ -32,11 +32,13 @@ class Room:
     def for_texts(self, count: int) -> Iterator[None]:
         """
         Raises:
-            RefusalError: when that many do not go in, now or ever, or none are taken any more.
+            RefusalError: when that many do not go in now (429) or ever (400), or none are taken any more (503).
         """
         if not self.open:
             raise RefusalError(503, "the server is stopping; ask another, or later", code="stopping", retry_after=5)
         most = self._limits.rows + self._limits.queue
+        if count > most:
+            raise RefusalError(400, f"{count} texts are asked for at once, and at most {most} are taken", param="n")
         if self.taken + count > most:
             raise RefusalError(
                 429,

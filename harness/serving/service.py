@@ -63,39 +63,41 @@ class Service:
         def put(args: Mapping[str, Any]) -> list[Put]:
             return [self._prompting.chat(asked.messages, args, asked.template_args)]
 
-        return await self._answered(asked, put, chat=True)
+        return await self._answered(asked, 1, put, chat=True)
 
     async def text(self, asked: TextAsked) -> Answer:
         """
         Raises:
             RefusalError: for an unknown model, too many tokens, a full queue.
         """
-        return await self._answered(
-            asked, lambda args: [self._prompting.text(prompt) for prompt in asked.prompts], chat=False
-        )
+
+        def put(args: Mapping[str, Any]) -> list[Put]:
+            return [self._prompting.text(prompt) for prompt in asked.prompts]
+
+        return await self._answered(asked, len(asked.prompts), put, chat=False)
 
     def close(self) -> None:
         self._beside.shutdown(wait=False, cancel_futures=True)
 
-    async def _answered(self, asked: Asked, put: _Put, *, chat: bool) -> Answer:
+    async def _answered(self, asked: Asked, prompts: int, put: _Put, *, chat: bool) -> Answer:
         began = time.perf_counter()
         model = self._shelf.find(asked.model)
         label = self._shelf.label(model)
         max_tokens = self._most_tokens(asked)
         with ExitStack() as kept:
             weights = kept.enter_context(self._shelf.using(model))
-            kept.enter_context(self.room.for_texts(asked.n * (1 if chat else len(getattr(asked, "prompts", [0])))))
-            prompts = await asyncio.get_running_loop().run_in_executor(self._beside, put, weights.args)
+            kept.enter_context(self.room.for_texts(asked.n * prompts))
+            found = await asyncio.get_running_loop().run_in_executor(self._beside, put, weights.args)
             texts = [
                 self._text(asked, each, index, weights, self._left(each, max_tokens, asked), chat=chat)
-                for each in prompts
+                for each in found
                 for index in range(asked.n)
             ]
             return Answer(
                 self._worker,
                 texts,
                 self._form(asked, weights, chat=chat),
-                prompt_tokens=sum(len(each.ids) for each in prompts),
+                prompt_tokens=sum(len(each.ids) for each in found),
                 pieces=asked.stream,
                 usage=asked.usage,
                 kept=kept.pop_all(),
@@ -152,6 +154,11 @@ class Service:
         )
         kind = ChatForm if chat else TextForm
         return kind(head, self._spelt, asked.logprobs is not None)
+
+    def refused(self, refusal: RefusalError) -> None:
+        """It is counted, and said without what was asked."""
+        self.metrics.requests.add(status=str(refusal.status))
+        self._log(f"{refusal.status} refused: {' '.join(word for word in (refusal.code, refusal.param) if word)}")
 
     def _told(self, model: str, done: Done) -> None:
         self.metrics.requests.add(status=str(done.status))

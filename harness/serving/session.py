@@ -93,7 +93,7 @@ class Endpoint:
 @contextmanager
 def endpoint(serving: Serving, door: Door, say: Say) -> Iterator[Endpoint]:
     """All of it but the port, with the weights in memory."""
-    words = [read_word(word) for word in dict.fromkeys(serving.models)]
+    words = _words(serving.models)
     registry = Registry(lambda: open_store(serving.tracking))
     found = {word: registry.find(word.reference) for word in words if word.reference is not None}
     if not found and serving.base is None:
@@ -104,7 +104,7 @@ def endpoint(serving: Serving, door: Door, say: Say) -> Iterator[Endpoint]:
         say(base.caveat)
     with ExitStack() as after:
         resident = _Resident(base, serving.batch_size, say)
-        worker = Worker(resident.make)
+        worker = Worker(resident.make, say)
         worker.start()
         after.callback(worker.stop)
         loader = Loader(registry, base, worker, lambda: resident.stacked)
@@ -186,6 +186,15 @@ class _Resident:
             adapters=self.stacked,
             tell=self._say,
         )
+
+
+def _words(models: Sequence[str]) -> list[Typed]:
+    words = [read_word(word) for word in dict.fromkeys(models)]
+    owns = [word.own for word in words if word.own is not None]
+    for own in owns:
+        if owns.count(own) > 1:
+            raise HarnessError(f"{own}=… names {owns.count(own)} models, but a name is of one; choose another")
+    return words
 
 
 def _filled(shelf: Shelf, loader: Loader, words: Sequence[Typed], found: dict[Typed, Found]) -> Shelf:

@@ -60,10 +60,12 @@ class Shelf:
         self.base, self.base_name = base, Path(base).name if Path(base).is_absolute() else base
         self._drop = drop
         self._models: dict[str, Model] = {}
+        self.kept = 0  # adapters that are in memory, those that were replaced and are still written with among them
         self._names = Names({}, base)
 
     def put(self, typed: Typed, weights: Weights) -> Model:
         """A new model, or another edition of one that is there."""
+        self.kept += bool(weights.slot)
         there = self._models.get(typed.word)
         if there is not None:
             self._retire(there.edition)
@@ -124,6 +126,7 @@ class Shelf:
 
     def _let_go(self, edition: Edition) -> None:
         if edition.retired and not edition.users and edition.weights.slot:
+            self.kept -= 1
             self._drop(edition.weights.slot)
 
     def _name_again(self) -> None:

@@ -44,10 +44,11 @@ class Ticket:
 
 
 class Worker:
-    """`make`: the engine, called in the thread; again after a failed step, with the slots of what was lost."""
+    """`make`: the engine, called in the thread; again after a failed step, with the slots of what was lost. `say`
+    hears of failures."""
 
-    def __init__(self, make: Callable[[Sequence[int]], Engine]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[Sequence[int]], Engine], say: Callable[[str], None]) -> None:
+        self._make, self._say = make, say
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._tickets: dict[int, Ticket] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -163,6 +164,7 @@ class Worker:
     def _failed(self, error: Exception) -> None:
         """Whoever waited hears of it; the next ones get an engine of their own, and may have luck."""
         self._failures += 1
+        self._say(f"warning: writing failed, and {len(self._tickets)} texts with it: {reason(error)}")
         slots = [ticket.slot for ticket in self._tickets.values()]
         self._fail(RefusalError(500, f"writing failed: {reason(error)}", code="model_failed"))
         try:
@@ -171,6 +173,7 @@ class Worker:
             error, self._failures = again, _MOST_FAILURES
         if self._failures >= _MOST_FAILURES:
             self.trouble = f"the model cannot write any more: {reason(error)}"
+            self._say(f"error: {self.trouble}; start the server again")
 
     def _fail(self, refusal: RefusalError) -> None:
         self._tell([(ticket, refusal) for ticket in self._tickets.values()])

@@ -69,10 +69,16 @@ def test_what_cannot_be_done_is_refused_by_its_name(more: dict[str, Any], param:
     assert error["param"] == param and complaint in error["message"] and error["type"] == "invalid_request_error"
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'"a"'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'"a"', b'{"a": "\\ud800"}', b'{"\\uDc00": 1}']
+)
 def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(RefusalError, match="the body must be"):
         read_body(body)
+
+
+def test_both_halves_of_a_pair_are_a_character() -> None:
+    assert read_body(b'{"a": "\\ud83c\\udf0a"}') == {"a": "🌊"}
 
 
 def test_the_ways_to_say_the_same_mean_the_same() -> None:

@@ -28,7 +28,7 @@ def narrow() -> Iterator[Served]:
 def test_a_full_queue_and_an_end_in_the_middle_are_said_and_nothing_under_way_is_lost(narrow: Served) -> None:
     client = narrow.client()
     expected = client.chat.completions.create(**ASKED, max_tokens=60).choices[0].message.content
-    with pytest.raises(openai.RateLimitError, match="0 texts are under way, and at most 2 may be"):
+    with pytest.raises(openai.BadRequestError, match="3 texts are asked for at once, and at most 2 are taken"):
         client.chat.completions.create(**ASKED, n=3)
     streams = [client.chat.completions.create(**ASKED, max_tokens=60, stream=True)]
     first = next(streams[0])
@@ -83,6 +83,7 @@ def test_the_command_says_what_cannot_be_before_a_weight_is_read(monkeypatch: py
     for change, complaint in [
         ({"host": "0.0.0.0"}, "needs a token: set the environment variable HARNESS_SERVE_TOKEN"),
         ({"models": ["none"]}, "the bare base alone must be named: give it with --model"),
+        ({"models": ["a=none", "a=nowhere"]}, "a=… names 2 models, but a name is of one"),
         ({"models": ["nowhere"]}, "adapter nowhere must be a folder with adapters.safetensors"),
     ]:
         with pytest.raises(HarnessError, match=complaint):

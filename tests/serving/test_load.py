@@ -47,6 +47,7 @@ def under_load(here: Served, store: Store, *, clients: int, seconds: float) -> S
     assert seen.wrong == []
     assert set(seen.kinds) == {"whole", "stream", "leave", "cut"}
     assert here.endpoint.service.room.taken == 0 or _empty(here)
+    assert here.endpoint.shelf.kept == 4, "what was replaced has left the memory"
     assert httpx2.get(f"{here.url}/health").json() == {"status": "ok"}
     return seen
 

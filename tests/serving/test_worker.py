@@ -72,24 +72,28 @@ def test_whoever_is_under_way_hears_of_a_failure_and_the_next_are_written() -> N
         lost.append(slots)
         return Rows(lambda: bool(failing) and failing.pop(0))
 
-    worker = Worker(make)
+    said: list[str] = []
+    worker = Worker(make, said.append)
     worker.start()
     first, second, refused = heard(worker, [request(slot=3), request(), request(slot=9)])
     worker.stop()
     assert [type(each) for each in first] == [Step, RefusalError]
     assert str(first[-1]) == "writing failed: RuntimeError: out of memory"
     assert [type(each) for each in second] == [Step, Step] and lost == [[], [3]]
+    assert said == ["warning: writing failed, and 1 texts with it: RuntimeError: out of memory"]
     assert str(refused[0]) == "slot 9 is not there" and worker.trouble is None
 
 
 def test_a_model_that_fails_again_and_again_is_given_up() -> None:
-    worker = Worker(lambda lost: Rows(lambda: True))
+    said: list[str] = []
+    worker = Worker(lambda lost: Rows(lambda: True), said.append)
     worker.start()
     told = heard(worker, [request()] * 4)
     worker.stop()
     statuses = [each[0].status for each in told if isinstance(each[0], RefusalError)]
     assert statuses == [500, 500, 500, 503]
     assert worker.trouble == "the model cannot write any more: RuntimeError: out of memory"
+    assert len(said) == 4 and said[-1] == f"error: {worker.trouble}; start the server again"
 
 
 def test_what_cannot_be_made_ends_the_start() -> None:
@@ -97,4 +101,4 @@ def test_what_cannot_be_made_ends_the_start() -> None:
         raise HarnessError("no weights")
 
     with pytest.raises(HarnessError, match="no weights"):
-        Worker(make).start()
+        Worker(make, print).start()
