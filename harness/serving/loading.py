@@ -6,14 +6,13 @@ Knows registry, worker and shelf. Does not know HTTP.
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
 from harness.errors import HarnessError, reason
 from harness.models.adapter_files import AdapterFiles
 from harness.models.base import Base
 from harness.models.common_base import of_another_base, weights_digest
 from harness.models.stacked import StackedAdapters
+from harness.serving.beside import Beside
 from harness.serving.names import Typed, read_word
 from harness.serving.refusal import RefusalError
 from harness.serving.registry import Found, Registry, moves
@@ -21,7 +20,6 @@ from harness.serving.shelf import Model, Shelf, Weights
 from harness.serving.worker import Worker
 
 Say = Callable[[str], None]
-Result = TypeVar("Result")
 
 _AGAIN_SECONDS = 60.0  # before a version that could not be read is tried once more
 _LONGEST_NAME = 200
@@ -81,7 +79,7 @@ class Loading:
         self, loader: Loader, shelf: Shelf, *, say: Say, moved: Callable[[str], None], every: float = 1.0
     ) -> None:
         self._loader, self._shelf, self._say, self._moved, self._every = loader, shelf, say, moved, every
-        self._beside = ThreadPoolExecutor(1, thread_name_prefix="adapters")
+        self._beside = Beside("adapters")
         self._broken: dict[str, tuple[str, float]] = {}  # by model: a version, and when it was tried
         self._silent: set[str] = set()  # models of which the registry said nothing when it was last asked
 
@@ -95,7 +93,7 @@ class Loading:
         try:
             word = read_word(path)
             typed = Typed(name, word.reference, word.scale, name)
-            weights = await self._in_thread(lambda: self._loader.load(typed))
+            weights = await self._beside.do(lambda: self._loader.load(typed))
         except HarnessError as error:
             raise RefusalError(400, str(error), param="lora_path", code="invalid_value") from error
         try:
@@ -125,13 +123,13 @@ class Loading:
                     await self._look(model)
 
     def close(self) -> None:
-        self._beside.shutdown(wait=False, cancel_futures=True)
+        self._beside.close()
 
     async def _look(self, model: Model) -> None:
         reference = model.typed.reference
         assert reference is not None
         try:
-            version = await self._in_thread(lambda: self._loader.version(reference))
+            version = await self._beside.do(lambda: self._loader.version(reference))
         except Exception as error:  # of MLflow, its database or its server, which share no class
             if model.key not in self._silent:
                 self._say(f"warning: {reference} cannot be looked up, and stays as it is: {reason(error)}")
@@ -145,7 +143,7 @@ class Loading:
         before = model.edition.weights.version
         again = self._broken.get(model.key, ("", 0.0))[0] == version
         try:
-            weights = await self._in_thread(lambda: self._loader.load(model.typed))
+            weights = await self._beside.do(lambda: self._loader.load(model.typed))
         except Exception as error:  # whatever is wrong with it, the former is in use
             self._broken[model.key] = version, time.monotonic()
             if not again:
@@ -174,6 +172,3 @@ class Loading:
             raise RefusalError(
                 400, f"lora_name {name} is there already; unload it first, or choose another", param="lora_name"
             )
-
-    async def _in_thread(self, what: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._beside, what)

@@ -3,12 +3,10 @@
 Knows shelf, limits and worker. Does not know routes, nor how adapters come to be on the shelf.
 """
 
-import asyncio
 import secrets
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +16,7 @@ from harness.models.tokenizer import Tokenizer
 from harness.sampling.engine import Request
 from harness.sampling.write import mixed_seed
 from harness.serving.answer import Answer, Done, Text
+from harness.serving.beside import Beside
 from harness.serving.choice import Choice, Way
 from harness.serving.fields import Asked, ChatAsked, TextAsked
 from harness.serving.limits import Limits, Room
@@ -52,7 +51,7 @@ class Service:
         self._defaults, self._log = defaults, log
         self.room, self.metrics = Room(limits), Metrics()
         self._prompting, self._spelt = Prompting(base.tokenizer, base.vocabulary, limits), Spelt(base.tokenizer)
-        self._beside = ThreadPoolExecutor(1, thread_name_prefix="prompts")
+        self._beside = Beside("prompts")
 
     async def chat(self, asked: ChatAsked) -> Answer:
         """
@@ -77,7 +76,7 @@ class Service:
         return await self._answered(asked, len(asked.prompts), put, chat=False)
 
     def close(self) -> None:
-        self._beside.shutdown(wait=False, cancel_futures=True)
+        self._beside.close()
 
     async def _answered(self, asked: Asked, prompts: int, put: _Put, *, chat: bool) -> Answer:
         began = time.perf_counter()
@@ -87,7 +86,7 @@ class Service:
         with ExitStack() as kept:
             weights = kept.enter_context(self._shelf.using(model))
             kept.enter_context(self.room.for_texts(asked.n * prompts))
-            found = await asyncio.get_running_loop().run_in_executor(self._beside, put, weights.args)
+            found = await self._beside.do(lambda: put(weights.args))
             texts = [
                 self._text(asked, each, index, weights, self._left(each, max_tokens, asked), chat=chat)
                 for each in found

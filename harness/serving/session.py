@@ -105,8 +105,8 @@ def endpoint(serving: Serving, door: Door, say: Say) -> Iterator[Endpoint]:
     with ExitStack() as after:
         resident = _Resident(base, serving.batch_size, say)
         worker = Worker(resident.make, say)
-        worker.start()
         after.callback(worker.stop)
+        worker.start()
         loader = Loader(registry, base, worker, lambda: resident.stacked)
         shelf = _filled(Shelf(base.path, loader.drop), loader, words, found)
         yield _opened(serving, door, say, resident, worker, loader, shelf, after)

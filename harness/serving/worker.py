@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 
 from harness.errors import reason
 from harness.sampling.engine import Request, Step
+from harness.serving.beside import promised
 from harness.serving.refusal import RefusalError
 
 Result = TypeVar("Result")
@@ -78,16 +79,7 @@ class Worker:
 
     def call(self, what: Callable[[], Result]) -> Future[Result]:
         """Do something in the thread, between two steps."""
-        future: Future[Result] = Future()
-
-        def do() -> None:
-            try:
-                future.set_result(what())
-            except BaseException as error:  # it is the caller's
-                future.set_exception(error)
-
-        self._inbox.put(do)
-        return future
+        return promised(what, self._inbox.put)
 
     def add(self, request: Request, hear: Hear) -> Ticket:
         ticket = Ticket(request.slot, hear)
@@ -104,17 +96,21 @@ class Worker:
             self._engine = self._make([])
         except BaseException as error:
             self._ready.set_exception(error)
-            return
-        self._ready.set_result(None)
-        while self._heed_inbox(wait=not self._engine.busy):
-            if self._engine.busy:
-                self._step()
-        self._fail(RefusalError(503, "the server has stopped", code="stopping"))
-        del self._engine, self._make
+        else:
+            self._ready.set_result(None)
+            while self._heed_inbox(wait=not self._engine.busy):
+                if self._engine.busy:
+                    self._step()
+            del self._engine
+        del self._make
+        self.trouble = self.trouble or "the server has stopped"
+        self._fail(RefusalError(503, self.trouble, code="stopping"))
         self._stopped.set()
         # What MLX keeps for a thread is let go of at the thread's end, and asks for Python. Where Python ends at the
         # same moment, the process aborts ("terminate called without an active exception"): so the thread stays.
-        threading.Event().wait()
+        while True:
+            if (do := self._inbox.get()) is not None:
+                do()
 
     def _heed_inbox(self, *, wait: bool) -> bool:
         """Whether to go on."""

@@ -1,8 +1,11 @@
 """What a request may say: what is done, what is left aside, and what is refused by its name."""
 
+import contextlib
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.serving.fields import read_body, read_chat, read_text
 from harness.serving.refusal import RefusalError
@@ -75,6 +78,23 @@ def test_what_cannot_be_done_is_refused_by_its_name(more: dict[str, Any], param:
 def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(RefusalError, match="the body must be"):
         read_body(body)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "user", "text", "河"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["role", "content", "type"]), inner),
+    max_leaves=6,
+)
+FIELDS = st.sampled_from(
+    sorted({*CHAT, *TEXT, "n", "seed", "stop", "logprobs", "top_logprobs", "stream", "tools", "x"})
+)
+
+
+@given(st.dictionaries(FIELDS, JSON))
+def test_whatever_is_sent_is_read_or_refused(more: dict[str, Any]) -> None:
+    for read, known in ((read_chat, CHAT), (read_text, TEXT)):
+        with contextlib.suppress(RefusalError):
+            read(known | more)
 
 
 def test_both_halves_of_a_pair_are_a_character() -> None:
