@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from harness.errors import reason
 from harness.sampling.engine import Request, Step
 from harness.serving.choice import Choice, Delta
 from harness.serving.refusal import RefusalError
@@ -72,7 +74,7 @@ class Answer:
         self._events: asyncio.Queue[_Event] = asyncio.Queue()
         self._first: float | None = None
         for index, text in enumerate(texts):
-            text.ticket = worker.add(text.request, lambda what, index=index: self._hear(index, what))  # type: ignore[misc]
+            text.ticket = worker.add(text.request, partial(self._hear, index))
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         watching = asyncio.create_task(self._watch(receive))
@@ -94,7 +96,11 @@ class Answer:
         if self._first is None:
             self._first = time.perf_counter() - self._began
         text = self._texts[index]
-        delta = text.choice.take(what)
+        try:
+            delta = text.choice.take(what)
+        except Exception as error:  # a tokenizer's own: the texts of others are heard in the same turn
+            self._events.put_nowait(_Event(refusal=RefusalError(500, f"the text cannot be read: {reason(error)}")))
+            return
         ended = text.choice.finish_reason is not None
         if ended and what.finish_reason is None and text.ticket is not None:  # a stop text
             self._worker.cancel(text.ticket)

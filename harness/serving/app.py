@@ -33,13 +33,13 @@ def create_app(
 
     @app.post("/v1/chat/completions")
     @app.post("/chat/completions")  # as mlx_lm.server has it too
-    async def chat(request: Request) -> Any:
-        return _running(await service.chat(read_chat(read_body(await request.body()))))
+    async def chat(request: Request) -> Response:
+        return _Sent(await service.chat(read_chat(read_body(await request.body()))))
 
     @app.post("/v1/completions")
     @app.post("/completions")
-    async def text(request: Request) -> Any:
-        return _running(await service.text(read_text(read_body(await request.body()))))
+    async def text(request: Request) -> Response:
+        return _Sent(await service.text(read_text(read_body(await request.body()))))
 
     @app.get("/v1/models")
     async def models() -> Response:
@@ -83,12 +83,9 @@ def create_app(
     return guarded(app, door, most_bytes=limits.body_bytes, refusal=as_json)
 
 
-def _running(answer: Answer) -> Any:
-    """FastAPI sends what can be called as an ASGI app is, if it looks like a response."""
-    return _Sent(answer)
-
-
 class _Sent(Response):
+    """An answer as FastAPI knows one; it sends itself."""
+
     def __init__(self, answer: Answer) -> None:
         super().__init__()
         self._answer = answer

@@ -4,7 +4,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.serving.fields import read_body, read_chat, read_text
@@ -90,6 +90,7 @@ FIELDS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(FIELDS, JSON))
 def test_whatever_is_sent_is_read_or_refused(more: dict[str, Any]) -> None:
     for read, known in ((read_chat, CHAT), (read_text, TEXT)):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness.data.thinking import Said, said_after
@@ -34,12 +34,14 @@ def test_half_a_character_at_the_end_is_shown_as_the_whole_text_has_it(base: Bas
     assert said == "a" and said + spelling.rest() == base.tokenizer.decode(tokens)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 1200), max_size=24))
 def test_any_tokens_come_as_the_whole_is_read(base: Base, tokens: Sequence[int]) -> None:
     spelling = Spelling(base.tokenizer.decode)
     assert "".join(map(spelling.add, tokens)) + spelling.rest() == base.tokenizer.decode(tokens)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["a", "b", "c", "ab"]), max_size=12), st.lists(st.sampled_from(["abc", "ba", "cc"])))
 def test_nothing_of_a_stop_text_is_shown(pieces: Sequence[str], texts: Sequence[str]) -> None:
     stops, shown, whole = Stops(texts), "", ""
@@ -54,6 +56,7 @@ def test_nothing_of_a_stop_text_is_shown(pieces: Sequence[str], texts: Sequence[
     assert shown + stops.rest() == (whole[: min(found)] if found else whole)
 
 
+@settings(deadline=None)
 @given(PIECES, st.sampled_from(["", "<think>\n", "<think></think>"]))
 @example([" <think>", "a", " </think>", " b "], "")
 @example(["a</think>b"], "<think>")
