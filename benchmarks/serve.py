@@ -26,7 +26,7 @@ import click
 import mlx.core as mx
 from mlx.utils import tree_map
 
-from benchmarks.model import build_model, never_ends
+from benchmarks.model import build_model, never_ends, tokens_known
 from benchmarks.sides import with_blas
 from harness.config.schema import ModelConfig
 from harness.machine import blas
@@ -85,7 +85,7 @@ def main(width: int, blocks: int, tokens: int, clients: int, texts: int, rounds:
 
 
 def _write(folder: Path, width: int, blocks: int) -> None:
-    build_model(folder / "model", width=width, blocks=blocks, vocabulary=16 * width)
+    build_model(folder / "model", width=width, blocks=blocks, vocabulary=tokens_known())  # all can be read
     never_ends(folder / "model")
     base = open_base(ModelConfig(path=str(folder / "model"), revision=None))
     keys = ["self_attn.q_proj", "self_attn.v_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]
@@ -100,13 +100,13 @@ def _write(folder: Path, width: int, blocks: int) -> None:
 @contextmanager
 def _ours(folder: Path) -> Iterator[Side]:
     words = ["harness.serve", *(f"{name}={folder / name}" for name in ADAPTERS), "--port"]
-    with _process(words) as port:
+    with _process(words, beside=1) as port:
         yield Side("harness.serve", lambda adapter: (port, {"model": adapter}))
 
 
 @contextmanager
 def _one_stock(folder: Path) -> Iterator[Side]:
-    with _process(["mlx_lm", "server", "--model", str(folder / "model"), "--port"]) as port:
+    with _process(["mlx_lm", "server", "--model", str(folder / "model"), "--port"], beside=1) as port:
         yield Side("mlx_lm.server", lambda adapter: (port, {"adapters": str(folder / adapter)}))
 
 
@@ -124,18 +124,22 @@ def _stock_each(folder: Path) -> Iterator[Side]:
                 str(folder / name),
                 "--port",
             ]
-            ports[name] = all_of_them.enter_context(_process(words))
+            ports[name] = all_of_them.enter_context(_process(words, beside=len(ADAPTERS)))
         yield Side("mlx_lm.server, a process an adapter", lambda adapter: (ports[adapter], {}))
 
 
 @contextmanager
-def _process(words: Sequence[str]) -> Iterator[int]:
+def _process(words: Sequence[str], *, beside: int) -> Iterator[int]:
+    """`beside`: processes that write at once; more threads than cores would spin while they wait for one another."""
+    threads = str(max((os.cpu_count() or 1) // beside, 1))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
     with tempfile.TemporaryFile() as log:
         command = [sys.executable, "-m", *words, str(port)]
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=with_blas())
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, env={**with_blas(), "OPENBLAS_NUM_THREADS": threads}
+        )
         try:
             until = time.monotonic() + 120
             while not _answers(port):
@@ -175,6 +179,7 @@ def _round(side: Side, measured: Measured, clients: int, texts: int, tokens: int
     for thread in threads:
         thread.join()
     assert len(took) == clients * texts, f"{side.name} did not answer all"
+    print(f"{number}  {side.name}: {time.perf_counter() - begin:.1f} s", file=sys.stderr)
     if number:
         measured.rates.append(3600 * len(took) / (time.perf_counter() - begin))
         measured.seconds += took
