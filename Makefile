@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEFT := .venv-peft
 comma := ,
 # as many processes as test at once; tests of one file stay in one, for they share what they build
 TEST_PROCESSES ?= 2
@@ -13,7 +14,7 @@ WHAT := -c constraints.txt -e '.[$(EXTRAS)]'
 PIP := python -m pip install --quiet --disable-pip-version-check
 INSTALL := pip install --quiet --compile-bytecode $(WHAT)
 
-.PHONY: env demo test faults format bench architectures pictures clean
+.PHONY: env demo test faults format bench architectures peft pictures clean
 
 env: $(STAMP)
 
@@ -69,8 +70,20 @@ bench: env
 architectures: env # docs/architectures.md: each of mlx-lm's tried as a tiny random model
 	$(BIN)/python -m tools.architectures
 
+peft: $(PEFT)/.installed # docs/peft.md: each architecture's adapter held against peft and transformers
+	$(PEFT)/bin/python -m tools.peft
+
+# Beside the other environment and on top of it: where torch is installed, transformers imports it with every command
+$(PEFT)/.installed: env
+	@if [ ! -e $@ ] || [ $(STAMP) -nt $@ ]; then \
+	  $(BIN)/python -m venv --clear $(PEFT) && \
+	  $(BIN)/python -c 'import site; print("\n".join(site.getsitepackages() + ["$(CURDIR)"]))' > $(PEFT)/seen.pth && \
+	  mv $(PEFT)/seen.pth $$($(PEFT)/bin/python -c 'import site; print(site.getsitepackages()[0])')/ && \
+	  $(PEFT)/bin/$(PIP) -c constraints.txt torch peft && touch $@; \
+	fi
+
 pictures: env # of README and docs; needs Chromium
 	$(BIN)/python -m tools.pictures
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(PEFT) build *.egg-info

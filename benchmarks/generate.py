@@ -2,7 +2,9 @@
 python -m benchmarks.generate
 
 4 checkpoints × 10 themes × 5 prompt variants, greedy, the same length. The processes are timed on a few texts and
-counted for all; the other two write the whole grid, in turn.
+counted for all; the other two write the whole grid, in turn. The floors are timed on a few steps of as many rows and
+counted for all tokens: what the base's matrix products take, and mlx-lm's forward passes, both without adapters,
+prompts or choosing.
 """
 
 import os
@@ -16,9 +18,11 @@ from pathlib import Path
 
 import click
 import mlx.core as mx
+import mlx.nn as nn
 from mlx.utils import tree_map
 from mlx_lm import load
 from mlx_lm.generate import batch_generate
+from mlx_lm.models.cache import make_prompt_cache
 
 from benchmarks.model import build_model, never_ends
 from benchmarks.sides import with_blas
@@ -43,7 +47,8 @@ SYSTEM = "用户会给出一个主题，请按照给定的主题，切实准确�
 @click.option("--tokens", default=96, show_default=True, help="Length of each text.")
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--processes", default=3, show_default=True, help="mlx_lm.generate processes timed in each round.")
-def main(width: int, blocks: int, tokens: int, rounds: int, processes: int) -> None:
+@click.option("--rows", default=32, show_default=True, help="generate.batch_size, and batch_generate's.")
+def main(width: int, blocks: int, tokens: int, rounds: int, processes: int, rows: int) -> None:
     """Print seconds for 200 texts by each of the three, and the ratios."""
     print(f"{blocks} blocks of width {width}, vocabulary {16 * width}, f32, {tokens} tokens a text")
     print(f"{platform.machine()}, {os.cpu_count()} cores; {blas.load().words}")
@@ -51,15 +56,19 @@ def main(width: int, blocks: int, tokens: int, rounds: int, processes: int) -> N
         folder = Path(scratch)
         build_model(folder / "model", width=width, blocks=blocks, vocabulary=16 * width)
         never_ends(folder / "model")
-        _adapters(open_base(_command(folder, tokens).model), folder)
-        command = _command(folder, tokens)
+        _adapters(open_base(_command(folder, tokens, rows).model), folder)
+        command = _command(folder, tokens, rows)
         one, batch, ours, whole_batch, whole_ours = [], [], [], [], []
+        products, passes = [], []
         for number in range(rounds + 1):  # the first is not measured: MLX compiles its CPU kernels
             grid = lay_out(command, [1.0])
             seconds = statistics.median(_process(folder, grid, place, tokens) for place in range(processes))
-            theirs, their_whole, texts = _batch(folder, grid, tokens)
+            theirs, their_whole, texts = _batch(folder, grid, tokens, rows)
             mine, my_whole = _ours(folder, command, texts)
+            floor, forward = _floors(grid.base, rows, prompt=70, steps=tokens)
             if number:
+                products.append(floor * len(grid.planned) * tokens)
+                passes.append(forward * len(grid.planned) * tokens)
                 one.append(seconds * len(grid.planned))
                 batch.append(theirs)
                 ours.append(mine)
@@ -67,19 +76,21 @@ def main(width: int, blocks: int, tokens: int, rounds: int, processes: int) -> N
                 whole_ours.append(my_whole)
         mine, my_whole = statistics.median(ours), statistics.median(whole_ours)
         count = len(grid.planned)
-        rows = [
+        sides = [
             ("mlx_lm.generate, a process each", None, statistics.median(one)),
             ("batch_generate, adapter by adapter", statistics.median(batch), statistics.median(whole_batch)),
             ("ours", mine, my_whole),
+            ("the base's forward passes alone", None, statistics.median(passes)),
+            ("their matrix products alone", None, statistics.median(products)),
         ]
         print(f"\n{'':36} writing, s   whole, s   texts an hour   times ours")
-        for name, writing, whole in rows:
+        for name, writing, whole in sides:
             shown = "" if writing is None else f"{writing:.1f}"
             times = f"{whole / my_whole:.2f}" + ("" if writing is None else f" ({writing / mine:.2f} writing)")
             print(f"{name:36} {shown:>10} {whole:10.1f} {3600 * count / whole:15.0f}   {times}")
 
 
-def _command(folder: Path, tokens: int) -> GenerateCommand:
+def _command(folder: Path, tokens: int, rows: int) -> GenerateCommand:
     """As the command line would give it."""
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf, open_dict
@@ -87,6 +98,7 @@ def _command(folder: Path, tokens: int) -> GenerateCommand:
     from harness.config.paths import CONF
 
     words = ["prompt=poems", "generate.temperature=0", "generate.top_p=1", f"generate.max_tokens={tokens}"]
+    words += [f"generate.batch_size={rows}"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         composed = compose("generate", words)
     with open_dict(composed):
@@ -122,7 +134,7 @@ def _process(folder: Path, grid: Grid, place: int, tokens: int) -> float:
     return time.perf_counter() - start
 
 
-def _batch(folder: Path, grid: Grid, tokens: int) -> tuple[float, float, list[str]]:
+def _batch(folder: Path, grid: Grid, tokens: int, rows: int) -> tuple[float, float, list[str]]:
     """Seconds of writing, and with loading; the texts."""
     texts, writing = [], 0.0
     begin = time.perf_counter()
@@ -130,7 +142,7 @@ def _batch(folder: Path, grid: Grid, tokens: int) -> tuple[float, float, list[st
         model, tokenizer = load(str(folder / "model"), adapter_path=str(folder / str(part.planned[0][0].iteration)))[:2]
         prompts = [tokenizer.encode(prompt.text) for _, prompt in part.planned]
         start = time.perf_counter()
-        texts += batch_generate(model, tokenizer, prompts, max_tokens=tokens).texts
+        texts += batch_generate(model, tokenizer, prompts, max_tokens=tokens, completion_batch_size=rows).texts
         writing += time.perf_counter() - start
     return writing, time.perf_counter() - begin, texts
 
@@ -147,6 +159,27 @@ def _ours(folder: Path, command: GenerateCommand, texts: list[str]) -> tuple[flo
     same = sum(entry.text == text.strip() for entry, text in zip(read_samples(out), texts, strict=True))
     print(f"{same} of {len(texts)} texts are those of batch_generate", file=sys.stderr)
     return end - start, end - begin
+
+
+def _floors(base: Base, rows: int, *, prompt: int, steps: int) -> tuple[float, float]:
+    """Seconds of a token of one of `rows` texts: in the products with the base's matrices, in its forward passes.
+
+    prompt, steps: tokens that are in the cache before, and that are written.
+    """
+    model = base.model
+    weights = [module.weight for _, module in model.named_modules() if isinstance(module, nn.Linear)]
+    weights.append(model.model.embed_tokens.weight)  # the head's too
+    inputs = {weight.shape[1]: mx.random.normal((rows, weight.shape[1])) for weight in weights}
+    cache = [part.merge([part] * rows) for part in make_prompt_cache(model)]
+    mx.eval(model(mx.ones((rows, prompt), mx.int32), cache=cache), list(inputs.values()))
+    start = time.perf_counter()
+    for _ in range(steps):
+        mx.eval([inputs[weight.shape[1]] @ weight.T for weight in weights])
+    between = time.perf_counter()
+    for _ in range(steps):
+        mx.eval(model(mx.ones((rows, 1), mx.int32), cache=cache))
+    end = time.perf_counter()
+    return (between - start) / steps / rows, (end - between) / steps / rows
 
 
 if __name__ == "__main__":

@@ -254,6 +254,59 @@ class SweepConfig:
 
 
 @dataclass(frozen=True, config=_strict)
+class MemoryGate:
+    """`texts`: to be written on generate.prompts, at least; `limit`: how much more of their runs of five units may
+    stand in training texts than of held-out texts."""
+
+    texts: Count
+    limit: Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True, config=_strict)
+class ExtractionGate:
+    """`rows`: of the training split, and at most as many held-out ones beside them; `given`: tokens of an answer that
+    the model is given after the prompt, `tokens`: that it goes on for.
+
+    `reproduced`: the share of these by which the adapter must exceed the base for a row to count as extracted; `limit`:
+    the share of such rows, less that among held-out ones. `minutes`: no further rows begin after them.
+    """
+
+    rows: Count
+    given: Count
+    tokens: Annotated[int, Field(ge=8)]
+    reproduced: Annotated[float, Field(gt=0, le=1)]
+    limit: Annotated[float, Field(ge=0, le=1)]
+    minutes: Positive
+    seed: Seed
+
+
+@dataclass(frozen=True, config=_strict)
+class ForgettingGate:
+    """`limit`: nats a token that the loss on general text may rise by; `tokens`: of each of its texts, at most."""
+
+    limit: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    tokens: Annotated[int, Field(ge=16)]
+
+
+@dataclass(frozen=True, config=_strict)
+class AgreementGate:
+    """`limit`: nats a token by which the mean loss of `rows` validation rows may change once the adapter is fused."""
+
+    limit: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    rows: Count
+
+
+@dataclass(frozen=True, config=_strict)
+class GateConfig:
+    """What a version must be before an alias points at it."""
+
+    memory: MemoryGate
+    extraction: ExtractionGate
+    forgetting: ForgettingGate
+    agreement: AgreementGate
+
+
+@dataclass(frozen=True, config=_strict)
 class SourceConfig:
     """What every source has. What a kind has besides is in its module's Settings.
 

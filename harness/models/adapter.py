@@ -5,9 +5,8 @@ Knows nothing of training or tracking, nor how an adapter lies on disk (adapter_
 
 import dataclasses
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -19,6 +18,8 @@ from harness.config.schema import LoraConfig
 from harness.errors import DamagedError, HarnessError
 from harness.models.adaptable import adaptable_names, bearing_names, expert_names
 from harness.models.adapter_files import AdapterFiles, AdapterSpec
+from harness.models.peft_architectures import checked_naming
+from harness.models.peft_reading import placed
 from harness.models.randomness import seeded
 from harness.models.tensors import Arrays, load_arrays, save_arrays
 
@@ -117,43 +118,6 @@ def adapter_modules(model: nn.Module, adapter: AdapterFiles, *, scale: float, na
     return {name: module for name, module in found.items() if former.get(name, module) is not module}
 
 
-class PutOn(Protocol):
-    def __call__(self, adapter: AdapterFiles | None, scale: float = 1.0) -> None: ...
-
-
-@contextmanager
-def switching(model: nn.Module) -> Iterator[PutOn]:
-    """Gives a function that puts an adapter on `model`, at times its scale, in place of the one before; None: none.
-
-    Where rank, keys, blocks and scale are the same, only weights are replaced.
-
-    Raises:
-        HarnessError: when an adapter does not fit this base.
-    """
-    with ExitStack() as worn:
-        present: AdapterSpec | None = None
-        names = adaptable_names(model)
-
-        def put_on(adapter: AdapterFiles | None, scale: float = 1.0) -> None:
-            nonlocal present
-            spec = None if adapter is None else _alone(with_all_keys(adapter.spec, model, names).scaled(scale))
-            if spec != present:
-                worn.close()
-                present = None
-                if spec is not None:
-                    worn.enter_context(attached(model, spec, seed=0))
-                present = spec
-            if adapter is not None:
-                load_weights(model, adapter.weights)
-
-        yield put_on
-
-
-def _alone(spec: AdapterSpec) -> AdapterSpec:
-    """What shapes the modules, without where it comes from."""
-    return dataclasses.replace(spec, base=None, base_revision=None, dropout=0.0, template_args={})
-
-
 def check_fits(
     adapter: AdapterFiles, spec: AdapterSpec, model: nn.Module, *, former_revision: str | None = None
 ) -> list[str]:
@@ -212,17 +176,40 @@ def load_weights(model: nn.Module, path: Path) -> None:
         HarnessError: when it belongs to another adapter, with both shapes.
     """
     try:
-        weights, _ = load_arrays(path)
+        weights, metadata = load_arrays(path)
     except DamagedError as error:
         raise DamagedError(path, error.why, "copy or download it again, or take another checkpoint") from error
     expected = adapter_weights(model)
+    if metadata.get("layers") == "peft":
+        weights = _with_absent(model, expected, weights, metadata["architecture"])
     for name in sorted(expected.keys() | weights.keys()):
         there = tuple(weights[name].shape) if name in weights else "nothing"
         here = tuple(expected[name].shape) if name in expected else "nothing"
         if there != here:
             raise HarnessError(f"{path} does not fit: {name} is {there} in the file, but {here} in this adapter")
-    model.load_weights(list(weights.items()), strict=False)
+    wide = [(name, value.astype(expected[name].dtype)) for name, value in weights.items()]  # PEFT may have bfloat16
+    model.load_weights(wide, strict=False)
     mx.eval(model.trainable_parameters())
+
+
+def _with_absent(model: nn.Module, expected: Weights, weights: Weights, architecture: str) -> Weights:
+    """An adapter of PEFT's that is not on all layers which mlx-lm attaches: there, it changes nothing.
+
+    `architecture`: whose names it has; empty where nothing told it.
+    """
+    found = dict(weights) if architecture else placed(weights, checked_naming(str(model.model_type)))
+    there = {name.rpartition(".")[0] for name in found}
+    for name in expected.keys() - found.keys():
+        layer, _, leaf = name.rpartition(".")
+        if layer in there:
+            continue  # not absent but incomplete
+        if leaf == "m":
+            module = dict(model.named_modules())[layer]
+            module.set_linear(module.linear)  # its magnitude is then that of the base
+            found[name] = module.m
+        else:
+            found[name] = mx.zeros_like(expected[name]) if leaf == "lora_b" else expected[name]
+    return found
 
 
 def with_all_keys(spec: AdapterSpec, model: nn.Module, names: list[str] | None = None) -> AdapterSpec:

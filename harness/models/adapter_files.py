@@ -8,6 +8,7 @@ import dataclasses
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,22 @@ class AdapterFiles:
         return checkpoint_step(self.weights) if said is None else int(said)
 
 
+def spec_from_json(content: Mapping[str, Any]) -> AdapterSpec:
+    """The reverse of to_json, and what mlx-lm's own file says; whatever error it is where that is neither."""
+    parameters = content["lora_parameters"]
+    return AdapterSpec(
+        fine_tune_type=content.get("fine_tune_type", "lora"),
+        rank=int(parameters["rank"]),
+        scale=float(parameters["scale"]),
+        dropout=float(parameters.get("dropout", 0.0)),
+        num_layers=int(content["num_layers"]),
+        keys=[str(key) for key in parameters.get("keys") or []],
+        base=content.get("model"),
+        base_revision=content.get("model_revision"),
+        template_args=dict(content.get("template_args") or {}),
+    )
+
+
 def checkpoint_name(step: int) -> str:
     return f"{step:07d}_{WEIGHTS_FILE}"
 
@@ -84,11 +101,15 @@ def save_spec(folder: Path, spec: AdapterSpec) -> None:
 
 
 def read_adapter(path: Path, source: str | None = None) -> AdapterFiles:
-    """An adapter's folder (its adapters.safetensors) or one checkpoint file in such a folder.
+    """An adapter's folder (its adapters.safetensors), one checkpoint file in such a folder, or a folder of PEFT's.
 
     Raises:
         HarnessError: when a part is missing or unreadable.
     """
+    if (folder := _of_peft(path)) is not None:
+        from harness.models.peft_folder import read_peft  # converts, which takes MLX
+
+        return read_peft(folder, source or str(path))
     weights = path / WEIGHTS_FILE if path.is_dir() else path
     if not weights.exists():
         raise HarnessError(
@@ -101,6 +122,18 @@ def read_adapter(path: Path, source: str | None = None) -> AdapterFiles:
     adapter = AdapterFiles(_read_spec(config), weights, source or str(path))
     _check_shapes(adapter, config)
     return adapter
+
+
+def _of_peft(path: Path) -> Path | None:
+    """The folder of PEFT's that a path means; None where it means none. Its configuration has the name of ours."""
+    folder = path.parent if path.name.startswith("adapter_model.") else path
+    if (folder / WEIGHTS_FILE).exists():
+        return None
+    try:
+        content = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
+        return folder if "peft_type" in content else None
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def numbered_checkpoints(
@@ -143,19 +176,7 @@ def _check_shapes(adapter: AdapterFiles, config: Path) -> None:
 
 def _read_spec(path: Path) -> AdapterSpec:
     try:
-        content = json.loads(path.read_text("utf-8"))
-        parameters = content["lora_parameters"]
-        spec = AdapterSpec(
-            fine_tune_type=content.get("fine_tune_type", "lora"),
-            rank=int(parameters["rank"]),
-            scale=float(parameters["scale"]),
-            dropout=float(parameters.get("dropout", 0.0)),
-            num_layers=int(content["num_layers"]),
-            keys=[str(key) for key in parameters.get("keys") or []],
-            base=content.get("model"),
-            base_revision=content.get("model_revision"),
-            template_args=dict(content.get("template_args") or {}),
-        )
+        spec = spec_from_json(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise HarnessError(f"{path} is not an adapter's configuration: {error!r}") from error
     if spec.fine_tune_type not in ("lora", "dora"):

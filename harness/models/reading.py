@@ -23,12 +23,16 @@ def read_split(config: Config, name: str, base: Base) -> Split:
         mask_prompt=config.train.mask_prompt,
         thinking=config.data.thinking,
     )
-    _check_vocabulary(split, base)
+    check_vocabulary(split, base)
     return split
 
 
-def _check_vocabulary(split: Split, base: Base) -> None:
-    """MLX would take whatever lies in memory beyond the embedding."""
+def check_vocabulary(split: Split, base: Base) -> None:
+    """MLX would take whatever lies in memory beyond the embedding.
+
+    Raises:
+        HarnessError: naming the first row that it would do so for.
+    """
     known = base.vocabulary
     for row in split.rows:
         highest = int(row.tokens.max())

@@ -12,6 +12,7 @@ from mlx.utils import tree_flatten
 _VOCABULARY = ("vocab_size", "padded_vocab_size", "n_vocab")
 _HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "num_query_heads")
 _KEY_HEADS = ("num_key_value_heads", "n_kv_heads", "num_kv_heads", "kv_n_heads", "n_head_kv", "num_attention_groups")
+_BLOCKS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_transformer_layers")
 _WITHIN = ("text_config", "llm_config", "language_config", "attn_config")
 
 
@@ -34,6 +35,12 @@ def sizes_of(model: nn.Module, settings: Mapping[str, Any]) -> Sizes:
     key_heads = _largest(_stated(settings, _KEY_HEADS)) or heads
     head_width = int(_stated(settings, ("head_dim",)) or (hidden // heads if heads else 0))
     return Sizes(hidden=hidden, vocabulary=rows, heads=heads, cached=2 * head_width * key_heads)
+
+
+def num_blocks_stated(settings: Mapping[str, Any]) -> int | None:
+    """Blocks of the text model by its config.json alone; None where that does not say."""
+    found = _stated(settings, _BLOCKS)
+    return None if found is None else int(found)
 
 
 def _embedding(model: nn.Module, vocabulary: Any) -> tuple[int, int]:

@@ -63,6 +63,8 @@ class StackedAdapters:
         except BaseException:
             self._take_off(slot)
             raise
+        finally:
+            self.rows([BARE])
         return slot
 
     def drop(self, slot: int) -> None:

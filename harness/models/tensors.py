@@ -37,3 +37,13 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, str]]:
     except (RuntimeError, ValueError) as error:
         raise DamagedError(path, f"is not a readable safetensors file: {error}", "copy it again") from error
     return arrays, metadata
+
+
+def no_numbers(path: Path) -> list[str]:
+    """The names of the arrays of a file that hold a NaN or an infinity, in order.
+
+    Raises:
+        DamagedError: as above.
+    """
+    arrays, _ = load_arrays(path)
+    return sorted(name for name, array in arrays.items() if not mx.isfinite(array).all().item())

@@ -64,6 +64,12 @@ class Tokenizer:
         return bool(self.mlx_lm.has_chat_template)
 
     @property
+    def template(self) -> str | None:
+        """The chat template's own text; None for one that is no text, or where there is none."""
+        text = self._fast.chat_template
+        return text if isinstance(text, str) and self.mlx_lm._chat_template is None else None
+
+    @property
     def end_ids(self) -> set[int]:
         return set(self.mlx_lm.eos_token_ids)
 

@@ -12,6 +12,7 @@ from harness.data.sources.find import Source
 from harness.data.sources.found import Rejected, Tools
 from harness.errors import HarnessError
 from harness.files import make_folder
+from harness.files.staging import staging
 from harness.preparing.check import Checker
 from harness.preparing.collect import Collected, collect
 from harness.preparing.figures import figures_of, warnings_of
@@ -20,7 +21,6 @@ from harness.preparing.place import put_in_place
 from harness.preparing.report import PAGE, Reason, Report
 from harness.preparing.splits import SPLITS, Member, Shares, moved, split
 from harness.preparing.spool import Entry, Spool
-from harness.preparing.staging import staging
 
 _NAMED = 5  # reasons
 REJECTED, ORIGINS = "rejected.jsonl", "origins.jsonl"
@@ -74,7 +74,7 @@ def prepare_folder(job: Job) -> Prepared:
     Raises:
         HarnessError: for a source that cannot be read, is too bad or too small; for another output that is there.
     """
-    with staging(job.out) as folder:
+    with staging(job.out, setting="data.path") as folder:
         with Spool(folder / ".rows") as spool:
             collected = _collected(job, spool, folder)
             splits = _split(collected, job.common, job.tools.say)

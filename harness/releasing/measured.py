@@ -1,6 +1,6 @@
 """What a model with what is on it makes of rows of data: the figures that checks and exports rest on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +21,19 @@ def config_beside(adapter: AdapterFiles) -> Config | None:
     return next((config for folder in folders if (config := config_of(folder)) is not None), None)
 
 
-def losses_by_row(base: Base, rows: Sequence[Row], batch_size: int) -> RowLosses:
+def losses_by_row(
+    base: Base,
+    rows: Sequence[Row],
+    batch_size: int,
+    on_batch: Callable[[int, int], None] = lambda done, total: None,
+) -> RowLosses:
     """Of its model as it stands, with the adapter that is attached: sums in nats and learned tokens, row by row.
 
     `lines` of what comes back are the rows' numbers in their file; two models' are in the same order.
     """
     found: list[RowLosses] = []
-    Evaluator(Tail(base.model, 0), fixed_batches(rows, batch_size)).score(0, on_rows=found.append)
+    tail = Tail(base.model, 0, compiled=False)  # each width once: compiling takes longer than it saves
+    Evaluator(tail, fixed_batches(rows, batch_size)).score(0, on_batch, on_rows=found.append)
     return found[0]
 
 

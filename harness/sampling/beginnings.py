@@ -6,7 +6,7 @@ those that came before. Knows nothing of rows.
 
 import copy
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import mlx.core as mx
@@ -61,10 +61,12 @@ class Beginnings:
         """A prompt that is computed, for those that come after it."""
         self._prompts[slot].append(ids)
 
-    def forget(self, slot: int) -> None:
-        """Those of an adapter that is gone."""
-        self._kept.pop(slot, None)
-        self._prompts.pop(slot, None)
+    def forget_others(self, slots: Collection[int]) -> None:
+        """Those of adapters that are gone."""
+        for slot in [*self._kept, *self._prompts]:
+            if slot not in slots:
+                self._kept.pop(slot, None)
+                self._prompts.pop(slot, None)
 
     def _longer(self, beginning: Beginning, ids: Sequence[int], slot: int) -> Beginning:
         cache = copied(beginning.cache)

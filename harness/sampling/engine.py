@@ -86,6 +86,8 @@ class Engine:
     def step(self) -> list[Step]:
         """Let some join that there is room for, and compute one token of every row."""
         self._let_leave()
+        if self._adapters is not None:
+            self._beginnings.forget_others([BARE, *self._adapters.slots])
         self._let_join()
         steps = [step for batch in self._batches.values() for step in batch.step()]
         for step in steps:
@@ -130,8 +132,6 @@ class Engine:
         slot = self._slots.pop(number)
         if self._adapters is not None:
             self._adapters.release(slot)
-            if slot != BARE and slot not in self._adapters.slots:
-                self._beginnings.forget(slot)
 
     def _let_join(self) -> None:
         """One group of those that wait: they are prefilled together."""

@@ -20,6 +20,7 @@ from harness.errors import HarnessError
 from harness.files import make_folder, one_at_a_time
 from harness.tracking.candidates import Checkpoint, best_of_run, identifier
 from harness.tracking.checkpoints import checkpoint_folder
+from harness.tracking.pyfunc_flavor import make_loadable
 from harness.tracking.store import Store, use_globally
 
 _NAME = re.compile(r"^[^/:.\\]{1,200}$")
@@ -59,6 +60,7 @@ def register(store: Store, checkpoint: Checkpoint, name: str) -> Version:
         raise HarnessError(f"--name must be 1 to 200 characters without / : . and \\, but got {name}")
     client = store.client
     use_globally(store.uri)
+    make_loadable(store, checkpoint.model_id)
     try:
         client.create_registered_model(name)
     except MlflowException as error:
@@ -100,6 +102,8 @@ def set_alias(store: Store, name: str, alias: str, number: int) -> int | None:
         raise HarnessError(
             f"{name} has no version {number}; it has {', '.join(map(str, versions)) or 'none'}"
         ) from error
+    if (model_id := version_model(store.client.get_model_version(name, str(number)))) is not None:
+        make_loadable(store, model_id)
     _in_turn(lambda: store.client.set_registered_model_alias(name, alias, str(number)))
     return before
 

@@ -35,6 +35,11 @@ def ways_of_asking(command: GenerateCommand, adapters: Sequence[AdapterFiles | N
     ]
 
 
+def as_recorded(adapter: AdapterFiles) -> Asked:
+    """As its run recorded; as usual for one without a record."""
+    return _record(adapter.weights) or _usual()
+
+
 def _asked(command: GenerateCommand, record: Asked) -> Asked:
     """What the command says, and for the rest what the record does."""
     prompt, data = command.prompt, command.data

@@ -8,7 +8,7 @@ import pytest
 from tests.commands import run_command, start_command
 
 HYDRA = ("train", "generate", "compare", "judge", "prepare", "doctor")
-CLICK = ("promote", "runs", "ui", "adopt", "reconcile", "sweep", "report", "lineage", "refine", "review")
+CLICK = ("promote", "runs", "ui", "adopt", "reconcile", "sweep", "report", "lineage", "refine", "review", "export")
 ASKED = [f"{door} --help" for door in HYDRA + CLICK] + [f"{door} --cfg job" for door in HYDRA]
 HEAVY = {
     *("mlx", "mlx_lm", "transformers", "tokenizers", "numpy", "scipy", "mlflow", "sqlalchemy", "optuna"),

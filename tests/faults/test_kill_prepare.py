@@ -13,9 +13,9 @@ import pytest
 
 from harness.config.schema import PrepareCommand
 from harness.console.progress import Display
+from harness.files.staging import staging
 from harness.preparing.job import job_of
 from harness.preparing.pipeline import prepare_folder
-from harness.preparing.staging import staging
 from tests.conftest import compose_config
 
 CHILD = """
@@ -100,9 +100,9 @@ def test_ctrl_c_leaves_nothing_or_all_of_it(at: str, written: bool, tmp_path: Pa
 
 def test_what_a_process_that_lives_is_making_stays(tmp_path: Path) -> None:
     (tmp_path / ".out.of-mine").mkdir()
-    with staging(tmp_path / "out") as one:
+    with staging(tmp_path / "out", setting="data.path") as one:
         (one / "file").touch()
-        with staging(tmp_path / "out") as other:
+        with staging(tmp_path / "out", setting="data.path") as other:
             assert one != other and (one / "file").exists()
     assert [each.name for each in tmp_path.iterdir()] == [".out.of-mine"]
 

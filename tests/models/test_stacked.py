@@ -80,9 +80,10 @@ def test_rows_of_one_adapter_get_its_logits_to_the_bit(model: nn.Module, tmp_pat
 
 def test_one_adapter_at_several_scales(plain: nn.Module, tmp_path: Path) -> None:
     adapter = random_adapter(plain, tmp_path / "a", keys=ATTENTION)
-    alone = [_by_itself(plain, adapter, scale) for scale in (0.5, 1.0)]
+    alone, bare = [_by_itself(plain, adapter, scale) for scale in (0.5, 1.0)], plain(TOKENS)
     stacked = StackedAdapters(plain)
     slots = [stacked.put(adapter, scale) for scale in (0.5, 1.0)]
+    assert mx.array_equal(plain(TOKENS), bare).item(), "unless it is told of rows, the base is as it was"
     for logits, expected in zip(_mixed(plain, stacked, slots), alone, strict=True):
         assert mx.allclose(logits, expected, atol=1e-5).item()
 

@@ -12,14 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
-from mlx.utils import tree_flatten
 from mlx_lm import generate, load
 
 from harness.config.schema import CompareCommand, GenerateCommand
 from harness.console.progress import Display
 from harness.errors import HarnessError
-from harness.models.adapter import switching
-from harness.models.adapter_files import read_adapter
 from harness.models.base import Base
 from harness.run.context import RunPlace
 from harness.run.pipeline import FinishedRun, train_run
@@ -154,23 +151,23 @@ def test_the_texts_are_those_of_each_adapter_alone(runs: Runs) -> None:
     assert texts(*references) == [texts(reference)[0] for reference in references]
 
 
-def test_swapping_replaces_weights_and_never_nests(runs: Runs, base: Base) -> None:
-    names = [name for name, _ in base.model.named_modules()]
-    low, high = (read_adapter(run.folder / "adapters") for run in (runs.low, runs.high))
-    with switching(base.model) as put_on:
-        put_on(low)
-        worn = [name for name, _ in base.model.named_modules()]
-        modules = {id(module) for _, module in base.model.named_modules()}
-        put_on(read_adapter(runs.low.folder / "adapters" / "0000003_adapters.safetensors"))
-        assert {id(module) for _, module in base.model.named_modules()} == modules
-        for adapter in (high, low, high):
-            put_on(adapter)
-            assert sorted(name for name, _ in base.model.named_modules()) == sorted(worn)
-        ranks = {value.shape[-1] for name, value in tree_flatten(base.model.parameters()) if name.endswith("lora_a")}
-        assert ranks == {4}
-        put_on(None)
-        assert sorted(name for name, _ in base.model.named_modules()) == sorted(names)
-    assert sorted(name for name, _ in base.model.named_modules()) == sorted(names)
+def test_the_base_is_as_before_when_all_is_written(runs: Runs, base: Base) -> None:
+    command = runs.command(f"adapters=[{runs.low.folder}/adapters,{runs.high.folder}/adapters]", "theme=河")
+    grid = lay_out(command, [1.0, 0.5])
+    before = dict(grid.base.model.named_modules())
+    list(write_all(grid, command, Display()))
+    after = dict(grid.base.model.named_modules())
+    assert after.keys() == before.keys() and all(after[name] is before[name] for name in before)
+
+
+def test_more_adapters_than_are_held_in_memory_are_written_in_turn(runs: Runs) -> None:
+    command = runs.command(f"adapters={runs.low.folder}/adapters", "theme=河", "variants=base", "generate.batch_size=3")
+    scales = [number / 10 for number in range(12)]
+    together = {entry.scale: entry.text for entry in write_all(lay_out(command, scales), command, Display())}
+    assert list(together) != [] and together.keys() == set(scales)
+    for scale in (0.0, 1.1):
+        [alone] = write_all(lay_out(command, [scale]), command, Display())
+        assert alone.text == together[scale]
 
 
 def test_greedy_output_of_an_adapter_is_that_of_stock_mlx_lm(runs: Runs, base: Base) -> None:

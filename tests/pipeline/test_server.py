@@ -32,6 +32,7 @@ def test_train_promote_and_generate_through_a_server(server: str, tmp_path: Path
     served = run("harness.generate", "adapters=models:/served@champion", *shared, cwd=tmp_path)
     assert served == run("harness.generate", f"adapters={adapters}", *shared, cwd=tmp_path)
     fetched = resolve(open_store(TrackingConfig(uri=server)), "models:/served@champion")
+    assert (fetched / "MLmodel").is_file(), "mlflow.pyfunc loads it too"
     assert (fetched / "adapters.safetensors").read_bytes() == (adapters / "adapters.safetensors").read_bytes()
     assert server in run("harness.runs", "--tracking-uri", server, cwd=tmp_path)
     assert list(tmp_path.iterdir()) == []

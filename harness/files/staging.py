@@ -1,4 +1,4 @@
-"""A folder beside the output, in which it is made: gone at the end, however the process ends.
+"""A folder beside the output, in which it is made: gone at the end, however the process ends, or put in its place.
 
 What a process that was killed left there, the next one on the same output clears. Knows nothing of what is made.
 """
@@ -13,11 +13,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from harness.errors import HarnessError
+from harness.files.plainly import said_plainly
 
 
 @contextmanager
-def staging(out: Path) -> Iterator[Path]:
+def staging(out: Path, *, setting: str) -> Iterator[Path]:
     """An empty folder on the same disk as `out`, held by a lock that ends with the process.
+
+    `setting`: by which `out` was given.
 
     Raises:
         HarnessError: when none can be made.
@@ -32,8 +35,41 @@ def staging(out: Path) -> Iterator[Path]:
                 held.callback(shutil.rmtree, folder, ignore_errors=True)
                 held.enter_context(_locked(folder))
         except OSError as error:
-            raise HarnessError(f"{out} cannot be written: {error.strerror}; choose another data.path") from error
+            raise HarnessError(f"{out} cannot be written: {error.strerror}; choose another {setting}") from error
         yield folder
+
+
+def check_place(out: Path, *, setting: str) -> None:
+    """Before anything is read or computed for an output that is a folder.
+
+    Raises:
+        HarnessError: when something is there, or none can be made there.
+    """
+    if out.exists() or out.is_symlink():
+        raise HarnessError(f"{setting}={out} must not be there yet, but it is; remove it, or choose another name")
+    there = out.absolute().parent
+    if not there.is_dir():
+        raise HarnessError(f"{setting}={out} must be in a folder that exists, but {out.parent} does not; make it first")
+    if not os.access(there, os.W_OK):
+        raise HarnessError(
+            f"{setting}={out} must be in a folder that you may write, but {there} is none; choose another"
+        )
+
+
+@contextmanager
+def staged(out: Path, *, setting: str) -> Iterator[Path]:
+    """A folder to build in, which gets the name `out` at the end; nothing is left of it after an error.
+
+    Raises:
+        HarnessError: when `out` is there by then.
+        WriteError: when the disk does not take it.
+    """
+    with staging(out, setting=setting) as around, said_plainly(out):
+        building = around / "whole"  # made with the rights that folders usually have
+        building.mkdir()
+        yield building
+        check_place(out, setting=setting)
+        building.rename(out)
 
 
 def _clear(there: Path, name: str) -> None:

@@ -1,0 +1,92 @@
+"""The targets that stay an adapter: in mlx-lm's format and in PEFT's. Does not know cards or staging."""
+
+import tempfile
+from pathlib import Path
+
+from harness.models import peft_stock
+from harness.models.adapter import loaded
+from harness.models.adapter_files import WEIGHTS_FILE, read_adapter
+from harness.models.peft_format import write_peft
+from harness.models.plain_adapter import write_plain
+from harness.models.stock import load_stock
+from harness.releasing.export.job import Exported, Job, agreeing, by_mlx_lm, expected, proof_of
+from harness.releasing.export.proof import Precision, Proof
+from harness.releasing.export.subject import origin_name, public_path
+
+_PEFT_USAGE = """```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = AutoModelForCausalLM.from_pretrained("BASE")  # the unquantized model, where the base is a quantized one
+model = PeftModel.from_pretrained(base, ".")
+```"""
+
+
+def export_mlx(job: Job) -> Exported:
+    """The adapter in mlx-lm's own format, read again by mlx_lm.load on the base."""
+    subject, yardstick = job.subject, job.yardstick
+    bare = yardstick.losses_of(subject.base)
+    write_plain(subject.adapter, job.folder, subject.base.model, base=public_path(subject.base))
+    subject.base.let_go()
+    again = load_stock(subject.base.folder, subject.base, adapter=job.folder)
+    proof = proof_of(yardstick, bare, yardstick.of(again), Precision.SAME, "mlx_lm.load")
+    found = public_path(subject.base)
+    base = found if found and "/" in found else f"path/to/{subject.base_name}"
+    return Exported(
+        proof=agreeing(proof, "the adapter"),
+        what=f"A LoRA adapter in mlx-lm's format ({WEIGHTS_FILE} and adapter_config.json).",
+        relation="adapter",
+        library="mlx",
+        tags=["lora", "mlx"],
+        usage=by_mlx_lm(job, f"--model {base} --adapter-path .") + expected(proof, yardstick),
+        card_in=job.folder,
+    )
+
+
+def export_peft(job: Job) -> Exported:
+    """The adapter by the names of Hugging Face's PEFT, read again by peft where it can be."""
+    said = write_named_peft(job, job.folder)
+    proof, more = prove_peft(job, job.folder)
+    return Exported(
+        proof=proof,
+        what="A LoRA adapter in Hugging Face PEFT's format.",
+        relation="adapter",
+        library="peft",
+        tags=["lora", "peft"],
+        usage=_PEFT_USAGE.replace("BASE", origin_name(job.subject.base)),
+        card_in=job.folder,
+        said=[*said, *more],
+    )
+
+
+def write_named_peft(job: Job, folder: Path) -> list[str]:
+    """By names alone: PEFT's file keeps what the adapter says of itself. Returns what to know of it.
+
+    Raises:
+        HarnessError: where PEFT has no word for it.
+    """
+    subject = job.subject
+    with tempfile.TemporaryDirectory(prefix=".plain-", dir=job.folder) as plain:
+        write_plain(subject.adapter, Path(plain), subject.base.model, base=public_path(subject.base))
+        return write_peft(read_adapter(Path(plain)), subject.base, folder, base_name=origin_name(subject.base))
+
+
+def prove_peft(job: Job, folder: Path) -> tuple[Proof, list[str]]:
+    """An adapter in PEFT's format, read again by our own reader and by peft, where that is there; and what to say.
+
+    Raises:
+        HarnessError: where either makes something else of it.
+    """
+    subject, yardstick = job.subject, job.yardstick
+    bare = yardstick.losses_of(subject.base)
+    with loaded(subject.base.model, read_adapter(folder)):
+        reading = yardstick.of(subject.base)
+    own = "the harness's reader of PEFT"
+    proof = agreeing(proof_of(yardstick, bare, reading, Precision.SAME, own), "the adapter")
+    if reason := peft_stock.why_not(subject.base):
+        return proof, [f"not read by peft itself: {reason}"]
+    subject.base.let_go()
+    job.display.say("reading it again by peft and transformers, on the CPU")
+    reading = yardstick.of_other(peft_stock.OfPeft(folder, subject.base))
+    theirs = proof_of(yardstick, bare, reading, Precision.FULL, "peft and transformers, in float32")
+    return agreeing(theirs, "the adapter, to peft"), []

@@ -1,0 +1,117 @@
+"""The target that llama.cpp reads. Where mlx-lm's writer of GGUF does for the model, the file is written; else what
+llama.cpp's own converters take, with the exact commands. Does not know cards or staging.
+"""
+
+import shlex
+import shutil
+
+from harness.errors import HarnessError
+from harness.files import write_text
+from harness.models.gguf import read_into, why_not, write_gguf
+from harness.models.stock import FULL, Bits, as_base, fused_model, is_named_as_transformers
+from harness.releasing.export.adapters import prove_peft, write_named_peft
+from harness.releasing.export.fusing import write_and_prove
+from harness.releasing.export.job import Exported, Job, agreeing, proof_of
+from harness.releasing.export.proof import Precision, Proof
+from harness.releasing.export.subject import Subject, origin_name
+
+SCRIPT = "convert.sh"
+_FULL = Bits(how=FULL)
+
+
+def export_gguf(job: Job) -> Exported:
+    """A GGUF file, or what llama.cpp's converters take and a script with the commands."""
+    reason = why_not(job.subject.base)
+    if reason is None:
+        return _written(job)
+    job.display.say(f"{reason}: {SCRIPT} has llama.cpp's own commands")
+    return _to_convert(job, reason)
+
+
+def _written(job: Job) -> Exported:
+    file = f"{job.subject.slug}.gguf"
+    proof = write_whole_gguf(job, file)
+    return Exported(
+        proof=proof,
+        what="A model with the adapter worked in, as a GGUF file.",
+        relation="finetune",
+        library="gguf",
+        tags=["lora", "gguf"],
+        usage=f"```sh\nllama-cli -m {file} --temp 0 -p '…'\nllama-quantize {file} small.gguf Q4_K_M  # smaller\n```",
+        card_in=job.folder,
+    )
+
+
+def write_whole_gguf(job: Job, name: str) -> Proof:
+    """Read back into the model's shape, and measured."""
+    subject, yardstick = job.subject, job.yardstick
+    bare = yardstick.losses_of(subject.base)
+    subject.base.let_go()
+    job.display.say("working the adapter into its base, in full precision, and writing it as GGUF")
+    model = fused_model(subject.base, subject.adapter, _FULL)
+    write_gguf(job.folder / name, model, subject.base)
+    read_into(model, job.folder / name)
+    reading = yardstick.of(as_base(model, subject.base))
+    return agreeing(
+        proof_of(yardstick, bare, reading, Precision.FULL, "mx.load, tensor by tensor"), "the adapter on its base"
+    )
+
+
+def _to_convert(job: Job, reason: str) -> Exported:
+    subject = job.subject
+    said = [f"{reason}; llama.cpp's own converters know it"]
+    proof = _as_peft(job, said) if subject.adapter.spec.fine_tune_type == "lora" else None
+    peft = proof is not None
+    if proof is None:
+        proof = write_and_prove(job, job.folder / "model", _FULL)
+        if not is_named_as_transformers(subject.base):
+            said.append(
+                "mlx-lm names this architecture's weights otherwise than transformers: the converter may refuse"
+            )
+    script = _script(subject, peft=peft)
+    write_text(job.folder / SCRIPT, script)
+    (job.folder / SCRIPT).chmod(0o755)
+    return Exported(
+        proof=proof,
+        what="A LoRA adapter in Hugging Face PEFT's format, to be converted to GGUF."
+        if peft
+        else "A model with the adapter worked in, to be converted to GGUF.",
+        relation="adapter" if peft else "finetune",
+        library="peft" if peft else "transformers",
+        tags=["lora", "gguf"],
+        usage=f"With a checkout of llama.cpp, built, run `{SCRIPT}`:\n\n```sh\n{script}```",
+        card_in=job.folder,
+        said=said,
+    )
+
+
+def _as_peft(job: Job, said: list[str]) -> Proof | None:
+    """None where the adapter cannot be said in PEFT's format; adds to what is to be said of it."""
+    folder = job.folder / "peft"
+    try:
+        said += write_named_peft(job, folder)
+    except HarnessError as error:
+        said.append(f"{error}: llama.cpp gets the whole model instead")
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    proof, more = prove_peft(job, folder)
+    said += more
+    return proof
+
+
+def _script(subject: Subject, *, peft: bool) -> str:
+    name, lora = shlex.quote(subject.slug), shlex.quote(f"{subject.slug}-lora-f16.gguf")
+    head = '#!/bin/sh\nset -e\n: "${LLAMA_CPP:?set it to the folder of a built llama.cpp}"\n'
+    if not peft:
+        return head + (
+            f'python "$LLAMA_CPP/convert_hf_to_gguf.py" model --outfile {name}-f16.gguf --outtype f16\n'
+            f'"$LLAMA_CPP/build/bin/llama-quantize" {name}-f16.gguf {name}-Q4_K_M.gguf Q4_K_M\n'
+            f'"$LLAMA_CPP/build/bin/llama-cli" -m {name}-Q4_K_M.gguf --temp 0\n'
+        )
+    return head + (
+        f': "${{BASE:?set it to the folder of {origin_name(subject.base)}, not quantized, as Hugging Face has it}}"\n'
+        f'python "$LLAMA_CPP/convert_lora_to_gguf.py" peft --base "$BASE" --outfile {lora} --outtype f16\n'
+        f'python "$LLAMA_CPP/convert_hf_to_gguf.py" "$BASE" --outfile base-f16.gguf --outtype f16\n'
+        f'"$LLAMA_CPP/build/bin/llama-quantize" base-f16.gguf base-Q4_K_M.gguf Q4_K_M\n'
+        f'"$LLAMA_CPP/build/bin/llama-cli" -m base-Q4_K_M.gguf --lora {lora} --temp 0\n'
+    )

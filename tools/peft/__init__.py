@@ -1,0 +1,1 @@
+"""Which architectures' adapters PEFT can take from the harness: tried on tiny random models of both libraries."""
