@@ -157,6 +157,7 @@ def _opened(
         app,
         begun=begun,
         ending=service.room.close,
+        cutting=worker.cut,
         busy=lambda: service.room.taken > 0,
         grace_seconds=serving.grace,
     )

@@ -68,9 +68,13 @@ class Worker:
         self._thread.start()
         self._ready.result()
 
-    def stop(self) -> None:
-        """Whoever still waits hears of it."""
+    def cut(self) -> None:
+        """Write no more after this step; whoever still waits hears of it."""
         self._inbox.put(None)
+
+    def stop(self) -> None:
+        """The same, and wait until it is so."""
+        self.cut()
         self._stopped.wait(_END_SECONDS)
 
     def attend(self, loop: asyncio.AbstractEventLoop) -> None:

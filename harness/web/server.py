@@ -21,7 +21,8 @@ def _nothing() -> None:
 
 class Server(uvicorn.Server):
     """`begun` is called in the event loop before it answers. When it is asked to end, `ending` is told, and as long as
-    the app is `busy` it goes on answering, up to `grace_seconds`, or until it is asked again."""
+    the app is `busy` it goes on answering, up to `grace_seconds`, or until it is asked again: then `cutting` is told,
+    and what is still under way has a moment to say so."""
 
     def __init__(
         self,
@@ -29,6 +30,7 @@ class Server(uvicorn.Server):
         *,
         begun: Callable[[], None] = _nothing,
         ending: Callable[[], None] = _nothing,
+        cutting: Callable[[], None] = _nothing,
         busy: Callable[[], bool] = lambda: False,
         grace_seconds: float = 0.0,
     ) -> None:
@@ -42,7 +44,8 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=_CUT_SECONDS,
         )
         super().__init__(config)
-        self._begun, self._ending, self._busy, self._grace = begun, ending, busy, grace_seconds
+        self._begun, self._ending, self._cutting = begun, ending, cutting
+        self._busy, self._grace = busy, grace_seconds
         self._until: float | None = None
 
     def serve_on(self, listener: socket.socket) -> None:
@@ -58,7 +61,7 @@ class Server(uvicorn.Server):
             self._until = time.monotonic() + self._grace
             self._ending()
         else:
-            self.should_exit = True
+            self._until = time.monotonic()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._captured_signals.append(sig)
@@ -69,6 +72,9 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
 
     async def on_tick(self, counter: int) -> bool:
-        if self._until is not None and (not self._busy() or time.monotonic() >= self._until):
-            self.should_exit = True
+        if self._until is not None and not self.should_exit:
+            self.should_exit = not self._busy()
+            if not self.should_exit and time.monotonic() >= self._until:
+                self._cutting()
+                self.should_exit = True
         return await super().on_tick(counter)

@@ -88,3 +88,15 @@ def test_the_command_says_what_cannot_be_before_a_weight_is_read(monkeypatch: py
     ]:
         with pytest.raises(HarnessError, match=complaint):
             serve_models(replace(SERVING, **change), lambda line: None)  # type: ignore[arg-type]
+
+
+def test_a_text_that_does_not_end_holds_up_no_end() -> None:
+    serving = replace(SERVING, models=["none"], base="builtin:tiny", grace=0.0, max_tokens=2000)
+    with served(serving) as here:
+        stream = here.client().chat.completions.create(**ASKED, max_tokens=2000, stream=True)
+        next(stream)
+        here.endpoint.server.end()
+        with pytest.raises(openai.APIError, match="the server has stopped"):
+            list(stream)
+        here.thread.join(20)
+        assert not here.thread.is_alive() and here.endpoint.service.room.taken == 0
