@@ -4,6 +4,7 @@ from contextlib import nullcontext
 
 from harness.config.paths import MLRUNS
 from harness.config.schema import Config
+from harness.data.units import lines
 from harness.evaluation.measures import adapter_names, measure_samples, read_authors
 from harness.files import make_folder, one_at_a_time
 from harness.machine.device import memory_use
@@ -49,7 +50,7 @@ def write_samples(context: RunContext, adapter: AdapterFiles | None, iteration: 
     with watchdog_said(), nullcontext() if adapter is None else loaded(base.model, adapter, scale=settings.scale):
         for entry in write(base.model, base.tokenizer, planned, settings, context.display.say):
             written[entry.id] = entry
-            context.display.say(f"  {entry.theme}: {' / '.join(entry.text.split())[:60]}")
+            context.display.say(f"  {entry.theme}: {' / '.join(map(str.strip, lines(entry.text)))[:60]}")
     context.totals["memory/sampling_peak_gb"] = memory_use().peak
     samples = [written[each.id] for each, _ in planned]  # in the prompts' order, which is not that of finishing
     write_in_order(file, samples)

@@ -14,11 +14,12 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from harness.config.schema import ModelConfig
 from harness.errors import HarnessError
-from harness.models.adapter import adapter_weights, attached, loaded, save_weights, spec_for, switching
+from harness.models.adapter import adapter_weights, attached, check_fits, loaded, save_weights, spec_for
 from harness.models.adapter_files import WEIGHTS_FILE, AdapterFiles, AdapterSpec, read_adapter, save_spec
 from harness.models.base import Base, open_base
 from harness.models.peft_folder import read_peft
 from harness.models.peft_format import alpha_of, write_peft
+from harness.models.stacked import StackedAdapters
 from harness.models.tensors import Arrays
 from tests.conftest import compose_config
 from tools.architectures import tiny
@@ -201,7 +202,9 @@ def test_a_folder_of_pefts_is_an_adapter_like_any_other(make_base: MakeBase, tmp
     theirs = _as_of_peft(base, tmp_path)
     ours = _logits(base, read_adapter(tmp_path / "ours"))
     for path in (theirs, theirs / "adapter_model.safetensors"):
-        assert mx.array_equal(_logits(base, read_adapter(path)), ours).item()
+        read = read_adapter(path)
+        assert mx.array_equal(_logits(base, read), ours).item()
+        assert check_fits(read, _spec(base), base.model) == []  # so training can begin from it
 
 
 def test_rslora_and_patterns_that_change_nothing_are_read(make_base: MakeBase, tmp_path: Path) -> None:
@@ -316,10 +319,16 @@ def test_blocks_that_peft_leaves_out_compute_as_the_base_does(kind: str, make_ba
     save_spec(tmp_path / "full", full.spec)
     wanted = _logits(base, read_adapter(tmp_path / "full"))
     assert mx.allclose(_logits(base, read), wanted, atol=1e-6).item()
-    with switching(base.model) as put_on:  # after another one, nothing of which may stay
-        put_on(full)
-        put_on(read)
+    with loaded(base.model, full):
+        pass
+    with loaded(base.model, read):  # after another one, nothing of which may stay
         assert mx.allclose(base.model(TOKENS), wanted, atol=1e-6).item()
+    stacked = StackedAdapters(base.model)
+    stacked.put(full)
+    slots = [stacked.put(read), 0]
+    stacked.rows(slots)
+    assert mx.allclose(base.model(mx.concatenate([TOKENS, TOKENS]))[:1], wanted, atol=1e-5).item()
+    stacked.close()
     write_peft(read, base, tmp_path / "again")
     assert _same(file, tmp_path / "again" / "adapter_model.safetensors")
 

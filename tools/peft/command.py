@@ -3,8 +3,6 @@
 Knows nothing of what is tried: that is check.py's.
 """
 
-import dataclasses
-import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -33,18 +31,15 @@ UNTRIED = sorted((set(tiny.MODELLED) & set(CONFIG_MAPPING)) - set(NAMES) - REFUS
 
 @click.command(help="Hold PEFT's format against peft on tiny random models, and write docs/peft.md.")
 @click.option("--only", multiple=True, metavar="NAME", help="Try these, and show them; docs/peft.md stays as it is.")
-@click.option("--json", "as_json", is_flag=True, help="Show them as a line of JSON each, and end well.")
-def main(only: tuple[str, ...], as_json: bool) -> None:
+def main(only: tuple[str, ...]) -> None:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(1)
     mx.disable_compile()  # each model is used once
     rows = []
     for row in tried(only or NAMES):
-        click.echo(json.dumps(dataclasses.asdict(row)) if as_json else f"{row.name}: {row.lora} {row.dora} {row.why}")
+        click.echo(f"{row.name}: {row.lora} {row.dora} {row.why}")
         rows.append(row)
-    if as_json:
-        return
     if not only:
         versions = {name: version(name) for name in ("mlx-lm", "peft", "transformers")}
         _PAGE.write_text(table.page(rows, REFUSED, UNTRIED, versions), encoding="utf-8")

@@ -127,7 +127,10 @@ def _as_on_the_hub(folder: Path, settings: dict[str, Any]) -> None:
     shutil.copy(path, folder / "config.transformers.json")
     if saved["model_type"] != settings["model_type"]:
         saved = {**settings, "text_config": {**settings.get("text_config", {}), **saved}}
-    path.write_text(json.dumps({**saved, **settings}))
+    merged = {**saved, **settings}
+    if "text_config" in settings:
+        merged["text_config"] = {**saved["text_config"], **settings["text_config"]}
+    path.write_text(json.dumps(merged))
     change = _STORED.get(settings["model_type"])
     if change is not None:
         weights = folder / "model.safetensors"

@@ -20,8 +20,9 @@ from harness.models.adapter import loaded
 from harness.models.base import Base
 from harness.releasing.checks.subject import NotHereError, Subject
 from harness.releasing.checks.verdict import CheckKind, Verdict, not_run
-from harness.sampling.choose import Chooser
-from harness.sampling.decode import Decoder, Request
+from harness.sampling.decode import decode
+from harness.sampling.engine import Engine
+from harness.sampling.request import Request
 
 _CHECK = CheckKind.EXTRACTION
 _LEAST = 8  # tokens of a row that must be left to come back, or else it is too short to tell
@@ -183,9 +184,9 @@ def _continued(
 
 def _greedily(base: Base, rows: Sequence[Halves], tokens: int) -> Iterator[tuple[int, list[int]]]:
     """The place of each row with what the model writes after what is given of it, as they finish."""
-    chooser = Chooser(temperature=0.0, top_p=1.0)
-    decoder = Decoder(base.model, base.tokenizer.end_ids, chooser, max_tokens=tokens, batch_size=_TOGETHER)
-    for place, decoded in decoder.write([Request(each.given, 0) for each in rows]):
+    engine = Engine(base.model, base.tokenizer.end_ids, batch_size=_TOGETHER)
+    asked = [Request(ids=each.given, seed=0, temperature=0.0, max_tokens=tokens) for each in rows]
+    for place, decoded in decode(engine, asked):
         yield place, decoded.tokens
 
 

@@ -222,6 +222,7 @@ def test_peft_is_read_again(four_bits: Base, make_adapter: MakeAdapter, tmp_path
     assert _says_no_path_of_this_machine(out, four_bits.folder)
 
 
+@pytest.mark.peft
 def test_peft_itself_makes_the_same_of_it(adapter: Path, tmp_path: Path) -> None:
     pytest.importorskip("peft")
     out = _export(adapter, "peft", tmp_path / "a")
