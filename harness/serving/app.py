@@ -7,12 +7,13 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from harness.serving.answer import Answer
-from harness.serving.fields import read_body, read_chat, read_text
+from harness.serving.fields import read_chat, read_text
 from harness.serving.limits import Limits
 from harness.serving.loading import Loading
 from harness.serving.refusal import RefusalError, as_json
 from harness.serving.service import Service
 from harness.serving.shelf import Model, Shelf
+from harness.serving.values import read_body
 from harness.serving.worker import Worker
 from harness.web.guard import App, Door, guarded
 

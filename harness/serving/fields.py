@@ -4,22 +4,18 @@ What would change the text and cannot be done is refused by its name; what chang
 models and no tokens.
 """
 
-import json
-import math
-import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from harness.serving.refusal import RefusalError
+from harness.serving.values import number, whole, wrong
 
 MOST_CHOICES = 16
 _MOST_STOPS = 16
 _MOST_ALTERNATIVES = 20
 _ROLES = ("system", "developer", "user", "assistant")
-
-_HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 
 Message = dict[str, Any]
 
@@ -123,22 +119,6 @@ class TextAsked(Asked):
     prompts: list[str | list[int]]
 
 
-def read_body(body: bytes) -> dict[str, Any]:
-    """
-    Raises:
-        RefusalError: for what is no JSON object.
-    """
-    try:
-        content = json.loads(body.decode("utf-8"))
-        if _HALF_PAIR.search(body):  # as \\ud800, which no text has
-            json.dumps(content, ensure_ascii=False).encode("utf-8")
-    except (ValueError, RecursionError) as error:
-        raise RefusalError(400, f"the body must be JSON in UTF-8: {error}") from error
-    if not isinstance(content, dict):
-        raise RefusalError(400, f"the body must be a JSON object, but got {_kind(content)}")
-    return content
-
-
 def read_chat(body: dict[str, Any]) -> ChatAsked:
     """
     Raises:
@@ -162,19 +142,19 @@ def read_text(body: dict[str, Any]) -> TextAsked:
 
 
 def _shared(body: dict[str, Any], *, alternatives: int | None) -> dict[str, Any]:
-    options = _of(body, "stream_options", dict) or {}
+    options = of_kind(body, "stream_options", dict) or {}
     for name in options:
         if name not in ("include_usage", "include_obfuscation", "continuous_usage_stats"):
             raise _unknown(f"stream_options.{name}")
-    stream = bool(_of(body, "stream", bool))
-    tokens = _whole(body, "max_completion_tokens", 1)
+    stream = bool(of_kind(body, "stream", bool))
+    tokens = whole(body, "max_completion_tokens", 1)
     return {
         "model": _named(body),
-        "n": _whole(body, "n", 1, MOST_CHOICES) or 1,
-        "seed": _whole(body, "seed"),
-        "temperature": _number(body, "temperature", 0, 5),
-        "top_p": _number(body, "top_p", 0, 1, above=True),
-        "max_tokens": _whole(body, "max_tokens", 1) if tokens is None else tokens,
+        "n": whole(body, "n", 1, MOST_CHOICES) or 1,
+        "seed": whole(body, "seed"),
+        "temperature": number(body, "temperature", 0, 5),
+        "top_p": number(body, "top_p", 0, 1, above=True),
+        "max_tokens": whole(body, "max_tokens", 1) if tokens is None else tokens,
         "stop": _stops(body.get("stop")),
         "stream": stream,
         "usage": stream and bool(options.get("include_usage")),
@@ -205,7 +185,7 @@ def _unknown(name: str, known: Set[str] = frozenset()) -> RefusalError:
 
 def _named(body: dict[str, Any]) -> str | None:
     """mlx_lm.server's clients name an adapter beside the model."""
-    model, adapter = _of(body, "model", str), _of(body, "adapters", str)
+    model, adapter = of_kind(body, "model", str), of_kind(body, "adapters", str)
     return model if adapter is None else adapter
 
 
@@ -213,7 +193,7 @@ def _chat_logprobs(body: dict[str, Any]) -> int | None:
     """Whether, and top_logprobs how many; a number means both, as some clients have it."""
     value = body.get("logprobs")
     if value is not None and not isinstance(value, bool):
-        return _whole(body, "logprobs", 0, _MOST_ALTERNATIVES)
+        return whole(body, "logprobs", 0, _MOST_ALTERNATIVES)
     return _alternatives(body) if value else None
 
 
@@ -221,25 +201,25 @@ def _text_logprobs(body: dict[str, Any]) -> int | None:
     """How many; mlx_lm.server's clients say whether, and top_logprobs how many."""
     if isinstance(body.get("logprobs"), bool):
         return _alternatives(body) if body["logprobs"] else None
-    return _whole(body, "logprobs", 0, _MOST_ALTERNATIVES)
+    return whole(body, "logprobs", 0, _MOST_ALTERNATIVES)
 
 
 def _alternatives(body: dict[str, Any]) -> int:
-    return max(_whole(body, "top_logprobs", -1, _MOST_ALTERNATIVES) or 0, 0)
+    return max(whole(body, "top_logprobs", -1, _MOST_ALTERNATIVES) or 0, 0)
 
 
 def _messages(value: Any) -> list[Message]:
     if not isinstance(value, list) or not value:
-        raise _wrong("messages", "must be a list of at least one message", value)
+        raise wrong("messages", "must be a list of at least one message", value)
     return [_message(each, f"messages[{place}]") for place, each in enumerate(value)]
 
 
 def _message(value: Any, where: str) -> Message:
     if not isinstance(value, dict):
-        raise _wrong(where, "must be an object with role and content", value)
+        raise wrong(where, "must be an object with role and content", value)
     role = value.get("role")
     if role not in _ROLES:
-        raise _wrong(f"{where}.role", f"must be one of {', '.join(_ROLES)}", role)
+        raise wrong(f"{where}.role", f"must be one of {', '.join(_ROLES)}", role)
     if value.get("tool_calls") or value.get("function_call"):
         raise RefusalError(
             400, f"{where}.tool_calls is not supported", param=f"{where}.tool_calls", code="unsupported_parameter"
@@ -253,11 +233,11 @@ def _content(value: Any, where: str) -> str:
     if isinstance(value, str):
         return value
     if not isinstance(value, list) or not value:
-        raise _wrong(where, "must be a text, or a list of parts of the type text", value)
+        raise wrong(where, "must be a text, or a list of parts of the type text", value)
     parts = []
     for place, part in enumerate(value):
         if not (isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)):
-            raise _wrong(f"{where}[{place}]", 'must be {"type": "text", "text": …}', part)
+            raise wrong(f"{where}[{place}]", 'must be {"type": "text", "text": …}', part)
         parts.append(part["text"])
     return "".join(parts)
 
@@ -265,9 +245,9 @@ def _content(value: Any, where: str) -> str:
 def _prompts(value: Any) -> list[str | list[int]]:
     several: list[Any] = value if isinstance(value, list) and not _is_tokens(value) else [value]
     if not several or not all(isinstance(each, str) or _is_tokens(each) for each in several):
-        raise _wrong("prompt", "must be a text, a list of texts, or tokens", value)
+        raise wrong("prompt", "must be a text, a list of texts, or tokens", value)
     if len(several) > MOST_CHOICES:
-        raise _wrong("prompt", f"must be at most {MOST_CHOICES} texts", value)
+        raise wrong("prompt", f"must be at most {MOST_CHOICES} texts", value)
     return several
 
 
@@ -278,59 +258,13 @@ def _is_tokens(value: Any) -> bool:
 def _stops(value: Any) -> tuple[str, ...]:
     texts = [value] if isinstance(value, str) else value or []
     if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in texts):
-        raise _wrong("stop", "must be a text, or a list of texts, none of them empty", value)
+        raise wrong("stop", "must be a text, or a list of texts, none of them empty", value)
     if len(texts) > _MOST_STOPS:
-        raise _wrong("stop", f"must be at most {_MOST_STOPS} texts", value)
+        raise wrong("stop", f"must be at most {_MOST_STOPS} texts", value)
     return tuple(texts)
 
 
 def _template_args(value: Any) -> dict[str, Any]:
     if value is not None and not isinstance(value, dict):
-        raise _wrong("chat_template_kwargs", "must be an object", value)
+        raise wrong("chat_template_kwargs", "must be an object", value)
     return dict(value or {})
-
-
-def _whole(body: dict[str, Any], name: str, low: int | None = None, high: int | None = None) -> int | None:
-    value = body.get(name)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if value is None:
-        return None
-    if type(value) is not int or (low is not None and value < low) or (high is not None and value > high):
-        raise _wrong(name, f"must be a whole number{_range(low, high)}", value)
-    return value
-
-
-def _number(body: dict[str, Any], name: str, low: float, high: float, *, above: bool = False) -> float | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    known = type(value) in (int, float) and math.isfinite(value)
-    if not known or not low <= value <= high or (above and value == low):
-        raise _wrong(name, f"must be a number {'above' if above else 'from'} {low} to {high}", value)
-    return float(value)
-
-
-def _of(body: dict[str, Any], name: str, kind: type) -> Any:
-    value = body.get(name)
-    if value is not None and not isinstance(value, kind):
-        words = {bool: "true or false", str: "a text", dict: "an object"}
-        raise _wrong(name, f"must be {words[kind]}", value)
-    return value
-
-
-def _range(low: int | None, high: int | None) -> str:
-    if low is None:
-        return ""
-    return f" from {low} to {high}" if high is not None else f" of at least {low}"
-
-
-def _wrong(name: str, rule: str, value: Any) -> RefusalError:
-    return RefusalError(400, f"{name} {rule}, but got {_kind(value)}", param=name, code="invalid_value")
-
-
-def _kind(value: Any) -> str:
-    """Short: a value itself, or what sort of thing it is."""
-    if isinstance(value, (dict, list)):
-        return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
-    return json.dumps(value, ensure_ascii=True)[:80]

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.serving.fields import read_body, read_chat, read_text
+from harness.serving.fields import read_chat, read_text
 from harness.serving.refusal import RefusalError
+from harness.serving.values import read_body
 
 CHAT: dict[str, Any] = {"model": "poet", "messages": [{"role": "user", "content": "河"}]}
 TEXT: dict[str, Any] = {"model": "poet", "prompt": "河"}
@@ -41,6 +42,7 @@ def test_what_changes_no_text_is_taken(more: dict[str, Any]) -> None:
         ({"prompt": "a"}, "prompt", "unknown field prompt"),
         ({"temperature": "hot"}, "temperature", 'temperature must be a number from 0 to 5, but got "hot"'),
         ({"temperature": True}, "temperature", "must be a number"),
+        ({"temperature": 10**400}, "temperature", "must be a number"),
         ({"temperature": float("nan")}, "temperature", "must be a number"),
         ({"top_p": 0}, "top_p", "top_p must be a number above 0 to 1, but got 0"),
         ({"max_tokens": 0}, "max_tokens", "max_tokens must be a whole number of at least 1, but got 0"),
