@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from harness.serving.refusal import RefusalError
-from harness.serving.values import number, whole, wrong
+from harness.serving.values import number, of_kind, whole, wrong
 
 MOST_CHOICES = 16
 _MOST_STOPS = 16
