@@ -20,6 +20,8 @@ from harness.serving.replies import Form, usage
 from harness.serving.worker import Ticket, Worker
 from harness.web.guard import Receive, Send
 
+_SILENT_SECONDS = 10.0  # proxies end a connection on which nothing comes, most after a minute
+
 
 @dataclass
 class Text:
@@ -53,7 +55,7 @@ class _Event:
 
 class Answer:
     """`kept`: closed when nothing more is written. `tell` hears what became of it. `pieces`: as they come, with the
-    usage at the end where `usage` says so."""
+    usage at the end where `usage` says so, and after `silent` seconds of nothing a comment that means nothing."""
 
     def __init__(
         self,
@@ -67,7 +69,9 @@ class Answer:
         kept: ExitStack,
         tell: Callable[[Done], None],
         began: float,
+        silent: float = _SILENT_SECONDS,
     ) -> None:
+        self._silent = silent
         self._worker, self._texts, self._form = worker, texts, form
         self._prompt_tokens, self._pieces, self._usage = prompt_tokens, pieces, usage
         self._kept, self._tell, self._began = kept, tell, began
@@ -127,18 +131,14 @@ class Answer:
         """The status line waits for the first piece: until then a refusal has one of its own."""
         left, begun = len(self._texts), False
         while left:
-            events = [await self._events.get()]
-            while not self._events.empty():
-                events.append(self._events.get_nowait())
+            events = await self._heard()
             refusal = next((event.refusal for event in events if event.refusal is not None), None)
             if refusal is not None and not begun:
                 return await send_json(send, refusal.status, refusal.to_json(), refusal.headers)
             if any(event.index is None and event.refusal is None for event in events):
                 return 499
             if not begun:
-                await _begin(
-                    send, 200, {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store"}
-                )
+                await _begin(send, 200, {"content-type": "text/event-stream; charset=utf-8"})
                 begun = True
             told = [(event.index, event.delta) for event in events if event.index is not None]
             pieces = [self._form.piece(index, delta) for index, delta in told if delta is not None]
@@ -148,10 +148,19 @@ class Answer:
                 await _send_events(send, [*pieces, refusal.to_json()], more=False)
                 return refusal.status
             left -= sum(delta is None or delta.finish_reason is not None for _, delta in told)
-            if pieces:
-                await _send_events(send, pieces, more=True)
+            await _send_events(send, pieces, more=True)
         await _send_events(send, [self._form.last(self._counted())] if self._usage else [], more=False, done=True)
         return 200
+
+    async def _heard(self) -> list[_Event]:
+        """All that came since; empty after a long silence."""
+        try:
+            events = [await asyncio.wait_for(self._events.get(), self._silent)]
+        except TimeoutError:
+            return []
+        while not self._events.empty():
+            events.append(self._events.get_nowait())
+        return events
 
     def _counted(self) -> dict[str, Any]:
         return usage(self._prompt_tokens, sum(len(text.choice.tokens) for text in self._texts))
@@ -182,6 +191,7 @@ async def _begin(send: Send, status: int, headers: dict[str, str]) -> None:
 
 
 async def _send_events(send: Send, pieces: Sequence[Any], *, more: bool, done: bool = False) -> None:
+    """Of nothing, a comment."""
     lines = [json.dumps(piece, ensure_ascii=False, separators=(",", ":")) for piece in pieces]
-    text = "".join(f"data: {line}\n\n" for line in [*lines, *(["[DONE]"] if done else [])])
+    text = "".join(f"data: {line}\n\n" for line in [*lines, *(["[DONE]"] if done else [])]) or ": waiting\n\n"
     await send({"type": "http.response.body", "body": text.encode("utf-8", "replace"), "more_body": more})
