@@ -259,7 +259,7 @@ class MemoryGate:
     stand in training texts than of held-out texts."""
 
     texts: Count
-    limit: Annotated[float, Field(ge=0, le=1)]
+    limit: Annotated[float, Field(ge=0, le=1)] | None
 
 
 @dataclass(frozen=True, config=_strict)
@@ -275,7 +275,7 @@ class ExtractionGate:
     given: Count
     tokens: Annotated[int, Field(ge=8)]
     reproduced: Annotated[float, Field(gt=0, le=1)]
-    limit: Annotated[float, Field(ge=0, le=1)]
+    limit: Annotated[float, Field(ge=0, le=1)] | None
     minutes: Positive
     seed: Seed
 
@@ -284,7 +284,7 @@ class ExtractionGate:
 class ForgettingGate:
     """`limit`: nats a token that the loss on general text may rise by; `tokens`: of each of its texts, at most."""
 
-    limit: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    limit: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     tokens: Annotated[int, Field(ge=16)]
 
 
@@ -292,7 +292,7 @@ class ForgettingGate:
 class AgreementGate:
     """`limit`: nats a token by which the mean loss of `rows` validation rows may change once the adapter is fused."""
 
-    limit: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    limit: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     rows: Count
 
 
@@ -302,7 +302,7 @@ class GateConfig:
 
     What is compared is the loss, or where the judge decides the win rate. `threshold`: of that, a loss at most, a win
     rate at least. `min_absolute_change`: what it must be better by, `min_relative_change`: as a share of the
-    champion's; `min_sigma`: so many standard errors must lie above zero.
+    champion's; `min_sigma`: so many standard errors must lie above zero. A check whose `limit` is None is left out.
     """
 
     threshold: Annotated[float, Field(allow_inf_nan=False)] | None

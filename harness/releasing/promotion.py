@@ -125,13 +125,18 @@ def _promoted(
     forced = terms.force if against(verdicts) else None
     by, why = (MovedBy.GATE, _why(verdicts)) if forced is None else (MovedBy.FORCE, forced)
     move = moved(champion.alias, before=champion.number, by=by, why=why)
-    own = {"gate": "passed" if forced is None else f"forced: {forced}", "promoted_by": move.who, "promoted_at": move.at}
+    outcome = f"passed{_without(verdicts)}" if forced is None else f"forced: {forced}"
+    own = {"gate": outcome, "promoted_by": move.who, "promoted_at": move.at}
     with one_promotion(store), requests_collected():
         if alias_version(store, name, champion.alias) != champion.number:
             return False
         point = taken_in(store, challenger, name)
         version = register(
-            store, point, name, tags=tags(verdicts) | own, page=page(_head(challenger, champion, move), verdicts)
+            store,
+            point,
+            name,
+            tags=tags(verdicts) | own,
+            page=page(_head(challenger, champion, move, verdicts), verdicts),
         )
         _point(store, name, version.number, move)
     _say_version(challenger, version)
@@ -139,10 +144,10 @@ def _promoted(
     return True
 
 
-def _head(challenger: Challenger, champion: Champion, move: Move) -> str:
+def _head(challenger: Challenger, champion: Champion, move: Move, verdicts: Sequence[Verdict]) -> str:
     """Of a version's page."""
     point = challenger.checkpoint
-    how = f"forced, “{move.why}”" if move.by is MovedBy.FORCE else "passed the gate"
+    how = f"forced, “{move.why}”" if move.by is MovedBy.FORCE else f"passed the gate{_without(verdicts)}"
     score = f", {point.metric} {point.value:.4f}" if point.metric else ""
     of = challenger.said
     return f"{of[0].upper()}{of[1:]}{score}, against {champion.said}: {how}, {move.at[:16]} UTC, by {move.who}."
@@ -150,7 +155,14 @@ def _head(challenger: Challenger, champion: Champion, move: Move) -> str:
 
 def _why(verdicts: Sequence[Verdict]) -> str:
     """Of a promotion by the gate: what it was better by."""
-    return "; ".join(each.said for each in verdicts if each.check in (CheckKind.COMPARISON, CheckKind.JUDGED))
+    better = "; ".join(each.said for each in verdicts if each.check in (CheckKind.COMPARISON, CheckKind.JUDGED))
+    return f"{better}{_without(verdicts)}"
+
+
+def _without(verdicts: Sequence[Verdict]) -> str:
+    """Which checks nobody asked for."""
+    names = [str(each.check) for each in verdicts if each.left_out]
+    return f", without {' and '.join(names)}" if names else ""
 
 
 def _point(store: Store, name: str, number: int, move: Move) -> None:

@@ -76,7 +76,7 @@ def register(
 ) -> Version:
     """Make the checkpoint a model version, or find the one that it already is. Nothing is copied.
 
-    `tags`, `page`: what it, or the one that is there, says of itself; the page is its description, Markdown.
+    `tags`, `page`: what it, or the one that is there, says of itself from now on; the page is its description, Markdown.
 
     Raises:
         HarnessError: for a name that MLflow does not take.
@@ -234,6 +234,11 @@ def _described(checkpoint: Checkpoint) -> str:
 
 
 def _say_of(store: Store, name: str, number: str, tags: Mapping[str, str], page: str | None) -> None:
+    """What was said by tags of the same families, which end at the first point, is said no more."""
+    families = {key.partition(".")[0] for key in tags}
+    for key in store.client.get_model_version(name, number).tags:
+        if key not in tags and key.partition(".")[0] in families:
+            store.client.delete_model_version_tag(name, number, key)
     for key, value in tags.items():
         store.client.set_model_version_tag(name, number, key, value)
     if page is not None:

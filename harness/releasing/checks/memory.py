@@ -15,7 +15,7 @@ from harness.data.lines import read_lines
 from harness.data.units import lines
 from harness.models.adapter import loaded
 from harness.releasing.checks.subject import NotHereError, Subject
-from harness.releasing.checks.verdict import CheckKind, Verdict, not_run
+from harness.releasing.checks.verdict import CheckKind, Verdict, left_out, not_run
 from harness.sampling.prompts import variants
 from harness.sampling.samples import Origin, Sample
 from harness.sampling.write import plan, write
@@ -41,6 +41,8 @@ def check_memory(subject: Subject, settings: MemoryGate, texts: Sequence[Sample]
 
     `texts`: what the adapter wrote already; None: written now.
     """
+    if settings.limit is None:
+        return left_out(_CHECK)
     try:
         training, held_out = _authored(subject, subject.train), _held_out(subject)
     except NotHereError as error:

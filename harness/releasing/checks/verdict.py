@@ -23,6 +23,7 @@ class Verdict:
     """`said`: one line with figure, limit and what to do; `details`: lines for a page, such as the worst rows.
 
     `not_run`: the check could not be made, which is no pass: `passed` is False, and `said` tells why.
+    `left_out`: the settings do not ask for it: it keeps nothing out, and speaks for nothing.
     """
 
     check: CheckKind
@@ -32,6 +33,7 @@ class Verdict:
     said: str
     details: Sequence[str] = ()
     not_run: bool = False
+    left_out: bool = False
 
 
 def not_run(check: CheckKind, why: str) -> Verdict:
@@ -39,3 +41,9 @@ def not_run(check: CheckKind, why: str) -> Verdict:
     return Verdict(
         check=check, passed=False, figure=None, limit=None, said=f"{check} was not checked: {why}", not_run=True
     )
+
+
+def left_out(check: CheckKind) -> Verdict:
+    """Nobody asked for it."""
+    said = f"gate.{check}.limit=null asks for no such check"
+    return Verdict(check=check, passed=True, figure=None, limit=None, said=said, left_out=True)

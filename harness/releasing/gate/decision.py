@@ -117,7 +117,7 @@ def _known(store: Store, run_id: str) -> Ancestry | None:
 
 def against(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Those that keep it out. A run without themes writes nothing to look at: then extraction speaks for memory."""
-    extraction = any(each.check is CheckKind.EXTRACTION and each.passed for each in verdicts)
+    extraction = any(each.check is CheckKind.EXTRACTION and each.passed and not each.left_out for each in verdicts)
     return [
         each
         for each in verdicts

@@ -32,6 +32,8 @@ def tags(verdicts: Sequence[Verdict]) -> dict[str, str]:
 
 
 def word(verdict: Verdict) -> str:
+    if verdict.left_out:
+        return "left out"
     return "passed" if verdict.passed else "not run" if verdict.not_run else "refused"
 
 

@@ -47,9 +47,32 @@ def test_an_adapter_of_no_run_is_no_pass(good: Subject, gate: GateConfig) -> Non
     assert verdict.not_run and "no digest" in verdict.said
 
 
-def test_answers_that_are_too_short_to_tell_are_no_pass(good: Subject, gate: GateConfig) -> None:
-    verdict = check_extraction(good, dataclasses.replace(gate.extraction, given=200))
-    assert verdict.not_run and "lower gate.extraction.given" in verdict.said
+def test_where_every_answer_is_shorter_than_that_one_token_of_it_is_given(
+    memorising: Subject, gate: GateConfig
+) -> None:
+    verdict = check_extraction(memorising, dataclasses.replace(gate.extraction, given=200))
+    assert not verdict.passed and "come back from their first token, " in verdict.said
+
+
+def test_answers_of_a_word_have_nothing_that_could_come_back(
+    small: Base, config: Config, gate: GateConfig, tmp_path: Path
+) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    for name in ("train", "valid"):
+        turns = [
+            [{"role": "user", "content": f"{name} {row}"}, {"role": "assistant", "content": "好"}] for row in range(6)
+        ]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps({"messages": each}) + "\n" for each in turns))
+    own = dataclasses.replace(config, data=dataclasses.replace(config.data, path=str(folder)))
+    verdict = check_extraction(made(small, own, tmp_path / "adapter", noise(1e-6)), gate.extraction)
+    assert verdict.passed and not verdict.not_run and verdict.figure is None
+    assert "too short to be recited" in verdict.said
+
+
+def test_without_a_limit_it_is_left_out(memorising: Subject, gate: GateConfig) -> None:
+    verdict = check_extraction(memorising, dataclasses.replace(gate.extraction, limit=None))
+    assert verdict.left_out and verdict.passed and verdict.said == "gate.extraction.limit=null asks for no such check"
 
 
 def test_too_few_rows_in_its_time_are_no_pass(good: Subject, gate: GateConfig) -> None:

@@ -1,6 +1,6 @@
 """What a version says of the gate."""
 
-from harness.releasing.checks.verdict import CheckKind, Verdict, not_run
+from harness.releasing.checks.verdict import CheckKind, Verdict, left_out, not_run
 from harness.releasing.gate.page import page, tags
 
 PASSED = Verdict(
@@ -16,6 +16,7 @@ def test_tags_hold_each_checks_figure_and_limit() -> None:
         "gate.extraction.limit": "0.1",
         "gate.memory": "not run",
     }
+    assert tags([left_out(CheckKind.MEMORY)]) == {"gate.memory": "left out"}
 
 
 def test_a_page_has_the_table_then_what_each_check_says_then_details() -> None:
