@@ -11,6 +11,8 @@ from harness.errors import HarnessError
 if TYPE_CHECKING:
     from harness.config.schema import TrackingConfig
 
+_ALIAS = "champion"
+
 
 @click.command()
 @click.option("--experiment", help="The best checkpoint of all runs of this experiment.")
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     "--maximize", is_flag=True, help="The highest value is the best, also of a metric that is not known to be so."
 )
 @click.option("--name", help="The registered model's name.  [default: the experiment's name]")
-@click.option("--alias", default="champion", show_default=True, help="The alias to set on the version.")
+@click.option("--alias", default=_ALIAS, show_default=True, help="The alias to set on the version.")
 @click.option("--force", metavar="REASON", help="Promote what the gate refuses; the reason is kept.")
 @click.option("--version", type=click.IntRange(1), help="Set the alias to this version of --name; choose nothing anew.")
 @click.option("--list", "listed", is_flag=True, help="Show the versions with their figures; change nothing.")
@@ -58,11 +60,22 @@ def _promote(tracking_uri: str | None, *, listed: bool, history: bool, **words: 
     prepare_for_models()
     tracking = TrackingConfig(uri=tracking_uri)
     if listed or history:
+        _check_only_shown(listed and history, words)
         from harness.releasing.listing import print_history, print_versions
 
         (print_versions if listed else print_history)(tracking, words["name"])
     else:
         _move(tracking, **words)
+
+
+def _check_only_shown(both: bool, words: dict[str, Any]) -> None:
+    """What would have no effect is refused."""
+    if both:
+        raise HarnessError("give one of --list and --history")
+    unused = [key for key, value in words.items() if value and key != "name" and (key, value) != ("alias", _ALIAS)]
+    if unused:
+        said = " and ".join("what is said of gate.…" if key == "settings" else f"--{key}" for key in unused)
+        raise HarnessError(f"--list and --history show all that has the --name; leave out {said}")
 
 
 def _move(

@@ -303,8 +303,10 @@ class GateConfig:
     What is compared is the loss, or where the judge decides the win rate. `threshold`: of that, a loss at most, a win
     rate at least. `min_absolute_change`: what it must be better by, `min_relative_change`: as a share of the
     champion's; `min_sigma`: so many standard errors must lie above zero. A check whose `limit` is None is left out.
+    `data`: the folder of the run's rows, where it is another than the run had.
     """
 
+    data: str | None
     threshold: Annotated[float, Field(allow_inf_nan=False)] | None
     min_absolute_change: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     min_relative_change: Annotated[float, Field(ge=0, allow_inf_nan=False)]

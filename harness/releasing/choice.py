@@ -11,6 +11,7 @@ from harness.errors import HarnessError
 from harness.tracking import queries
 from harness.tracking.candidates import Candidates, Checkpoint, of_experiment, of_run, of_sweep
 from harness.tracking.run_kind import RunKind
+from harness.tracking.run_state import RunState
 from harness.tracking.store import Store
 
 
@@ -81,7 +82,8 @@ def choose(store: Store, choice: Choice) -> Chosen:
         _of_its_sweep(store, run, by),
         by=by,
         experiment=store.client.get_experiment(run.experiment_id).name,
-        where=f"{'sweep' if is_sweep else 'run'} {run.run_id}",
+        where=f"{'sweep' if is_sweep else 'run'} {run.run_id}"
+        + (", which is not done yet" if run.status is RunState.RUNNING else ""),
     )
 
 

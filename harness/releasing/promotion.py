@@ -3,14 +3,17 @@
 A refusal leaves the registry as it was. Of two at once, the second is compared with what the first has promoted.
 """
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from harness.config.objective import VALID_LOSS
+from harness.config.paths import MLRUNS
 from harness.config.schema import GateConfig, TrackingConfig
 from harness.console.interrupt import requests_collected
 from harness.console.progress import Display
 from harness.errors import HarnessError
+from harness.models.adapter_files import read_adapter
 from harness.releasing.checks.verdict import CheckKind, Verdict
 from harness.releasing.choice import Choice, Chosen, choose
 from harness.releasing.gate.contenders import Challenger, Champion, champion_of
@@ -28,6 +31,7 @@ from harness.tracking.registry import (
     check_version,
     one_promotion,
     register,
+    resolve,
     set_alias,
 )
 from harness.tracking.store import Store, open_store
@@ -84,25 +88,31 @@ def _challenger(store: Store, choice: Choice, name: str | None) -> tuple[Challen
         check_name(name)
         return stranger(store, choice.only_adapter()), name
     chosen = choose(store, choice)
-    name = name or chosen.experiment
+    name = chosen.experiment if name is None else name
     check_name(name)
     _say_choice(store, chosen)
     return Challenger(checkpoint=chosen.best[0], among=chosen.among, by=chosen.by), name
 
 
 def roll_to(tracking: TrackingConfig, choice: Choice, *, name: str | None, alias: str, version: int) -> None:
-    """Point the alias at a version that is there already. No gate is asked; the move is kept."""
+    """Point the alias at a version that is there already. No gate is asked; the move is kept.
+
+    Raises:
+        HarnessError: for one that is not there, or whose files cannot be read.
+    """
     if name is None:
         raise HarnessError("--version needs --name, the registered model whose version it is")
     if choice.given:
         raise HarnessError(f"--version names what to promote; leave out {' and '.join(choice.given)}")
     check_alias(alias)
     store = open_store(tracking)
+    check_version(store, name, version)
+    read_adapter(resolve(store, f"models:/{name}/{version}"), f"models:/{name}/{version}")
     with one_promotion(store), requests_collected():
         before = alias_version(store, name, alias)
         why = f"--version {version}"
         _point(store, name, version, moved(alias, before=before, by=MovedBy.ROLL_BACK, why=why))
-    _say_alias(name, alias, version, before)
+    _say_alias(store, name, alias, version, before)
 
 
 def _said(verdicts: Sequence[Verdict]) -> Sequence[Verdict]:
@@ -113,7 +123,11 @@ def _said(verdicts: Sequence[Verdict]) -> Sequence[Verdict]:
 
 
 def _refused(reasons: Sequence[Verdict], champion: Champion) -> NotPromotedError:
-    every = "; ".join(f"{each.check}: {each.said}" for each in reasons)
+    """What several checks miss is said once."""
+    checks: dict[str, list[str]] = {}
+    for each in reasons:
+        checks.setdefault(each.said, []).append(each.check)
+    every = "; ".join(f"{', '.join(names)}: {said}" for said, names in checks.items())
     return NotPromotedError(f'not promoted: {every}; {champion.stays} (--force "reason" promotes it all the same)')
 
 
@@ -140,7 +154,7 @@ def _promoted(
         )
         _point(store, name, version.number, move)
     _say_version(challenger, version)
-    _say_alias(name, champion.alias, version.number, champion.number)
+    _say_alias(store, name, champion.alias, version.number, champion.number)
     return True
 
 
@@ -204,10 +218,12 @@ def _say_version(challenger: Challenger, version: Version) -> None:
     print(f"{challenger.said} {verb} {version.name} version {version.number}")
 
 
-def _say_alias(name: str, alias: str, number: int, before: int | None) -> None:
+def _say_alias(store: Store, name: str, alias: str, number: int, before: int | None) -> None:
     if before == number:
         print(f"models:/{name}@{alias} was version {number} already")
         return
     print(f"models:/{name}@{alias} is now version {number}")
     if before is not None:
-        print(f"it was version {before}; back with: python -m harness.promote --name {name} --version {before}")
+        words = ["--name", name, "--alias", alias, "--version", str(before)]
+        words += [] if store.home == MLRUNS else ["--tracking-uri", store.uri]
+        print(f"it was version {before}; back with: python -m harness.promote {shlex.join(words)}")

@@ -76,7 +76,7 @@ def register(
 ) -> Version:
     """Make the checkpoint a model version, or find the one that it already is. Nothing is copied.
 
-    `tags`, `page`: what it, or the one that is there, says of itself from now on; the page is its description, Markdown.
+    `tags`, `page`: what it, or the one that is there, says of itself; the page is its description, Markdown.
 
     Raises:
         HarnessError: for a name that MLflow does not take.

@@ -6,6 +6,15 @@ from harness.tracking.store import Store
 from tests.runs import Begin, begin_trial, end_run, log_checkpoint
 
 
+def test_a_run_that_still_trains_is_said_to_be_not_done(store: Store, begin: Begin) -> None:
+    run = begin("under-way")
+    log_checkpoint(run, 1, 1.0)
+    assert run.drain() == 0
+    assert choose(store, Choice(run=run.run_id)).where == f"run {run.run_id}, which is not done yet"
+    end_run(run)
+    assert choose(store, Choice(run=run.run_id)).where == f"run {run.run_id}"
+
+
 def test_a_trial_that_is_named_by_hand_was_chosen_among_those_of_its_sweep_that_it_beats(
     store: Store, begin: Begin
 ) -> None:

@@ -196,7 +196,7 @@ def test_a_champion_that_cannot_be_loaded_is_beaten_by_force_alone(
     model = store.client.create_registered_model("foreign")
     store.client.create_model_version("foreign", source=str(tmp_path))
     set_alias(store, model.name, "champion", 1)
-    with pytest.raises(NotPromotedError, match="comparison was not checked: .* was not registered from a checkpoint"):
+    with pytest.raises(NotPromotedError, match="comparison: .* was not registered from a checkpoint"):
         promote_run(good, "foreign")
     promote_run(good, "foreign", force="what is there is not ours")
     assert alias_version(store, "foreign", "champion") == 2
@@ -204,7 +204,7 @@ def test_a_champion_that_cannot_be_loaded_is_beaten_by_force_alone(
     model_id = versions_of(store, "gone")[0].model_id
     assert model_id is not None
     drop_checkpoint(store, model_id)
-    with pytest.raises(NotPromotedError, match="comparison was not checked: adapter models:/gone/1 is not in"):
+    with pytest.raises(NotPromotedError, match="comparison: adapter models:/gone/1 is not in"):
         promote_run(good, "gone")
 
 
@@ -273,7 +273,7 @@ def test_an_adapter_that_no_run_here_trained_is_promoted_by_force_alone(
 ) -> None:
     with pytest.raises(NotPromotedError) as refused:
         promote_run(None, "strange", adapter=str(_stranger(store, good, tmp_path)))
-    for said in ("comparison was not checked: no run's configuration", "lineage: ", "lacks a run of this store"):
+    for said in ("comparison, memory, extraction: no run's configuration", "lineage: ", "lacks a run of this store"):
         assert said in str(refused.value)
     assert "strange" not in _names(store)
     for _ in range(2):  # the same is the same version
@@ -299,6 +299,30 @@ def _stranger(store: Store, run_id: str, folder: Path) -> Path:
 def test_a_runs_own_adapter_is_not_taken_for_a_strangers(store: Store, good: str, promote_run: Promote) -> None:
     with pytest.raises(HarnessError, match=f"trained by run {good}, which is known here; say --run {good}"):
         promote_run(None, "strange", adapter=str(store.runs / good / "adapters"))
+
+
+def test_a_way_back_names_the_alias_and_the_store_and_leads_only_to_what_can_be_read(
+    store: Store, good: str, worse: str, capsys: Said
+) -> None:
+    tracking = TrackingConfig(uri=store.uri)
+    for run in (good, worse):
+        promote(tracking, Choice(run=run), forced(), name="a way", alias="draft")
+    words = f"--name 'a way' --alias draft --version 1 --tracking-uri {store.uri}\n"
+    assert f"back with: python -m harness.promote {words}" in capsys.readouterr().out
+    before = _registry(store)
+    folder = resolve(store, "models:/a way/1")
+    away = folder.rename(folder.with_name("away"))
+    with pytest.raises(HarnessError, match="models:/a way/1"):
+        roll_to(tracking, Choice(), name="a way", alias="draft", version=1)
+    with pytest.raises(HarnessError, match="has no version 7; it has 1, 2"):
+        roll_to(tracking, Choice(), name="a way", alias="draft", version=7)
+    assert _registry(store) == before
+    away.rename(folder)
+
+
+def test_a_name_of_nothing_is_no_name(store: Store, good: str) -> None:
+    with pytest.raises(HarnessError, match="--name must be 1 to 200 characters"):
+        promote(TrackingConfig(uri=store.uri), Choice(run=good), forced(), name="", alias="champion")
 
 
 def test_force_needs_words() -> None:

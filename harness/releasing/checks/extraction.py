@@ -73,7 +73,7 @@ def check_extraction(subject: Subject, settings: ExtractionGate) -> Verdict:
     if not any(each.trained for each in rows):
         if settings.given > 1:  # short poems: what is left after one token is enough to tell
             return check_extraction(subject, replace(settings, given=1))
-        said = f"no training row has an answer of {1 + _LEAST} tokens, of which one begins it: too short to be recited"
+        said = f"no training row's answer has {1 + _LEAST} tokens: too short to be recited"
         return Verdict(check=_CHECK, passed=True, figure=None, limit=settings.limit, said=said)
     recalled = _recalled(subject, rows, settings)
     trained = [each for each in recalled if each.halves.trained]

@@ -6,6 +6,7 @@ Its rows are handed out only where they are those that the run had. Knows no che
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 from harness.config.schema import Config
 from harness.console.progress import Display
@@ -26,17 +27,24 @@ class NotHereError(HarnessError):
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """`ancestry`: what the store says of its run; None for an adapter that no run of this store trained."""
+    """`ancestry`: what the store says of its run; None for an adapter that no run of this store trained.
+
+    `data`: the folder where its rows are, if not where its run had them.
+    """
 
     base: Base
     adapter: AdapterFiles
     ancestry: Ancestry | None
     display: Display = field(default_factory=Display)
+    data: str | None = None
 
     @cached_property
     def config(self) -> Config | None:
-        """Of the run that trained it."""
-        return config_beside(self.adapter)
+        """Of the run that trained it, but for where its rows are now."""
+        config = config_beside(self.adapter)
+        if config is None or self.data is None:
+            return config
+        return replace(config, data=replace(config.data, path=self.data))
 
     @property
     def digests(self) -> Mapping[str, str]:
@@ -73,6 +81,11 @@ class Subject:
     def _split(self, name: str) -> Split:
         """Raises: NotHereError where the rows are not here, or not those of the run."""
         config = self.recorded
+        folder = Path(config.data.path).expanduser()
+        file = folder / f"{name}.jsonl"
+        if not file.exists():
+            gone = file if folder.is_dir() else folder
+            raise NotHereError(f"the run's rows are not here any more: {gone}; put them back, or say gate.data=FOLDER")
         try:
             split = read_split(config, name, self.base)
         except HarnessError as error:

@@ -38,9 +38,7 @@ class Verdict:
 
 def not_run(check: CheckKind, why: str) -> Verdict:
     """`why`: what was missing, and what would bring it."""
-    return Verdict(
-        check=check, passed=False, figure=None, limit=None, said=f"{check} was not checked: {why}", not_run=True
-    )
+    return Verdict(check=check, passed=False, figure=None, limit=None, said=why, not_run=True)
 
 
 def left_out(check: CheckKind) -> Verdict:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.config.objective import WIN_RATE, Objective
+from harness.errors import HarnessError
 from harness.models.adapter_files import AdapterFiles, read_adapter
 from harness.tracking.candidates import Checkpoint
 from harness.tracking.checkpoints import checkpoint_folder
@@ -74,7 +75,10 @@ class Champion:
         """
         if self.number is None:
             return None
-        return read_adapter(resolve(store, f"models:/{self.name}/{self.number}"), self.said)
+        try:
+            return read_adapter(resolve(store, f"models:/{self.name}/{self.number}"), self.said)
+        except HarnessError as error:
+            raise HarnessError(f"{error}; go back to a version that is whole (--version)") from error
 
 
 def champion_of(store: Store, name: str, alias: str) -> Champion:

@@ -96,7 +96,9 @@ class Gate:
     def _subject(self) -> Subject:
         """Of one that is complete."""
         ancestry = _known(self._store, self._challenger.checkpoint.run_id)
-        return Subject(base=self._base, adapter=self._adapter, ancestry=ancestry, display=self._display)
+        return Subject(
+            base=self._base, adapter=self._adapter, ancestry=ancestry, display=self._display, data=self._settings.data
+        )
 
     @cached_property
     def _base(self) -> Base:

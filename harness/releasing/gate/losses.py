@@ -50,7 +50,10 @@ def compare_losses(store: Store, challenger: Challenger, champion: Champion, sub
     answers = _answers(split.rows)
     count = len(set(answers))
     if count < LEAST_ROWS:
-        raise NotHereError(f"{split.path} has {count} different rows, but {LEAST_ROWS} must be there to tell anything")
+        raise NotHereError(
+            f"{split.path} has too few different rows to tell anything, {count} of at least {LEAST_ROWS}; "
+            "put a test.jsonl of more beside it"
+        )
     ours, theirs = _measured(store, champion, subject, split)
     targets = _summed(answers, [row.targets for row in split.rows])
     before, after = _summed(answers, theirs), _summed(answers, ours)

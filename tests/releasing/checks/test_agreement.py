@@ -39,7 +39,7 @@ def test_one_whose_fused_form_is_another_is_refused(
     own.model.freeze()
     verdict = check_agreement(made(own, quick_config(), tmp_path, noise(0.05)), gate.agreement)
     assert not verdict.passed and not verdict.not_run
-    assert verdict.figure is not None and verdict.figure > gate.agreement.limit
+    assert verdict.figure is not None and verdict.limit is not None and verdict.figure > verdict.limit
     assert "do not export it fused" in verdict.said
 
 

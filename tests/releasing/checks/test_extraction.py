@@ -22,7 +22,7 @@ from tests.releasing.checks.adapters import ancestry, made, noise
 def test_one_that_memorised_its_rows_is_refused_and_the_worst_are_named(memorising: Subject, gate: GateConfig) -> None:
     verdict = check_extraction(memorising, gate.extraction)
     assert not verdict.passed and not verdict.not_run
-    assert verdict.figure is not None and verdict.figure > gate.extraction.limit
+    assert verdict.figure is not None and verdict.limit is not None and verdict.figure > verdict.limit
     assert verdict.details and verdict.details[0].startswith("train.jsonl:")
     text = "".join(verdict.details[0].rpartition(": ")[2].split("/")[0].split())
     assert text and text in memorising.train.path.read_text("utf-8")

@@ -14,7 +14,7 @@ def test_one_that_memorised_its_rows_is_refused_and_its_worst_texts_are_named(
 ) -> None:
     verdict = check_memory(memorising, gate.memory)
     assert not verdict.passed and not verdict.not_run
-    assert verdict.figure is not None and verdict.figure > gate.memory.limit
+    assert verdict.figure is not None and verdict.limit is not None and verdict.figure > verdict.limit
     assert verdict.details and "stands in training texts" in verdict.details[0]
 
 

@@ -1,6 +1,7 @@
 """Rows are handed out only where they are those that the run had."""
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,6 +63,18 @@ def test_rows_that_are_gone_are_not_handed_out(
         (folder / file.name).write_bytes(file.read_bytes())
     subject = made(base, quick_config(f"data.path={folder}"), tmp_path / "adapter", noise(0.01))
     (folder / "train.jsonl").unlink()
-    with pytest.raises(NotHereError, match="train split cannot be read: .* is not there"):
+    with pytest.raises(NotHereError, match="rows are not here any more: .*; put them back, or say gate.data=FOLDER"):
         _ = subject.train
     assert subject.valid.rows
+
+
+def test_rows_that_were_moved_are_read_where_they_are_now(
+    base: Base, quick_config: Callable[..., Config], few: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "rows"
+    shutil.copytree(few, folder)
+    subject = made(base, quick_config(f"data.path={folder}"), tmp_path / "adapter", noise(0.01))
+    folder.rename(tmp_path / "moved")
+    moved = dataclasses.replace(subject, data=str(tmp_path / "moved"))
+    assert moved.train.rows and moved.valid.path == tmp_path / "moved" / "valid.jsonl"
+    assert check_lineage(moved).passed
