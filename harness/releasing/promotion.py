@@ -13,10 +13,9 @@ from harness.config.schema import GateConfig, TrackingConfig
 from harness.console.interrupt import requests_collected
 from harness.console.progress import Display
 from harness.errors import HarnessError
-from harness.models.adapter_files import read_adapter
 from harness.releasing.checks.verdict import CheckKind, Verdict
 from harness.releasing.choice import Choice, Chosen, choose
-from harness.releasing.gate.contenders import Challenger, Champion, champion_of
+from harness.releasing.gate.contenders import Challenger, Champion, champion_of, files_of
 from harness.releasing.gate.decision import Gate, against
 from harness.releasing.gate.page import page, tags, word
 from harness.releasing.strangers import stranger, taken_in
@@ -31,7 +30,6 @@ from harness.tracking.registry import (
     check_version,
     one_promotion,
     register,
-    resolve,
     set_alias,
 )
 from harness.tracking.store import Store, open_store
@@ -107,7 +105,7 @@ def roll_to(tracking: TrackingConfig, choice: Choice, *, name: str | None, alias
     check_alias(alias)
     store = open_store(tracking)
     check_version(store, name, version)
-    read_adapter(resolve(store, f"models:/{name}/{version}"), f"models:/{name}/{version}")
+    files_of(store, name, version)
     with one_promotion(store), requests_collected():
         before = alias_version(store, name, alias)
         why = f"--version {version}"

@@ -172,7 +172,7 @@ def test_promote_then_generate_then_roll_back(trained: Trained, tmp_path: Path) 
     refused = run(*asked, "gate.min_absolute_change=9", cwd=tmp_path, status=1)
     assert "error: not promoted: comparison: " in refused and "models:/poet@champion stays version 1" in refused
     second = run(*asked, "--force", "it is to write", cwd=tmp_path)
-    assert "back with: python -m harness.promote --name poet --version 1" in second
+    assert "back with: python -m harness.promote --name poet --alias champion --version 1" in second
     (tmp_path / "words.txt").write_text("河\n海\n", encoding="utf-8")
     arguments = ["adapters=models:/poet@champion", "generate.max_tokens=5", f"tracking.uri={trained.uri}"]
     shown = run("harness.generate", *arguments, "themes=words.txt", cwd=tmp_path, start=start_command)
@@ -245,6 +245,8 @@ def test_keep_leaves_the_last_and_the_best(tmp_path: Path) -> None:
         (["harness.promote", "--force", ""], "error: --force needs a reason"),
         (["harness.promote", "--name", "a", "--version", "1", "--force", "b"], "error: --version asks no gate"),
         (["harness.promote", "--name", "nobody", "--history"], "error: nobody is not in"),
+        (["harness.promote", "--list", "--history"], "error: give one of --list and --history"),
+        (["harness.promote", "--list", "--run", "x", "gate.data=y"], "leave out --run and what is said of gate.…"),
         (["harness.promote", "--alias", "latest"], "error: --alias=latest is one that MLflow keeps for itself"),
         (["harness.ui", "--tracking-uri", "nonsense"], "must be a URI such as"),
     ],

@@ -13,7 +13,9 @@ def check_lineage(subject: Subject) -> Verdict:
     """The figure is how many things are missing."""
     missing = _missing(subject)
     if missing:
-        said = f"{subject.adapter.source} lacks {', '.join(missing)}; promote a checkpoint that a run here logged"
+        known = subject.ancestry is not None
+        todo = "put it back, or train again" if known else "promote a checkpoint that a run here logged"
+        said = f"{subject.adapter.source} lacks {', '.join(missing)}; {todo}"
     else:
         assert subject.ancestry is not None, "else it is missing"
         said = f"run {subject.ancestry.run.run_id}, its configuration and the digests of its rows are recorded"

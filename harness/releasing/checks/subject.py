@@ -16,6 +16,7 @@ from harness.models.adapter_files import AdapterFiles
 from harness.models.base import Base
 from harness.models.reading import read_split
 from harness.releasing.measured import config_beside
+from harness.tracking import run_folder
 from harness.tracking.ancestry import Ancestry
 
 _TOKENS = 512  # of all rows of a batch: logits of more take gigabytes where the vocabulary is large
@@ -55,9 +56,10 @@ class Subject:
     def recorded(self) -> Config:
         """Raises: NotHereError for an adapter without a run's configuration."""
         if self.config is None:
-            raise NotHereError(
-                f"no run's configuration lies beside {self.adapter.source}; adopt it with its data, or train it here"
-            )
+            todo = "adopt it with its data, or train it here"
+            if self.ancestry is not None:
+                todo = f"put back the {run_folder.CONFIG} of run {self.ancestry.run.run_id}"
+            raise NotHereError(f"no run's configuration lies beside {self.adapter.source}; {todo}")
         return self.config
 
     @cached_property

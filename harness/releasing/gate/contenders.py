@@ -5,6 +5,7 @@ Knows where they lie. Measures nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.config.objective import WIN_RATE, Objective
 from harness.errors import HarnessError
@@ -38,7 +39,7 @@ class Challenger:
         """Raises: HarnessError for what cannot be read."""
         if self.adapter is not None:
             return self.adapter
-        return read_adapter(checkpoint_folder(store, self.checkpoint.model_id), f"runs:/{self.checkpoint.run_id}")
+        return _read(checkpoint_folder(store, self.checkpoint.model_id), self.said)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +77,20 @@ class Champion:
         if self.number is None:
             return None
         try:
-            return read_adapter(resolve(store, f"models:/{self.name}/{self.number}"), self.said)
+            return files_of(store, self.name, self.number)
         except HarnessError as error:
             raise HarnessError(f"{error}; go back to a version that is whole (--version)") from error
+
+
+def files_of(store: Store, name: str, number: int) -> AdapterFiles:
+    """Of a version. Raises: HarnessError for one that is not there, or cannot be read."""
+    return _read(resolve(store, f"models:/{name}/{number}"), f"{name} version {number}")
+
+
+def _read(folder: Path, source: str) -> AdapterFiles:
+    if not folder.is_dir() or not any(folder.glob("*.safetensors")):
+        raise HarnessError(f"the weights of {source} are gone from {folder}; put back a copy, or choose another")
+    return read_adapter(folder, source)
 
 
 def champion_of(store: Store, name: str, alias: str) -> Champion:
