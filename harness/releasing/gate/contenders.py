@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.config.objective import WIN_RATE, Objective
-from harness.models.adapter_files import AdapterFiles, read_adapter
+from harness.models.adapter_files import AdapterFiles
+from harness.models.adapter_reading import read_adapter
 from harness.tracking.candidates import Checkpoint
 from harness.tracking.checkpoints import checkpoint_folder
 from harness.tracking.registry import alias_version, resolve
