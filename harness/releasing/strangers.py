@@ -10,7 +10,8 @@ from pathlib import Path
 from harness.config.objective import VALID_LOSS
 from harness.errors import HarnessError
 from harness.files import digest_of
-from harness.models.adapter_files import read_adapter, save_spec
+from harness.models.adapter_files import save_spec
+from harness.models.adapter_reading import read_adapter
 from harness.models.weights_file import read_metadata
 from harness.releasing.gate.contenders import Challenger
 from harness.tracking import run_folder

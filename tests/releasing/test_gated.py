@@ -15,7 +15,7 @@ import pytest
 from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
 from harness.models import builtin
-from harness.models.adapter_files import read_adapter
+from harness.models.adapter_reading import read_adapter
 from harness.releasing.choice import Choice
 from harness.releasing.listing import print_history, print_versions
 from harness.releasing.promotion import NotPromotedError, promote, roll_to

@@ -4,6 +4,8 @@ Each answer is compared with what its weights wrote when they were asked alone.
 """
 
 import asyncio
+import contextlib
+import json
 import random
 import socket
 import struct
@@ -13,7 +15,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx2
 import psutil
 from openai import AsyncOpenAI
 
@@ -74,33 +75,30 @@ async def _client(
         if kind == "whole":
             reply = await client.completions.create(**asked)
             _compare(seen, expected, model, prompt, reply.system_fingerprint, reply.choices[0].text)
-        elif kind == "cut":
-            await _cut(here, asked, luck.random() * 0.05)
+        elif kind == "stream":
+            stream = await client.completions.create(**asked, stream=True)
+            pieces = [piece async for piece in stream]
+            text = "".join(piece.choices[0].text for piece in pieces)
+            _compare(seen, expected, model, prompt, pieces[0].system_fingerprint, text)
         else:
-            stream: Any = await client.completions.create(**asked, stream=True)
-            pieces: list[Any] = []
-            async for piece in stream:
-                pieces.append(piece)
-                if kind == "leave" and len(pieces) == 3:
-                    break
-            await stream.close()
-            if kind == "stream":
-                text = "".join(piece.choices[0].text for piece in pieces)
-                _compare(seen, expected, model, prompt, pieces[0].system_fingerprint, text)
+            await _left(here, asked, luck.random() * 0.05, reset=kind == "cut")
         seen.kinds[kind] += 1
 
 
-async def _cut(here: Served, asked: Any, seconds: float) -> None:
-    """A connection that ends as when its process is killed: with a reset, in the middle."""
+async def _left(here: Served, asked: Any, seconds: float, *, reset: bool) -> None:
+    """A connection that ends in the middle, with a reset as when its process is killed."""
     _, writer = await asyncio.open_connection("127.0.0.1", here.port)
-    body = httpx2.Request("POST", here.url, json={**asked, "stream": True}).read()
+    body = json.dumps({**asked, "stream": True}).encode()
     head = f"POST /v1/completions HTTP/1.1\r\nhost: 127.0.0.1:{here.port}\r\ncontent-type: application/json\r\n"
     writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     await writer.drain()
     await asyncio.sleep(seconds)
-    plug: socket.socket = writer.get_extra_info("socket")
-    plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
+    if reset:
+        plug: socket.socket = writer.get_extra_info("socket")
+        plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 def _compare(seen: Seen, expected: Texts, model: str, prompt: str, writer: str | None, text: str) -> None:

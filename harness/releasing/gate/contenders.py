@@ -9,7 +9,8 @@ from pathlib import Path
 
 from harness.config.objective import WIN_RATE, Objective
 from harness.errors import HarnessError
-from harness.models.adapter_files import AdapterFiles, read_adapter
+from harness.models.adapter_files import AdapterFiles
+from harness.models.adapter_reading import read_adapter
 from harness.tracking.candidates import Checkpoint
 from harness.tracking.checkpoints import checkpoint_folder
 from harness.tracking.registry import alias_version, resolve
