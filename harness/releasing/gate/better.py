@@ -23,6 +23,7 @@ class Measured:
         return 1 - lost if self.maximize else lost
 
 
+_TODO = ": train longer, on more rows, or otherwise"
 LOSS = Measured(check=CheckKind.COMPARISON, label="loss", unit="nats a token", maximize=False)
 WINS = Measured(check=CheckKind.JUDGED, label="win rate", unit="of the anchors", maximize=True)
 
@@ -34,19 +35,19 @@ def better(found: Compared, gate: GateConfig, measured: Measured, *, than: str) 
     before, after = measured.value(gain.before), measured.value(gain.before - gain.mean)
     change = max(gate.min_absolute_change, gate.min_relative_change * abs(before))
     said = _figures(found, measured, than=than)
-    wrong = []
-    if not gain.mean > noise:
+    wrong, is_worse = [], gain.mean < 0
+    if not is_worse and not gain.mean > noise:
         wrong.append(f"up to {noise:.4f} is noise (gate.min_sigma={gate.min_sigma:g})")
-    if gain.mean < change:
+    if not is_worse and gain.mean < change:
         wrong.append(f"{change:.4f} are asked for (gate.min_absolute_change, gate.min_relative_change)")
     if gate.threshold is not None and (after < gate.threshold if measured.maximize else after > gate.threshold):
         wrong.append(f"its {measured.label} {after:.4f} misses gate.threshold={gate.threshold:g}")
     return Verdict(
         check=measured.check,
-        passed=not wrong,
+        passed=not is_worse and not wrong,
         figure=gain.mean,
         limit=max(noise, change),
-        said=f"{said}, but {', and '.join(wrong)}: train longer or on more rows" if wrong else said,
+        said=said + (f", but {', and '.join(wrong)}" if wrong else "") + (_TODO if is_worse or wrong else ""),
         details=_details(found, gate, measured),
     )
 

@@ -40,6 +40,14 @@ def test_each_thing_that_is_asked_for_can_refuse(words: str, why: str) -> None:
     assert better(_found(), quick_gate("gate.threshold=1.71", "gate.min_absolute_change=0.29"), LOSS, than="it").passed
 
 
+def test_of_one_that_is_worse_it_is_not_said_how_much_better_it_must_be() -> None:
+    verdict = better(_found(mean=-0.3), quick_gate("gate.min_absolute_change=0.1"), LOSS, than="it")
+    assert not verdict.passed
+    said = "worse than it by 0.3000 ± 0.1000 nats a token on 27 rows"
+    assert verdict.said == f"{said}: train longer, on more rows, or otherwise"
+    assert not better(_found(mean=-0.01, error=0.0), quick_gate("gate.min_sigma=0"), LOSS, than="it").passed
+
+
 def test_a_win_rate_is_to_be_high() -> None:
     lost = _found(before=0.5)  # of the anchors, and then 0.2
     verdict = better(lost, quick_gate("gate.threshold=0.79"), WINS, than="it")
