@@ -43,7 +43,14 @@ def versions_of(store: Store, name: str) -> list[Registered]:
 
 def model_names(store: Store) -> list[str]:
     """Of all registered models."""
-    return [str(model.name) for model in store.client.search_registered_models()]
+    found: list[str] = []
+    token = None
+    while True:
+        page = store.client.search_registered_models(page_token=token)
+        found += [str(model.name) for model in page]
+        token = page.token
+        if not token:
+            return found
 
 
 def aliases_of(store: Store, name: str) -> dict[str, int]:

@@ -1,11 +1,15 @@
 """Versions and aliases, and what references lead to."""
 
+from pathlib import Path
+
 import pytest
 
+from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
 from harness.tracking.checkpoints import checkpoint_folder
 from harness.tracking.registry import alias_version, register, resolve, set_alias
-from harness.tracking.store import Store
+from harness.tracking.store import Store, open_store
+from harness.tracking.versions import model_names
 from tests.runs import Begin, best_of, log_checkpoint
 
 
@@ -72,3 +76,11 @@ def test_a_version_that_is_not_there_is_refused(store: Store) -> None:
 
 def test_an_alias_that_is_not_set_points_nowhere(store: Store) -> None:
     assert alias_version(store, "nobody", "champion") is None
+
+
+def test_more_models_than_a_page_holds_are_all_known(tmp_path: Path) -> None:
+    own = open_store(TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}"))
+    names = [f"m{number:03}" for number in range(101)]
+    for name in names:
+        own.client.create_registered_model(name)
+    assert model_names(own) == names
