@@ -5,9 +5,9 @@ score, by which llama.cpp merges them in another order: the scores are put right
 to it, now none). Knows nothing of adapters.
 """
 
+import io
 import json
 import re
-import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def write_gguf(file: Path, model: Fused, base: Base) -> None:
     """A model in full precision; the tokenizer's files lie in the base's folder."""
     weights = dict(tree_flatten(model.model.parameters()))
     config = {"num_key_value_heads": model.config["num_attention_heads"], **model.config}
-    with redirect_stdout(sys.stderr):
+    with redirect_stdout(io.StringIO()):  # it names a file that will soon be elsewhere
         convert_to_gguf(base.folder, weights, config, str(file))
     arrays, metadata = _read(file)
     metadata["general.name"] = file.stem

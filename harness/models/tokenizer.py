@@ -128,9 +128,12 @@ class Tokenizer:
             HarnessError: when the model has no template, or its template refuses the messages.
         """
         called = [self._with_known_thoughts(message) for message in messages]
-        if called and called[0]["role"] == "system" and self.refuses_system:
-            called = _with_system_as_user(called)
-        return self._rendered(called, add_generation_prompt=add_generation_prompt, tools=tools)
+        return self._rendered(self.accepted(called), add_generation_prompt=add_generation_prompt, tools=tools)
+
+    def accepted(self, messages: list[Message]) -> list[Message]:
+        """The same, or with the system prompt before the first user turn where the template refuses one."""
+        refused = messages and messages[0]["role"] == "system" and self.refuses_system
+        return _with_system_as_user(messages) if refused else messages
 
     def _rendered(
         self, messages: Sequence[Message], *, add_generation_prompt: bool, tools: Sequence[Any] | None = None

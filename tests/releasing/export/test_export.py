@@ -21,8 +21,8 @@ from harness.models.adapter import loaded, save_weights
 from harness.models.adapter_files import WEIGHTS_FILE, read_adapter
 from harness.models.base import Base
 from harness.models.tensors import load_arrays
-from harness.releasing.export.job import Target
 from harness.releasing.export.run import Order, export
+from harness.releasing.export.target import Target
 from tests.releasing.export.conftest import MakeAdapter
 
 TOKENS = mx.array([[5, 6, 7, 8, 9, 10]])
@@ -183,7 +183,7 @@ def test_gguf_of_a_llama_holds_the_fused_weights_and_ranks_of_merges(
     assert [scores[token] for token in made] == sorted((scores[token] for token in made), reverse=True)
     assert scores["<0x41>"] < scores[made[-1]] and "trim" in said["tokenizer.chat_template"]
     assert said["tokenizer.ggml.add_bos_token"].item()
-    assert "llama-cli" in (out / "README.md").read_text("utf-8")
+    assert "llama-server -m aaaaaaaa-6.gguf" in (out / "README.md").read_text("utf-8")
     assert _says_no_path_of_this_machine(out, llama.folder)
 
 
@@ -303,7 +303,11 @@ def test_what_is_there_stays_and_is_said_in_a_line(adapter: Path, tmp_path: Path
     [
         ({"to": "mlx", "bits": "8"}, "go with --to=fused or lmstudio"),
         ({"to": "fused", "bits": "7"}, "--bits must be one of"),
+        ({"to": "fused", "bits": ""}, "--bits must be one of"),
         ({"to": "fused", "group_size": 32}, "needs --bits"),
+        ({"to": "mlx", "group_size": 0}, "go with --to=fused or lmstudio"),
+        ({"to": "mlx", "prompts": ["河", " "]}, "--prompt must not be empty"),
+        ({"to": "mlx", "model": ""}, "--model must not be empty"),
         ({"to": "fused", "bits": "8", "group_size": 48}, "--group-size must be one of"),
         ({"to": "mlx", "out": "none/there"}, "must be in a folder that exists"),
     ],
