@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -124,5 +125,7 @@ def test_the_program_in_the_card_writes_the_text_beside_it(
     (program,), (text, *_) = _blocks(card, "python"), _blocks(card, "text")
     monkeypatch.chdir(tmp_path / "a")
     capsys.readouterr()
-    exec(program.replace(f"path/to/mlruns/cache/{base.folder.name}", str(base.folder)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries, of one another
+        exec(program.replace(f"path/to/mlruns/cache/{base.folder.name}", str(base.folder)))
     assert capsys.readouterr().out.strip() == text

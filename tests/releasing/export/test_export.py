@@ -13,17 +13,18 @@ import yaml
 from click.testing import CliRunner
 
 from harness.config.paths import ROOT
-from harness.config.schema import TrackingConfig
+from harness.config.schema import ModelConfig, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.export import main
 from harness.models.adapter import loaded, save_weights
 from harness.models.adapter_files import WEIGHTS_FILE, read_adapter
-from harness.models.base import Base
+from harness.models.base import Base, open_base
 from harness.models.tensors import load_arrays
 from harness.releasing.export.run import Order, export
 from harness.releasing.export.target import Target
 from tests.releasing.export.conftest import MakeAdapter
+from tools.architectures import tiny
 
 TOKENS = mx.array([[5, 6, 7, 8, 9, 10]])
 
@@ -228,6 +229,15 @@ def test_peft_itself_makes_the_same_of_it(adapter: Path, tmp_path: Path) -> None
     out = _export(adapter, "peft", tmp_path / "a")
     card = (out / "README.md").read_text("utf-8")
     assert "read again by peft and transformers" in card and "1 of 1 greedy texts stay the same" in card
+
+
+@pytest.mark.peft
+def test_peft_is_not_asked_on_a_base_that_mlx_lm_laid_out(make_adapter: MakeAdapter, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    tiny.save("qwen3_moe", tmp_path / "moe")
+    base = open_base(ModelConfig(path=str(tmp_path / "moe"), revision=None))
+    out = _export(make_adapter(base, record=False, keys=None), "peft", tmp_path / "a")
+    assert "not read by peft itself: transformers does not find" in (out / "README.md").read_text("utf-8")
 
 
 class _Interrupted(Display):
