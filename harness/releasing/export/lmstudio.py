@@ -15,7 +15,7 @@ def export_lmstudio(job: Job) -> Exported:
     proof = write_and_prove(job, folder, job.bits)
     said = []
     if messages(job) is None:
-        said.append("the adapter was taught without the chat template: ask it by /v1/completions with whole prompts")
+        said.append("it is asked without a chat template: by /v1/completions, with whole prompts")
     where = f"put the folder {PUBLISHER} into ~/.lmstudio/models (LM Studio's My Models shows the folder)"
     job.display.say(where)
     return Exported(

@@ -129,7 +129,7 @@ def _one_turn(
         return RAW, None, [*notes, *_raw_notes("prompts say the system prompt elsewhere than before what is asked")]
     has_system = told in before
     first, _, second = before.partition(told)
-    notes = [*notes, "the adapter was taught on single turns without the chat template, and is asked so"]
+    notes = [*notes, "it is asked single turns, without a chat template"]
     template = of_one_turn(first, second, after, system=has_system)
     return template, system if has_system else None, notes
 

@@ -116,7 +116,10 @@ def _base_of(adapter: AdapterFiles, model: str | None) -> Base:
     path = spec.base if model is None else model
     if path is None:
         raise HarnessError(f"{adapter.source} does not say what base it was trained on; give it with --model")
-    hub = model is None and path not in builtin.NAMES and not Path(path).expanduser().is_dir()
+    there = path in builtin.NAMES or Path(path).expanduser().is_dir()
+    if model is None and not there and not is_public(path):
+        raise HarnessError(f"the base of {adapter.source} is no longer at {path}; say with --model where it is now")
+    hub = model is None and not there
     revision = spec.base_revision if hub and spec.base_revision and _COMMIT.fullmatch(spec.base_revision) else None
     settings = ModelConfig(path=path, revision=revision, template_args=spec.template_args)
     try:

@@ -260,6 +260,11 @@ def test_a_strangers_adapter_is_proved_on_its_own_texts(base: Base, make_adapter
     )
     with pytest.raises(HarnessError, match="give it with --model"):
         _export(adapter, "mlx", tmp_path / "a")
+    (adapter / "adapter_config.json").write_text(
+        (adapter / "adapter_config.json").read_text("utf-8").replace(": null", ': "/gone/base"'), encoding="utf-8"
+    )
+    with pytest.raises(HarnessError, match="no longer at /gone/base; say with --model where it is now"):
+        _export(adapter, "mlx", tmp_path / "a")
     out = _export(adapter, "mlx", tmp_path / "a", model="builtin:tiny", prompts=["河", "灯"])
     card = (out / "README.md").read_text("utf-8")
     assert "loss on the adapter's own 2 greedy texts" in card and "no record of its data" in card
