@@ -7,7 +7,6 @@ counted for all tokens: what the base's matrix products take, and mlx-lm's forwa
 prompts or choosing.
 """
 
-import json
 import os
 import platform
 import statistics
@@ -25,7 +24,7 @@ from mlx_lm import load
 from mlx_lm.generate import batch_generate
 from mlx_lm.models.cache import make_prompt_cache
 
-from benchmarks.model import build_model
+from benchmarks.model import build_model, never_ends
 from benchmarks.sides import with_blas
 from harness.config.load import from_values
 from harness.config.schema import GenerateCommand
@@ -56,7 +55,7 @@ def main(width: int, blocks: int, tokens: int, rounds: int, processes: int, rows
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         build_model(folder / "model", width=width, blocks=blocks, vocabulary=16 * width)
-        _never_ends(folder / "model")
+        never_ends(folder / "model")
         _adapters(open_base(_command(folder, tokens, rows).model), folder)
         command = _command(folder, tokens, rows)
         one, batch, ours, whole_batch, whole_ours = [], [], [], [], []
@@ -110,13 +109,6 @@ def _command(folder: Path, tokens: int, rows: int) -> GenerateCommand:
     values["generate"]["prompts"] = THEMES
     values["model"]["path"] = str(folder / "model")
     return from_values(values, GenerateCommand)
-
-
-def _never_ends(model: Path) -> None:
-    """An end marker that no random text meets, so that all three write as much."""
-    config = json.loads((model / "config.json").read_text("utf-8"))
-    config["eos_token_id"] = config["vocab_size"] - 1
-    (model / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
 def _adapters(base: Base, folder: Path) -> None:

@@ -31,7 +31,7 @@ def build_model(folder: Path, *, width: int, blocks: int, vocabulary: int, kind:
         "num_key_value_heads": max(width // 128, 1),
         "vocab_size": vocabulary,
     }
-    tokens = json.loads((builtin.folder(builtin.TINY) / "config.json").read_text("utf-8"))["vocab_size"]
+    tokens = tokens_known()
     assert vocabulary >= tokens, f"the tokenizer has {tokens} tokens, more than the vocabulary of {vocabulary}"
     shutil.copytree(builtin.folder(builtin.TINY), folder)
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -39,6 +39,18 @@ def build_model(folder: Path, *, width: int, blocks: int, vocabulary: int, kind:
     with seeded(1):
         weights = tree_map(lambda value: (mx.random.normal(value.shape) * 0.05).astype(kind), model.parameters())
     mx.save_safetensors(str(folder / "model.safetensors"), dict(tree_flatten(weights)), {"format": "mlx"})
+
+
+def tokens_known() -> int:
+    """Of the tokenizer."""
+    return int(json.loads((builtin.folder(builtin.TINY) / "config.json").read_text("utf-8"))["vocab_size"])
+
+
+def never_ends(folder: Path) -> None:
+    """Give a model an end marker that no random text meets, so that all sides write as much."""
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["eos_token_id"] = config["vocab_size"] - 1
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
 def write_data(folder: Path, *, rows: int, valid_rows: int, median: int, longest: int) -> None:

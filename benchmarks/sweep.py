@@ -22,7 +22,7 @@ from harness.config.schema import ModelConfig
 from harness.data.dataset import load_split
 from harness.machine import blas
 from harness.models.adapter import loaded
-from harness.models.adapter_files import read_adapter
+from harness.models.adapter_reading import read_adapter
 from harness.models.base import Base, open_base
 from harness.tuning.batches import fixed_batches
 from harness.tuning.cut import Tail

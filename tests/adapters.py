@@ -7,7 +7,8 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from harness.models.adapter import adapter_weights, attached, save_weights
-from harness.models.adapter_files import AdapterFiles, AdapterSpec, read_adapter, save_spec
+from harness.models.adapter_files import AdapterFiles, AdapterSpec, save_spec
+from harness.models.adapter_reading import read_adapter
 
 
 def random_adapter(

@@ -8,7 +8,7 @@ import pytest
 
 from harness.config.load import free_names, key_names
 from harness.config.paths import CONF, ROOT
-from harness.config.schema import CompareCommand, Config, GenerateCommand, JudgeCommand, PrepareCommand
+from harness.config.schema import CompareCommand, Config, GenerateCommand, JudgeCommand, PrepareCommand, PromoteCommand
 
 PAGES = [
     ROOT / "README.md",
@@ -17,7 +17,7 @@ PAGES = [
     ROOT / "data/README.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
-COMMANDS = (Config, GenerateCommand, CompareCommand, JudgeCommand, PrepareCommand)
+COMMANDS = (Config, GenerateCommand, CompareCommand, JudgeCommand, PrepareCommand, PromoteCommand)
 
 
 @pytest.fixture(params=PAGES, ids=lambda page: str(page.relative_to(ROOT)))

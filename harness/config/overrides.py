@@ -22,10 +22,11 @@ _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'")
 _OVERRIDE = re.compile(r"^(?P<prefix>\+\+|\+|~)?(?P<key>[^=]+)=(?P<value>.*)$", re.DOTALL)
 
 _MULTIRUN = ("-m", "--multirun")
+_LISTED = "--cfg job lists them all"
 
 
-def prepare(arguments: Sequence[str], command: type, conf: Path = CONF) -> list[str]:
-    """Command-line words (options among them) as Hydra can read them.
+def prepare(arguments: Sequence[str], command: type, conf: Path = CONF, *, listed: str = _LISTED) -> list[str]:
+    """Command-line words (options among them) as Hydra can read them. `listed`: where all settings are to be seen.
 
     Raises:
         HarnessError: for a name that is no setting or group, or a group option that does not exist.
@@ -33,10 +34,10 @@ def prepare(arguments: Sequence[str], command: type, conf: Path = CONF) -> list[
     flags = [word for word in arguments if word in _MULTIRUN]
     words = [word for word in arguments if word not in _MULTIRUN]
     # to the front: argparse takes no overrides after an option that stands among them
-    return flags[:1] + [_prepare_word(word, command, conf, multirun=bool(flags)) for word in words]
+    return flags[:1] + [_prepare_word(word, command, conf, listed, multirun=bool(flags)) for word in words]
 
 
-def check_names(names: Sequence[str], command: type, conf: Path = CONF) -> None:
+def check_names(names: Sequence[str], command: type, conf: Path = CONF, listed: str = _LISTED) -> None:
     """Refuse names that are neither settings nor groups.
 
     Raises:
@@ -50,7 +51,7 @@ def check_names(names: Sequence[str], command: type, conf: Path = CONF) -> None:
             continue
         if bare in key_names(Config):
             raise HarnessError(f"{bare} has no effect on this command, only on training; leave it out")
-        raise HarnessError(f"{bare} is not a setting{did_you_mean(bare, known)}; --cfg job lists them all")
+        raise HarnessError(f"{bare} is not a setting{did_you_mean(bare, known)}; {listed}")
 
 
 def as_typed(word: str) -> str:
@@ -62,12 +63,12 @@ def as_typed(word: str) -> str:
     return f"{key}={text}" if _quoted(key, text, multirun=False) == value else word
 
 
-def _prepare_word(word: str, command: type, conf: Path, *, multirun: bool) -> str:
+def _prepare_word(word: str, command: type, conf: Path, listed: str, *, multirun: bool) -> str:
     match = _OVERRIDE.match(word)
     if word.startswith("-") or not match:
         return word
     key, value = match["key"], match["value"]
-    check_names([key], command, conf)
+    check_names([key], command, conf, listed)
     group = conf / key
     if group.is_dir():
         options = sorted(path.stem for path in group.glob("*.yaml"))

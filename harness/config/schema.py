@@ -298,12 +298,28 @@ class AgreementGate:
 
 @dataclass(frozen=True, config=_strict)
 class GateConfig:
-    """What a version must be before an alias points at it."""
+    """What a version must be before an alias points at it: better than the champion, and each check.
 
+    What is compared is the loss, or where the judge decides the win rate. `threshold`: of that, a loss at most, a win
+    rate at least. `min_absolute_change`: what it must be better by, `min_relative_change`: as a share of the
+    champion's; `min_sigma`: so many standard errors must lie above zero.
+    """
+
+    threshold: Annotated[float, Field(allow_inf_nan=False)] | None
+    min_absolute_change: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    min_relative_change: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    min_sigma: Annotated[float, Field(ge=0, le=10)]
     memory: MemoryGate
     extraction: ExtractionGate
     forgetting: ForgettingGate
     agreement: AgreementGate
+
+
+@dataclass(frozen=True, config=_strict)
+class PromoteCommand:
+    """What of harness.promote are settings; the rest are options."""
+
+    gate: GateConfig
 
 
 @dataclass(frozen=True, config=_strict)

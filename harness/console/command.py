@@ -56,6 +56,13 @@ def hydra_command(
     plainly(hydra.main(config_path=str(CONF), config_name=config_name, version_base="1.3")(composed), several=several)
 
 
+def prepare_for_models() -> None:
+    """What a command that Hydra does not run does before it works with a model."""
+    _light_libraries()
+    _quiet_libraries()
+    blas.load()
+
+
 def out_file(out: str | None, suffix: str = "") -> Path | None:
     """Where a command is asked to write, checked before it works for it.
 

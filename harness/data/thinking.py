@@ -24,6 +24,9 @@ _MARKERS = (
     ("<|channel>thought", "<channel|>"),
     ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),  # gpt-oss, which begins a turn for each channel
 )
+BEGINNINGS = tuple(begin for begin, _ in _MARKERS)
+# as they come: the turn that gpt-oss ends before its answer is no thought
+ENDS = (*(end for _, end in _MARKERS), "<|end|><|start|>assistant<|channel|>final<|message|>")
 _TURN_BETWEEN = re.compile(r"\s*<\|end\|>\s*<\|start\|>assistant\s*\Z")
 _BLOCK = "|".join(rf"{re.escape(begin)}.*?{re.escape(end)}" for begin, end in _MARKERS)
 _AT_HEAD = re.compile(rf"\s*(?:{_BLOCK})\s*", re.DOTALL)
@@ -57,11 +60,15 @@ def said_by(message: Message) -> Said:
 def said_after(prompt: str, written: str) -> Said:
     """What a model wrote after a prompt, which may have opened its thoughts. Thoughts without an end have no answer."""
     said = said_by({"content": written})
-    opened = next((begin for begin, _ in _MARKERS if prompt.rstrip().endswith(begin)), None)
     begun = next((begin for begin, _ in _MARKERS if written.lstrip().startswith(begin)), None)
-    if said.answer != written or (opened is None and begun is None):
+    if said.answer != written or (not opens_thoughts(prompt) and begun is None):
         return said
     return Said(written.strip().removeprefix(begun or "").strip(), "")
+
+
+def opens_thoughts(prompt: str) -> bool:
+    """Whether a prompt ends where the thoughts begin."""
+    return prompt.rstrip().endswith(BEGINNINGS)
 
 
 def has_thinking(messages: Sequence[Message]) -> bool:

@@ -169,7 +169,7 @@ def save_weights(path: Path, weights: Weights, metadata: dict[str, str]) -> None
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Replace the weights of the attached adapter.
+    """Replace the weights of the adapter that was just attached.
 
     Raises:
         DamagedError: when the file is not what was written.
@@ -192,24 +192,14 @@ def load_weights(model: nn.Module, path: Path) -> None:
     mx.eval(model.trainable_parameters())
 
 
-def _with_absent(model: nn.Module, expected: Weights, weights: Weights, architecture: str) -> Weights:
-    """An adapter of PEFT's that is not on all layers which mlx-lm attaches: there, it changes nothing.
+def _with_absent(model: nn.Module, fresh: Weights, weights: Weights, architecture: str) -> Weights:
+    """An adapter of PEFT's that is not on all layers which mlx-lm attaches: there it is `fresh`, which changes nothing.
 
     `architecture`: whose names it has; empty where nothing told it.
     """
     found = dict(weights) if architecture else placed(weights, checked_naming(str(model.model_type)))
     there = {name.rpartition(".")[0] for name in found}
-    for name in expected.keys() - found.keys():
-        layer, _, leaf = name.rpartition(".")
-        if layer in there:
-            continue  # not absent but incomplete
-        if leaf == "m":
-            module = dict(model.named_modules())[layer]
-            module.set_linear(module.linear)  # its magnitude is then that of the base
-            found[name] = module.m
-        else:
-            found[name] = mx.zeros_like(expected[name]) if leaf == "lora_b" else expected[name]
-    return found
+    return found | {name: value for name, value in fresh.items() if name.rpartition(".")[0] not in there}
 
 
 def with_all_keys(spec: AdapterSpec, model: nn.Module, names: list[str] | None = None) -> AdapterSpec:

@@ -1,7 +1,7 @@
 """An adapter on disk, in mlx-lm's own format: its configuration, its weights' names and shapes, its checkpoints.
 
-Knows nothing of MLX: how an adapter is put on a model is adapter.py's business, where a reference such as runs:/… leads
-is tracking's.
+Knows nothing of MLX: how an adapter is put on a model is adapter.py's business, which format a folder has
+adapter_reading.py's, where a reference such as runs:/… leads tracking's.
 """
 
 import dataclasses
@@ -100,16 +100,12 @@ def save_spec(folder: Path, spec: AdapterSpec) -> None:
     write_json(folder / CONFIG_FILE, spec.to_json())
 
 
-def read_adapter(path: Path, source: str | None = None) -> AdapterFiles:
-    """An adapter's folder (its adapters.safetensors), one checkpoint file in such a folder, or a folder of PEFT's.
+def read_mlx_adapter(path: Path, source: str | None = None) -> AdapterFiles:
+    """An adapter's folder (its adapters.safetensors), or one checkpoint file in such a folder.
 
     Raises:
         HarnessError: when a part is missing or unreadable.
     """
-    if (folder := _of_peft(path)) is not None:
-        from harness.models.peft_folder import read_peft  # converts, which takes MLX
-
-        return read_peft(folder, source or str(path))
     weights = path / WEIGHTS_FILE if path.is_dir() else path
     if not weights.exists():
         raise HarnessError(
@@ -122,39 +118,6 @@ def read_adapter(path: Path, source: str | None = None) -> AdapterFiles:
     adapter = AdapterFiles(_read_spec(config), weights, source or str(path))
     _check_shapes(adapter, config)
     return adapter
-
-
-def _of_peft(path: Path) -> Path | None:
-    """The folder of PEFT's that a path means; None where it means none. Its configuration has the name of ours."""
-    folder = path.parent if path.name.startswith("adapter_model.") else path
-    if (folder / WEIGHTS_FILE).exists():
-        return None
-    try:
-        content = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
-        return folder if "peft_type" in content else None
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def numbered_checkpoints(
-    folder: Path, source: str, *, from_iteration: int | None, first: int | None
-) -> list[AdapterFiles]:
-    """A folder's checkpoints such as 0001600_adapters.safetensors, from an update on, the first so many of them.
-
-    Raises:
-        HarnessError: when there is none.
-    """
-    steps = {
-        step: path
-        for path in sorted(folder.glob("*.safetensors"))
-        if not path.is_symlink() and (step := checkpoint_step(path)) is not None
-    }
-    chosen = [path for step, path in sorted(steps.items()) if step >= (from_iteration or 0)][:first]
-    if not chosen:
-        there = ", ".join(map(str, sorted(steps))) or "none at all"
-        said = "" if from_iteration is None else f" from update {from_iteration} on"
-        raise HarnessError(f"{source} has no checkpoint{said}; it has {there}")
-    return [read_adapter(path, f"{source}/{path.name}") for path in chosen]
 
 
 def _check_shapes(adapter: AdapterFiles, config: Path) -> None:

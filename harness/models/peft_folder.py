@@ -54,7 +54,7 @@ def read_peft(folder: Path, source: str, *, cache: Path = MLRUNS / "cache" / "pe
     except HarnessError as error:
         hint = "" if known.model_type else f" (what it is for is not known here: {_UNKNOWN})"
         raise HarnessError(f"adapter {source} cannot be read: {error}{hint}") from error
-    return adapter_files.read_adapter(kept, source)
+    return adapter_files.read_mlx_adapter(kept, source)
 
 
 def _no_weights(folder: Path) -> HarnessError:

@@ -172,6 +172,10 @@ class Tokenizer:
             "so it changes nothing; look for its name there"
         ]
 
+    def piece(self, token: int) -> str:
+        """A token as the vocabulary has it, which is not how it reads; empty for one that only the weights know."""
+        return str(self._fast.convert_ids_to_tokens(token) or "")
+
     def decode(self, ids: Sequence[int]) -> str:
         return str(self._fast.decode(list(ids)))
 

@@ -13,10 +13,10 @@ from rich.table import Table
 
 from harness.config.objective import objective
 from harness.config.schema import TrackingConfig
+from harness.console.wide import print_wide
 from harness.errors import HarnessError
 from harness.multirun.one_trial import OneTrial
 from harness.multirun.repair import repair_sweep
-from harness.multirun.table import print_wide
 from harness.sweeping.attributes import RUN
 from harness.sweeping.listing import Listed, ask_to_stop, check_can_be_tried_again, find_study, list_studies, trial_at
 from harness.sweeping.states import TrialStatus

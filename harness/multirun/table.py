@@ -6,12 +6,12 @@ from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 
 from harness.config.objective import VALID_LOSS, WIN_RATE, Objective
 from harness.config.paths import MLRUNS
 from harness.config.schema import TrackingConfig
+from harness.console.wide import print_wide
 from harness.tracking.luck import LEFT_OUT, Luck, left_said, luck_of
 from harness.tracking.queries import Finished, get, newest, steered_by, trials
 from harness.tracking.store import Store, open_store
@@ -36,13 +36,6 @@ def print_sweep(sweep_id: str | None, tracking: TrackingConfig) -> None:
     if luck is not None:
         print(f"the best is {luck.said}" + ("; ≈: may be the best as well" if len(luck.alike) > 1 else ""))
     Console(highlight=False).print(f"Open them in MLflow: {ui_command(store)}", soft_wrap=True)
-
-
-def print_wide(table: Table) -> None:
-    """As wide as it needs: a narrow terminal wraps, but names and ids stay whole and can be copied."""
-    console = Console(highlight=False)
-    console.width = max(console.width, Measurement.get(console, console.options.update(max_width=999), table).maximum)
-    console.print(table)
 
 
 def ui_command(store: Store) -> str:

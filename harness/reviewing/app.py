@@ -18,9 +18,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from harness.errors import HarnessError, WriteError
 from harness.files import writable
 from harness.reviewing.desk import Desk
-from harness.reviewing.guard import App, Door, guarded
 from harness.reviewing.saying import Fault, Look, Mode, SayingError
 from harness.reviewing.standing import Said
+from harness.web.guard import App, Door, guarded
 
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _STATUS = {Fault.STALE: 409, Fault.UNKNOWN: 404, Fault.REFUSED: 422}

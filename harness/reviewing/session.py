@@ -3,7 +3,6 @@
 Knows where things lie. Does not know what a page shows, nor how a decision is stored.
 """
 
-import errno
 import getpass
 import os
 import secrets
@@ -13,8 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
-
 from harness.config.paths import MLRUNS
 from harness.config.schema import TrackingConfig
 from harness.errors import HarnessError
@@ -23,16 +20,17 @@ from harness.reviewing.app import create_app
 from harness.reviewing.desk import Desk, texts_of
 from harness.reviewing.events import Events
 from harness.reviewing.exports import export
-from harness.reviewing.guard import Door, is_loopback
 from harness.reviewing.judged import UNJUDGED, Judged, find_judged, read_judged
 from harness.reviewing.queue import Order, QueueSettings, opaque
 from harness.reviewing.saying import named
 from harness.reviewing.telling import Tell, Teller
 from harness.reviewing.texts import read_texts
 from harness.tracking import run_folder
+from harness.web.guard import Door, is_loopback
+from harness.web.listening import link, listening, token_for
+from harness.web.server import Server
 
 TOKEN = "HARNESS_REVIEW_TOKEN"
-_LEAST_TOKEN = 16  # characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +82,7 @@ def serve_review(review: Review, say: Say) -> None:
         say("Ctrl-C ends it; the same command goes on where it was left")
         teller.start()
         try:
-            _serve(app, listener)
+            Server(app).serve_on(listener)
         finally:
             _end(review, desk, events, teller, say)
 
@@ -146,47 +144,13 @@ def _listening(review: Review) -> Iterator[tuple[socket.socket, Door]]:
     """The port is this process's from here on. Beyond this machine a token is asked for."""
     token = None
     if not is_loopback(review.host):
-        token = os.environ.get(TOKEN) or secrets.token_urlsafe(24)
-        if len(token) < _LEAST_TOKEN or not token.isascii() or not token.replace("-", "").replace("_", "").isalnum():
-            raise HarnessError(f"{TOKEN} must be {_LEAST_TOKEN} or more letters and digits; leave it out for a new one")
-    family = socket.AF_INET6 if ":" in review.host else socket.AF_INET
-    with socket.socket(family) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((review.host, review.port))
-            listener.listen(128)  # before the link is said: who is quick waits
-        except OSError as error:
-            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-                raise HarnessError(
-                    f"--host={review.host} is no address of this machine ({error.strerror}); 0.0.0.0 means all it has"
-                ) from error
-            raise HarnessError(
-                f"--port={review.port} on {review.host} cannot be used ({error.strerror}); choose another, such as "
-                f"--port {review.port + 1}"
-            ) from error
-        yield listener, Door(host=review.host, port=listener.getsockname()[1], token=token)
+        token = token_for(review.host, TOKEN) if TOKEN in os.environ else secrets.token_urlsafe(24)
+    with listening(review.host, review.port) as listener:
+        yield listener, Door(host=review.host, port=listener.getsockname()[1], token=token, page="review")
 
 
 def _link(door: Door) -> str:
-    host = socket.gethostname() if door.host in ("0.0.0.0", "::") else door.host
-    link = f"http://{f'[{host}]' if ':' in host else host}:{door.port}/"
-    return link if door.token is None else f"{link}?token={door.token}"
-
-
-def _serve(app: object, listener: socket.socket) -> None:
-    config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        ws="none",
-        timeout_graceful_shutdown=2,
-    )
-    try:
-        uvicorn.Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:  # which is how a review ends
-        return
+    return link(door.host, door.port) + ("" if door.token is None else f"?token={door.token}")
 
 
 def _connect(tracking: TrackingConfig) -> Tell:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from harness.console.wide import print_wide
 from harness.data.reviews import Decision
 from harness.errors import HarnessError
 from harness.files import make_folder, only_process
-from harness.multirun.table import print_wide
 from harness.rounds import steps
 from harness.rounds.figures import Figures, decisions_of, figures_of
 from harness.rounds.record import record

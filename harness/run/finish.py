@@ -11,7 +11,8 @@ from harness.files import write_json
 from harness.machine.device import device
 from harness.machine.provenance import git_state, versions
 from harness.models.adapter import loaded
-from harness.models.adapter_files import WEIGHTS_FILE, AdapterFiles, read_adapter
+from harness.models.adapter_files import WEIGHTS_FILE, AdapterFiles
+from harness.models.adapter_reading import read_adapter
 from harness.run.context import RunContext
 from harness.run.log import Event, draw_losses
 from harness.run.watcher import RunWatcher

@@ -8,9 +8,10 @@ from pathlib import Path
 from harness.tracking import queries, run_folder
 from harness.tracking.candidates import run_checkpoints
 from harness.tracking.queries import Finished
-from harness.tracking.registry import find_version, version_model
+from harness.tracking.registry import find_version
 from harness.tracking.run_kind import RunKind
 from harness.tracking.store import Store
+from harness.tracking.versions import version_model
 
 
 @dataclass(frozen=True, kw_only=True)

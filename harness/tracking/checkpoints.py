@@ -80,6 +80,20 @@ def log_checkpoint(
     return str(model.model_id)
 
 
+def log_strangers(store: Store, experiment_id: str, weights: Path, *, configs: Sequence[Path]) -> str:
+    """Log an adapter that no run of this store trained, copied; returns the model's id."""
+    client = store.client
+    tags = {DIGEST: digest_of(weights)}
+    model = client.create_logged_model(experiment_id, name="adapter", tags=tags, model_type=MODEL_TYPE)
+    with tempfile.TemporaryDirectory() as staging:
+        shutil.copyfile(weights, Path(staging) / "adapters.safetensors")
+        for config in configs:
+            shutil.copyfile(config, Path(staging) / config.name)
+        client.log_model_artifacts(model.model_id, staging)
+    client.finalize_logged_model(model.model_id, "READY")
+    return str(model.model_id)
+
+
 def find_checkpoint(store: Store, run_id: str, experiment_id: str, step: int) -> str | None:
     """The id of a run's checkpoint. What was left of one whose logging was cut short is deleted."""
     found = None

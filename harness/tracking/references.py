@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.models.adapter_files import AdapterFiles, numbered_checkpoints, read_adapter
+from harness.models.adapter_files import AdapterFiles
+from harness.models.adapter_reading import numbered_checkpoints, read_adapter
 from harness.tracking import queries
 from harness.tracking.candidates import best_of_trials, run_checkpoints
 from harness.tracking.checkpoints import checkpoint_folder

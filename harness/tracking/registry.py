@@ -6,7 +6,7 @@ Adapter references are resolved here: runs:/<id> is a run's best checkpoint, mod
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +22,14 @@ from harness.tracking.candidates import Checkpoint, best_of_run, identifier
 from harness.tracking.checkpoints import checkpoint_folder
 from harness.tracking.pyfunc_flavor import make_loadable
 from harness.tracking.store import Store, use_globally
+from harness.tracking.versions import MODEL_ID, quoted, version_model, versions_of
 
 _NAME = re.compile(r"^[^/:.\\]{1,200}$")
-_MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
 _ATTEMPTS, _PAUSE_SECONDS = 4, 0.2
 # what MLflow says of a constraint of its database that was broken, or a database that is busy
 _CONFLICTS = ("BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "RESOURCE_CONFLICT", "TEMPORARILY_UNAVAILABLE")
+_ALIAS = re.compile(r"^[\w-]{1,200}$")
+_NOTHING: Mapping[str, str] = {}
 _RESERVED_ALIAS = re.compile(r"^(latest|v\d+)$", re.IGNORECASE)
 
 
@@ -50,35 +52,59 @@ def one_promotion(store: Store) -> Iterator[None]:
         yield
 
 
-def register(store: Store, checkpoint: Checkpoint, name: str) -> Version:
+def check_name(name: str) -> None:
+    """Raises: HarnessError for a registered model's name that MLflow does not take."""
+    if not _NAME.match(name):
+        raise HarnessError(f"--name must be 1 to 200 characters without / : . and \\, but got {name}")
+
+
+def check_alias(alias: str) -> None:
+    """Raises: HarnessError for an alias that MLflow does not take, or keeps for itself."""
+    if _RESERVED_ALIAS.match(alias):
+        raise HarnessError(f"--alias={alias} is one that MLflow keeps for itself; choose another, such as champion")
+    if not _ALIAS.match(alias):
+        raise HarnessError(f"--alias must be letters, digits, _ and -, but got {alias}; choose another")
+
+
+def register(
+    store: Store,
+    checkpoint: Checkpoint,
+    name: str,
+    *,
+    tags: Mapping[str, str] = _NOTHING,
+    page: str | None = None,
+) -> Version:
     """Make the checkpoint a model version, or find the one that it already is. Nothing is copied.
+
+    `tags`, `page`: what it, or the one that is there, says of itself; the page is its description, Markdown.
 
     Raises:
         HarnessError: for a name that MLflow does not take.
     """
-    if not _NAME.match(name):
-        raise HarnessError(f"--name must be 1 to 200 characters without / : . and \\, but got {name}")
+    check_name(name)
     client = store.client
     use_globally(store.uri)
+    own = checkpoint.tags | {"checkpoint_step": str(checkpoint.step)}
+    if checkpoint.metric:
+        own[checkpoint.metric] = f"{checkpoint.value:.6g}"
     make_loadable(store, checkpoint.model_id)
     try:
         client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    for version in client.search_model_versions(f"name = '{_quoted(name)}'"):
+    for version in client.search_model_versions(f"name = '{quoted(name)}'"):
         if version_model(version) == checkpoint.model_id:
+            _say_of(store, name, str(version.version), tags, page)
             return Version(name=name, number=int(version.version), model_id=checkpoint.model_id, new=False)
-    score = f"{checkpoint.metric} {checkpoint.value:.4f}"
-    tags = checkpoint.tags | {checkpoint.metric: f"{checkpoint.value:.6g}", "checkpoint_step": str(checkpoint.step)}
     version = _in_turn(
         lambda: client.create_model_version(
             name,
             source=f"models:/{checkpoint.model_id}",
-            run_id=checkpoint.run_id,
+            run_id=checkpoint.run_id or None,
             model_id=checkpoint.model_id,
-            tags=tags,
-            description=f"{score} after {checkpoint.step} updates of run {checkpoint.run_id}",
+            tags=own | dict(tags),
+            description=page or _described(checkpoint),
         )
     )
     number = int(version.version)
@@ -92,20 +118,22 @@ def set_alias(store: Store, name: str, alias: str, number: int) -> int | None:
     Raises:
         HarnessError: when there is no such model or version, or MLflow keeps the alias for itself.
     """
-    if _RESERVED_ALIAS.match(alias):
-        raise HarnessError(f"--alias={alias} is one that MLflow keeps for itself; choose another, such as champion")
+    check_alias(alias)
     before = alias_version(store, name, alias)
-    try:
-        store.client.get_model_version(name, str(number))
-    except MlflowException as error:
-        versions = sorted(int(v.version) for v in store.client.search_model_versions(f"name = '{_quoted(name)}'"))
-        raise HarnessError(
-            f"{name} has no version {number}; it has {', '.join(map(str, versions)) or 'none'}"
-        ) from error
+    check_version(store, name, number)
     if (model_id := version_model(store.client.get_model_version(name, str(number)))) is not None:
         make_loadable(store, model_id)
     _in_turn(lambda: store.client.set_registered_model_alias(name, alias, str(number)))
     return before
+
+
+def check_version(store: Store, name: str, number: int) -> None:
+    """Raises: HarnessError when there is no such model or version, with what there is."""
+    try:
+        store.client.get_model_version(name, str(number))
+    except MlflowException as error:
+        versions = [str(version.number) for version in versions_of(store, name)]
+        raise HarnessError(f"{name} has no version {number}; it has {', '.join(versions) or 'none'}") from error
 
 
 def alias_version(store: Store, name: str, alias: str) -> int | None:
@@ -145,14 +173,15 @@ def resolve(store: Store, reference: str) -> Path:
     with _missing_said(store, reference):
         if scheme == "runs":
             return checkpoint_folder(store, best_of_run(store, rest).model_id)
-        if _MODEL_ID.fullmatch(rest):
+        if MODEL_ID.fullmatch(rest):
             return checkpoint_folder(store, rest)
     model_id = version_model(find_version(store, reference))
     if model_id is None:
         raise HarnessError(
             f"adapter {reference} was not registered from a checkpoint; promote one with harness.promote"
         )
-    return checkpoint_folder(store, model_id)
+    with _missing_said(store, reference):
+        return checkpoint_folder(store, model_id)
 
 
 def find_version(store: Store, reference: str) -> ModelVersion:
@@ -180,12 +209,6 @@ def _missing_said(store: Store, reference: str) -> Iterator[None]:
         ) from error
 
 
-def version_model(version: ModelVersion) -> str | None:
-    """The checkpoint that a version was made from. The SQL store keeps it in the source only."""
-    scheme, _, model_id = (version.source or "").partition(":/")
-    return model_id if scheme == "models" and _MODEL_ID.fullmatch(model_id) else None
-
-
 def _in_turn(write: Callable[[], Result]) -> Result:
     """Again where another machine wrote the same rows at the same moment; both are then there, one after the other."""
     for attempt in range(1, _ATTEMPTS):
@@ -205,6 +228,18 @@ def _link_versions(store: Store, model_id: str, name: str, number: int) -> None:
     store.client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(versions)})
 
 
+def _described(checkpoint: Checkpoint) -> str:
+    score = f"{checkpoint.metric} {checkpoint.value:.4f}"
+    return f"{score} after {checkpoint.step} updates of run {checkpoint.run_id}"
+
+
+def _say_of(store: Store, name: str, number: str, tags: Mapping[str, str], page: str | None) -> None:
+    for key, value in tags.items():
+        store.client.set_model_version_tag(name, number, key, value)
+    if page is not None:
+        store.client.update_model_version(name, number, page)
+
+
 def _what_there_is(store: Store) -> str:
     names = [f"{model.name}@{alias}" for model in store.client.search_registered_models() for alias in model.aliases]
     return f"; there is {', '.join(names)}" if names else "; nothing is promoted yet (python -m harness.promote)"
@@ -212,7 +247,3 @@ def _what_there_is(store: Store) -> str:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "\\'")

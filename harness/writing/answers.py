@@ -19,7 +19,8 @@ from harness.config.yaml_file import read_mapping
 from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.models.adapter import loaded
-from harness.models.adapter_files import AdapterFiles, read_adapter
+from harness.models.adapter_files import AdapterFiles
+from harness.models.adapter_reading import read_adapter
 from harness.models.base import Base, open_base
 from harness.models.tokenizer import Tokenizer
 from harness.sampling.prompts import Prompt, Variant, prompt_for, variants

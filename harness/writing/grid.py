@@ -1,8 +1,6 @@
 """Where the parts of generation meet: adapters, their base, a plan of texts, and the file that they go to."""
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -17,8 +15,8 @@ from harness.files import only_process
 from harness.machine.device import free_memory
 from harness.machine.failures import watchdog_said
 from harness.models.adapter_files import AdapterFiles
-from harness.models.base import Base, open_base
-from harness.models.digests import digests
+from harness.models.base import Base
+from harness.models.common_base import common_base, weights_digest
 from harness.models.stacked import BARE, StackedAdapters
 from harness.models.tokenizer import Tokenizer
 from harness.models.weights_file import read_metadata
@@ -220,7 +218,7 @@ def _origin(base: Base, adapter: AdapterFiles | None, scale: float) -> Origin:
         run=read_metadata(adapter.weights).get("run"),
         iteration=adapter.iteration,
         scale=scale,
-        weights=_digest(base, adapter),
+        weights=weights_digest(base, adapter),
     )
 
 
@@ -238,37 +236,8 @@ def _asked_as_trained(base: Base, command: GenerateCommand, adapter: AdapterFile
     return base.tokenizer
 
 
-def _digest(base: Base, adapter: AdapterFiles) -> str:
-    """16 hex digits that change with anything that the two compute."""
-    parts = [base.revision, adapter.spec.to_json(), digests([adapter.weights])[adapter.weights]]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-
 def _base(command: GenerateCommand, adapters: Sequence[AdapterFiles]) -> Base:
     """The base asked for, or else the one that the adapters name; they must not differ."""
-    model = command.model
-    if not adapters and model.path is None:
+    if not adapters and command.model.path is None:
         raise HarnessError("give adapters=…, or model=… for a base without one")
-    if model.path is None:
-        recorded = {adapter.spec.base: adapter.source for adapter in adapters}
-        if None in recorded:
-            raise HarnessError(f"{recorded[None]} does not say what base it was trained on; give it with model.path=…")
-        if len(recorded) > 1:
-            of = ", ".join(f"{source} of {base}" for base, source in recorded.items())
-            raise HarnessError(f"all adapters must have one base, but got {of}; write with them one after the other")
-        model = dataclasses.replace(model, path=next(iter(recorded)))
-    if model.template_args is None and adapters:  # the bare base beside them is asked as the first
-        model = dataclasses.replace(model, template_args=adapters[0].spec.template_args)
-    try:
-        base = open_base(model)
-    except HarnessError as error:
-        raise HarnessError(f"the base of {adapters[0].source}: {error}" if adapters else str(error)) from error
-    for warning in base.warnings:
-        Display().say(f"warning: {warning}")
-    for adapter in adapters:
-        if adapter.spec.base_revision not in (None, base.revision, base.former_revision):
-            Display().say(
-                f"warning: {adapter.source} was trained on {adapter.spec.base} at {adapter.spec.base_revision}, "
-                f"but {base.path} is at {base.revision}"
-            )
-    return base
+    return common_base(command.model, adapters, Display().say)

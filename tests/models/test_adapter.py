@@ -22,7 +22,8 @@ from harness.models.adapter import (
     spec_for,
     unevenly_adapted,
 )
-from harness.models.adapter_files import AdapterSpec, checkpoint_name, read_adapter, save_spec
+from harness.models.adapter_files import AdapterSpec, checkpoint_name, save_spec
+from harness.models.adapter_reading import read_adapter
 from harness.models.base import Base
 from tests.conftest import compose_config
 from tools.architectures.tiny import tiny_model

@@ -15,7 +15,8 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 from harness.config.schema import ModelConfig
 from harness.errors import HarnessError
 from harness.models.adapter import adapter_weights, attached, check_fits, loaded, save_weights, spec_for
-from harness.models.adapter_files import WEIGHTS_FILE, AdapterFiles, AdapterSpec, read_adapter, save_spec
+from harness.models.adapter_files import WEIGHTS_FILE, AdapterFiles, AdapterSpec, save_spec
+from harness.models.adapter_reading import read_adapter
 from harness.models.base import Base, open_base
 from harness.models.peft_folder import read_peft
 from harness.models.peft_format import alpha_of, write_peft

@@ -12,7 +12,8 @@ from mlx_lm.utils import load_model, quantize_model, save_config, save_model
 
 from harness.config.schema import ModelConfig
 from harness.models.adapter import adapter_weights, attached, loaded, save_weights
-from harness.models.adapter_files import AdapterFiles, AdapterSpec, read_adapter, save_spec
+from harness.models.adapter_files import AdapterFiles, AdapterSpec, save_spec
+from harness.models.adapter_reading import read_adapter
 from harness.models.base import Base, open_base
 from harness.models.stock import Bits, copy_small_files, fused_model, load_stock, write_fused
 from tests.tuning.architectures import ARCHITECTURES

@@ -13,7 +13,8 @@ from harness.config.read_axes import read_space
 from harness.config.schema import Config, GenerateCommand, TrackingConfig
 from harness.console.progress import Display
 from harness.multirun.sweep import run_sweep
-from harness.releasing.promotion import Choice, promote
+from harness.releasing.choice import Choice
+from harness.releasing.promotion import promote
 from harness.run.context import RunPlace
 from harness.run.pipeline import train_run
 from harness.run.session import open_session
@@ -24,6 +25,7 @@ from harness.tracking.store import Store, open_store
 from harness.writing.grid import lay_out, write_all
 from tests.conftest import compose_config
 from tests.fixtures.before.make import HOME, QUICK, relocated
+from tests.releasing.gates import forced
 
 ARCHIVE = Path(__file__).parents[1] / "fixtures" / "before" / "before.tar.xz"
 
@@ -124,7 +126,7 @@ def test_its_sweep_is_gone_on_with_and_stays_the_same(before: Before) -> None:
 
 def test_its_runs_are_promoted(before: Before, capsys: pytest.CaptureFixture[str]) -> None:
     tracking = TrackingConfig(uri=before.store.uri)
-    promote(tracking, Choice(sweep=before.sweep), name="before", alias="champion")
+    promote(tracking, Choice(sweep=before.sweep), forced(), name="before", alias="champion")
     said = capsys.readouterr().out
     assert f"in sweep {before.sweep}: valid/loss" in said and "back with:" in said
     assert alias_version(before.store, "before", "champion") == 2

@@ -163,10 +163,15 @@ def test_promote_then_generate_then_roll_back(trained: Trained, tmp_path: Path) 
     uri = ["--tracking-uri", trained.uri]
     sweep = next(iter(_trial_folders(trained).values())).name
     sweep = trained.store.client.get_run(sweep).data.tags["sweep"]
-    first = run("harness.promote", "--sweep", sweep, "--name", "poet", *uri, cwd=tmp_path, start=start_command)
+    few = ["gate.extraction.rows=4", "gate.extraction.tokens=8", "gate.memory.texts=1", "gate.forgetting.tokens=16"]
+    first = run("harness.promote", "--sweep", sweep, "--name", "poet", *uri, *few, cwd=tmp_path, start=start_command)
+    assert "comparison: passed: better than the bare base by" in first
     assert "models:/poet@champion is now version 1" in first
     assert re.search(r"chosen among \d+ checkpoints of \d runs on the same rows: \d\.\d{4} is left of it", first)
-    second = run("harness.promote", "--run", trained.alone_id, "--name", "poet", *uri, cwd=tmp_path)
+    asked = ["harness.promote", "--run", trained.alone_id, "--name", "poet", *uri, *few]
+    refused = run(*asked, "gate.min_absolute_change=9", cwd=tmp_path, status=1)
+    assert "error: not promoted: comparison: " in refused and "models:/poet@champion stays version 1" in refused
+    second = run(*asked, "--force", "it is to write", cwd=tmp_path)
     assert "back with: python -m harness.promote --name poet --version 1" in second
     (tmp_path / "words.txt").write_text("河\n海\n", encoding="utf-8")
     arguments = ["adapters=models:/poet@champion", "generate.max_tokens=5", f"tracking.uri={trained.uri}"]
@@ -181,6 +186,8 @@ def test_promote_then_generate_then_roll_back(trained: Trained, tmp_path: Path) 
     assert {path.name for path in folder.iterdir()} == {"adapters.safetensors", "adapter_config.json", "config.yaml"}
     back = run("harness.promote", "--name", "poet", "--version", "1", *uri, cwd=tmp_path)
     assert "models:/poet@champion is now version 1" in back
+    history = run("harness.promote", "--name", "poet", "--history", *uri, cwd=tmp_path)
+    assert "it is to write" in history and history.index("gate") < history.index("force") < history.index("roll-back")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["samples.jsonl", "words.txt"]
 
 
@@ -230,6 +237,15 @@ def test_keep_leaves_the_last_and_the_best(tmp_path: Path) -> None:
         (["harness.promote", "--run", "x", "--sweep", "y"], "error: give one of --experiment, --sweep and --run"),
         (["harness.promote", "--version", "1"], "error: --version needs --name"),
         (["harness.promote", "--run", "x"], "error: run x is not in"),
+        (["harness.promote", "gate.min_sigm=2"], "error: gate.min_sigm is not a setting; did you mean gate.min_sigma?"),
+        (["harness.promote", "gate.min_sigma=-1"], "error: gate.min_sigma must be at least 0, but got -1"),
+        (["harness.promote", "gate=strict"], "error: gate=strict is not there; conf/gate has default"),
+        (["harness.promote", "lora.rank=4"], "error: lora.rank has no effect on this command, only on training"),
+        (["harness.promote", "poems"], "error: poems must be a setting, name=value"),
+        (["harness.promote", "--force", ""], "error: --force needs a reason"),
+        (["harness.promote", "--name", "a", "--version", "1", "--force", "b"], "error: --version asks no gate"),
+        (["harness.promote", "--name", "nobody", "--history"], "error: nobody is not in"),
+        (["harness.promote", "--alias", "latest"], "error: --alias=latest is one that MLflow keeps for itself"),
         (["harness.ui", "--tracking-uri", "nonsense"], "must be a URI such as"),
     ],
 )

@@ -12,7 +12,7 @@ from harness.config.paths import CONF, ROOT
 from harness.config.schema import Config
 from harness.console.progress import Display
 from harness.data.dataset import Row
-from harness.models.adapter_files import read_adapter
+from harness.models.adapter_reading import read_adapter
 from harness.models.base import Base
 from harness.run.context import RunPlace
 from harness.run.pipeline import FinishedRun, train_run

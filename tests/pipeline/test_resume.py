@@ -16,7 +16,7 @@ from harness.config.schema import Config, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import BusyError, DamagedError, DeletedError, HarnessError
 from harness.files import only_process
-from harness.models.adapter_files import read_adapter
+from harness.models.adapter_reading import read_adapter
 from harness.run.context import RunHooks, RunPlace
 from harness.run.identity import identity_of
 from harness.run.inputs import gather_inputs

@@ -18,7 +18,6 @@ from harness.files import write_json
 from harness.reviewing.app import create_app
 from harness.reviewing.desk import Desk
 from harness.reviewing.events import Events
-from harness.reviewing.guard import Door
 from harness.reviewing.judged import read_judged
 from harness.rounds.chain import Link, links
 from harness.rounds.lineage import lineage
@@ -30,6 +29,7 @@ from harness.rounds.steps import Command
 from harness.tracking.queries import all_of_kind
 from harness.tracking.run_kind import RunKind
 from harness.tracking.store import Store
+from harness.web.guard import Door
 from tests.commands import run_command
 from tests.conftest import QUICK
 from tests.judge_server import judge_server

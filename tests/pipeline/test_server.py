@@ -26,12 +26,16 @@ def test_train_promote_and_generate_through_a_server(server: str, tmp_path: Path
     run_id = run("harness.train", *QUICK, f"tracking.uri={server}", "train.keep=1", cwd=tmp_path).strip()
     assert len(run_id) == 32, "stdout holds the run's id and nothing else"
     adapters = MLRUNS / "runs" / run_id / "adapters"
-    promoted = run("harness.promote", "--name", "served", "--tracking-uri", server, cwd=tmp_path)
+    promoted = run(
+        "harness.promote", "--name", "served", "--tracking-uri", server, "gate.extraction.rows=4", cwd=tmp_path
+    )
     assert "models:/served@champion is now version 1" in promoted
     shared = ["theme=河", "generate.max_tokens=4", f"tracking.uri={server}"]
     served = run("harness.generate", "adapters=models:/served@champion", *shared, cwd=tmp_path)
     assert served == run("harness.generate", f"adapters={adapters}", *shared, cwd=tmp_path)
-    fetched = resolve(open_store(TrackingConfig(uri=server)), "models:/served@champion")
+    store = open_store(TrackingConfig(uri=server))
+    shutil.rmtree(resolve(store, "models:/served@champion"))  # as it was fetched before it was promoted
+    fetched = resolve(store, "models:/served@champion")
     assert (fetched / "MLmodel").is_file(), "mlflow.pyfunc loads it too"
     assert (fetched / "adapters.safetensors").read_bytes() == (adapters / "adapters.safetensors").read_bytes()
     assert server in run("harness.runs", "--tracking-uri", server, cwd=tmp_path)

@@ -12,7 +12,7 @@ import yaml
 
 from harness.config.schema import GenerateCommand, PrepareCommand
 from harness.console.progress import Display
-from harness.models.adapter_files import read_adapter
+from harness.models.adapter_reading import read_adapter
 from harness.models.base import Base
 from harness.preparing.show import show_folder
 from harness.run.context import RunPlace

@@ -7,7 +7,8 @@ import pytest
 from harness.config.objective import VALID_LOSS, WIN_RATE
 from harness.config.schema import TrackingConfig
 from harness.multirun.table import print_sweep
-from harness.releasing.promotion import Choice, promote
+from harness.releasing.choice import Choice
+from harness.releasing.promotion import promote
 from harness.tracking import queries
 from harness.tracking.candidates import (
     best_of_trials,
@@ -17,6 +18,7 @@ from harness.tracking.registry import alias_version
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store
 from harness.tracking.views import samples_link
+from tests.releasing.gates import forced
 from tests.runs import Begin, begin_trial, end_run, log_checkpoint
 
 
@@ -47,12 +49,12 @@ def test_what_is_the_best_follows_the_metric_of_the_sweep(
     print_sweep(sweep.run_id, tracking)
     head, *rows = capsys.readouterr().out.splitlines()[2:]
     assert head.split()[:2] == ["run", "judge/win_rate"] and [line.split()[1] for line in rows[1:3]] == ["0.75", "0.25"]
-    promote(tracking, Choice(), name="judged", alias="champion")
+    promote(tracking, Choice(), forced(), name="judged", alias="champion")
     assert "judge/win_rate 0.7500" in capsys.readouterr().out
     assert store.client.get_model_version_by_alias("judged", "champion").run_id == better.run_id
-    promote(tracking, Choice(sweep=sweep.run_id, metric="valid/loss"), name="judged", alias="champion")
+    promote(tracking, Choice(sweep=sweep.run_id, metric="valid/loss"), forced(), name="judged", alias="champion")
     assert store.client.get_model_version_by_alias("judged", "champion").run_id == lower.run_id
-    promote(tracking, Choice(run=better.run_id), name="judged", alias="champion")
+    promote(tracking, Choice(run=better.run_id), forced(), name="judged", alias="champion")
     assert store.client.get_model_version_by_alias("judged", "champion").run_id == better.run_id
 
 
@@ -61,8 +63,10 @@ def test_several_that_promote_at_once_leave_one_champion_and_no_error(store: Sto
     log_checkpoint(run, 1, 3.0)
     end_run(run)
 
+    terms = forced()
+
     def promote_it(_: int) -> None:
-        promote(TrackingConfig(uri=store.uri), Choice(run=run.run_id), name="one", alias="champion")
+        promote(TrackingConfig(uri=store.uri), Choice(run=run.run_id), terms, name="one", alias="champion")
 
     with ThreadPoolExecutor(4) as several:
         list(several.map(promote_it, range(4)))

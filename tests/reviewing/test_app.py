@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from harness.reviewing.guard import MOST_BYTES, Door, is_loopback
+from harness.web.guard import MOST_BYTES, Door, is_loopback
 from tests.reviewing.written import ADA, client_of, sample, write_samples
 
 TOKEN = "a-long-enough-token"
@@ -131,7 +131,7 @@ def test_a_body_that_says_no_length_ends_where_it_is_too_long(client: TestClient
 
 
 def test_beyond_this_machine_nothing_is_answered_without_the_token(file: Path) -> None:
-    door = Door(host="0.0.0.0", port=8400, token=TOKEN)
+    door = Door(host="0.0.0.0", port=8400, token=TOKEN, page="review")
     with client_of(file, door) as client:
         assert client.get("/").status_code == 401
         assert client.get("/review.js").status_code == 401

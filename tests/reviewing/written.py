@@ -13,12 +13,12 @@ from harness.reviewing.app import create_app
 from harness.reviewing.desk import Desk
 from harness.reviewing.events import Events
 from harness.reviewing.exports import export
-from harness.reviewing.guard import Door
 from harness.reviewing.judged import UNJUDGED, Judged
 from harness.reviewing.queue import Order, QueueSettings
 from harness.reviewing.saying import Look
 from harness.reviewing.standing import Said
 from harness.sampling.samples import Sample, append_sample
+from harness.web.guard import Door
 
 QUEUE = QueueSettings(order=Order.FILE, explore=0.0, repeats=0.0, top=None, seed=0, secret="s")
 ADA = "ada"
@@ -72,7 +72,7 @@ def desk_of(file: Path, judged: Judged = UNJUDGED, *, look_every: float = 1.0, *
 @contextmanager
 def client_of(file: Path, door: Door | None = None, **settings: Any) -> Iterator[TestClient]:
     """The page's server, in this process."""
-    door = door or Door(host="127.0.0.1", port=8400)
+    door = door or Door(host="127.0.0.1", port=8400, page="review")
     events = Events(file.with_suffix(".review.sqlite"))
     desk = Desk(file, events, UNJUDGED, replace(QUEUE, **settings))
 

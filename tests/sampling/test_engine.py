@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from harness.errors import HarnessError
 from harness.models.adapter import loaded
 from harness.models.adapter_files import AdapterFiles
 from harness.models.stacked import BARE, StackedAdapters
+from harness.sampling.beginnings import common
 from harness.sampling.decode import decode
 from harness.sampling.engine import Engine
 from harness.sampling.request import Request, Step
@@ -173,6 +175,32 @@ def test_rows_of_adapters_that_can_be_stacked_are_computed_in_one_forward_pass(c
         calls.clear()
         texts.step()
         assert calls == [(4, 1)]
+
+
+def test_prompts_that_come_one_after_another_share_what_they_begin_with(case: Case) -> None:
+    computed: list[int] = []
+
+    class Counting(nn.Module):  # type: ignore[misc]
+        layers = case.model.layers
+
+        def __call__(self, tokens: mx.array, cache: Any = None) -> mx.array:
+            computed.append(tokens.size)
+            return case.model(tokens, cache=cache)
+
+    system = BEGINNINGS[0] * 10
+    texts = Texts(Engine(Counting(), ENDS, batch_size=4, settle=False))
+    for index in range(6):
+        texts.add(replace(REQUESTS[0], ids=[*system, 50 + index, 7], slot=BARE, max_tokens=1))
+        texts.finish()
+    assert sum(computed) < 3 * len(system), "the first whole, the second teaches what to keep"
+
+
+def test_what_two_prompts_begin_with_is_counted_but_for_a_last_token() -> None:
+    prompts = [[1], [1, 2], [1, 2, 3], [1, 2, 3, 4, 5, 6], [1, 2, 3, 9, 5, 6], [2, 2]]
+    for one, other in product(prompts, repeat=2):
+        limit = min(len(one), len(other)) - 1
+        same = next((place for place in range(limit) if one[place] != other[place]), limit)
+        assert common(one, tuple(other)) == same
 
 
 def test_requests_join_at_any_step(case: Case, settle: bool) -> None:

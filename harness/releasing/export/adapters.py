@@ -6,7 +6,8 @@ from pathlib import Path
 
 from harness.models import peft_stock
 from harness.models.adapter import loaded
-from harness.models.adapter_files import WEIGHTS_FILE, read_adapter
+from harness.models.adapter_files import WEIGHTS_FILE
+from harness.models.adapter_reading import read_adapter
 from harness.models.base_names import found_at, origin_of, public_name, public_path
 from harness.models.peft_format import write_peft
 from harness.models.plain_adapter import write_plain

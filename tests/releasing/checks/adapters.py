@@ -16,7 +16,8 @@ from harness.config.schema import Config, ModelConfig
 from harness.console.progress import Display
 from harness.data.dataset import Split, fixed_subset
 from harness.models.adapter import adapter_weights, attached, save_weights, spec_for
-from harness.models.adapter_files import checkpoint_name, read_adapter, save_spec
+from harness.models.adapter_files import checkpoint_name, save_spec
+from harness.models.adapter_reading import read_adapter
 from harness.models.base import Base, open_base
 from harness.models.reading import read_split
 from harness.releasing.checks.subject import Subject

@@ -10,7 +10,8 @@ import pytest
 from harness.config.schema import Config
 from harness.errors import HarnessError
 from harness.files import digest_of
-from harness.models.adapter_files import CONFIG_FILE, AdapterFiles, read_adapter
+from harness.models.adapter_files import CONFIG_FILE, AdapterFiles
+from harness.models.adapter_reading import read_adapter
 from harness.models.base import Base
 from harness.models.tensors import Arrays, load_arrays, save_arrays
 from harness.releasing.checks.completeness import check_completeness

@@ -8,7 +8,7 @@ import pytest
 
 from harness.config.schema import Config, GateConfig
 from harness.console.progress import Display
-from harness.models.adapter_files import read_adapter
+from harness.models.adapter_reading import read_adapter
 from harness.models.base import Base
 from harness.releasing.checks.agreement import check_agreement
 from harness.releasing.checks.completeness import check_completeness

@@ -18,7 +18,8 @@ from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.export import main
 from harness.models.adapter import loaded, save_weights
-from harness.models.adapter_files import WEIGHTS_FILE, read_adapter
+from harness.models.adapter_files import WEIGHTS_FILE
+from harness.models.adapter_reading import read_adapter
 from harness.models.base import Base, open_base
 from harness.models.tensors import load_arrays
 from harness.releasing.export.run import Order, export
