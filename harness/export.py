@@ -15,7 +15,9 @@ from harness.releasing.export.target import Target
 @click.option(
     "--to", "target", type=click.Choice([target.value for target in Target]), required=True, help="What is written."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="A new folder.  [default: named after adapter and target]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="A new folder.  [default: named after adapter, target and bits]"
+)
 @click.option(
     "--bits",
     help="Of fused and lmstudio: base (as the base is), full, mixed (as the base, 8 where the adapter is), 2 to 8, or "

@@ -59,7 +59,7 @@ def export(order: Order, tracking: TrackingConfig, display: Display | None = Non
     if order.out is not None:
         check_place(order.out, setting="--out")
     subject = find_subject(order.reference, tracking, model=order.model, display=display)
-    out = order.out or Path(f"{subject.slug}-{order.target}")
+    out = order.out or Path("-".join([subject.slug, order.target, *([order.bits] if order.bits else [])]))
     check_place(out, setting="--out")
     with watchdog_said(), staged(out, setting="--out") as folder:
         if subject.unread:
@@ -68,7 +68,7 @@ def export(order: Order, tracking: TrackingConfig, display: Display | None = Non
         subject.base.materialize()
         display.say("measuring the adapter on it")
         yardstick = Yardstick(subject, asking_of(subject, order.prompts))
-        display.say(f"compared by {yardstick.on} and {len(yardstick.planned)} greedy texts")
+        display.say(f"compared by the loss on {yardstick.on}, and by {len(yardstick.planned)} greedy texts")
         group_size = order.group_size or quantization_of(subject.base)[1]
         bits = Bits(how=order.bits or AS_BASE, group_size=group_size)
         job = Job(folder=folder, subject=subject, yardstick=yardstick, bits=bits, display=display)

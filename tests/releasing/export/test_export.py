@@ -307,6 +307,8 @@ def test_an_adapter_that_computes_no_numbers_is_refused(base: Base, adapter: Pat
 
 def test_what_is_there_stays_and_is_said_in_a_line(adapter: Path, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
+    named = CliRunner().invoke(main, [str(adapter), "--to", "fused", "--bits", "full"])
+    assert named.stdout.startswith("aaaaaaaa-6-fused-full: a model")
     words = [str(adapter), "--to", "mlx"]
     assert CliRunner().invoke(main, words).exit_code == 0
     again = CliRunner().invoke(main, words)
