@@ -24,11 +24,16 @@ def messages(job: Job) -> list[Message] | None:
     return tokenizer.accepted([*system, {"role": "user", "content": asking.themes[0]}])
 
 
+def whole_prompt(job: Job) -> str:
+    """Without the mark at its beginning that tokenizers put before what they are given."""
+    return job.yardstick.prompts[0].removeprefix(begin_mark(job.subject.base.tokenizer) or "")
+
+
 def by_mlx_lm(job: Job, model: str) -> str:
     """A command that asks as the run does."""
     talk = messages(job)
     if talk is None:
-        told = f"--ignore-chat-template --prompt={shlex.quote(_whole(job))}"
+        told = f"--ignore-chat-template --prompt={shlex.quote(whole_prompt(job))}"
     else:
         told = f"--prompt={shlex.quote(talk[-1]['content'])}"
         told += f" --system-prompt={shlex.quote(talk[0]['content'])}" if talk[0]["role"] == "system" else ""
@@ -40,7 +45,7 @@ def by_mlx_lm(job: Job, model: str) -> str:
 def by_openai(job: Job, url: str, **more: Any) -> str:
     """A request to a server with OpenAI's endpoints at `url`, with `more` in it."""
     talk = messages(job)
-    asked = {"prompt": _whole(job)} if talk is None else {"messages": talk}
+    asked = {"prompt": whole_prompt(job)} if talk is None else {"messages": talk}
     path = "completions" if talk is None else "chat/completions"
     return by_curl(f"{url}/{path}", {**more, "temperature": 0, "max_tokens": _most(job), **asked})
 
@@ -59,11 +64,6 @@ def fenced(text: str, of: str = "text") -> str:
     """A block of text, fenced by more backticks than are in it."""
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}{of}\n{text}\n{fence}"
-
-
-def _whole(job: Job) -> str:
-    """Without the mark at its beginning that tokenizers put before what they are given."""
-    return job.yardstick.prompts[0].removeprefix(begin_mark(job.subject.base.tokenizer) or "")
 
 
 def _most(job: Job) -> int:

@@ -11,7 +11,7 @@ from harness.files import write_text
 from harness.models.gguf import why_not
 from harness.models.stock import FULL, Bits, begin_mark, end_marks, is_named_as_transformers
 from harness.releasing.export.chat_form import NoFormError, form_of, trims
-from harness.releasing.export.check import by_curl, expected
+from harness.releasing.export.check import by_curl, expected, whole_prompt
 from harness.releasing.export.fusing import write_and_prove
 from harness.releasing.export.gguf import write_whole_gguf
 from harness.releasing.export.go_template import RAW, Modelfile, can_hold, of_chat, of_one_turn
@@ -145,7 +145,7 @@ def _checked(job: Job, name: str, modelfile: Modelfile, proof: Proof) -> str:
     asking = job.yardstick.asking
     options = {"temperature": 0, "num_predict": asking.settings.max_tokens}
     if modelfile.template == RAW:
-        path, asked = "generate", {"prompt": job.yardstick.prompts[0], "raw": True}
+        path, asked = "generate", {"prompt": whole_prompt(job), "raw": True}
     else:
         unheld = asking.system and not can_hold(asking.system)
         talk = [{"role": "system", "content": asking.system}] if unheld else []
