@@ -7,7 +7,8 @@ import shutil
 
 from harness.errors import HarnessError
 from harness.files import write_text
-from harness.models.base_names import found_at, origin_of
+from harness.models import builtin
+from harness.models.base_names import found_at, origin_of, public_name
 from harness.models.gguf import read_into, why_not, write_gguf
 from harness.models.stock import FULL, Bits, as_base, fused_model, is_named_as_transformers
 from harness.releasing.export.adapters import prove_peft, write_named_peft
@@ -62,7 +63,9 @@ def write_whole_gguf(job: Job, name: str) -> Proof:
 def _to_convert(job: Job, reason: str) -> Exported:
     subject = job.subject
     said = [f"{reason}; llama.cpp's own converters know it"]
-    proof = _as_peft(job, said) if subject.adapter.spec.fine_tune_type == "lora" else None
+    if dora := subject.adapter.spec.fine_tune_type == "dora":
+        said.append("llama.cpp's adapters have no DoRA: it gets the whole model instead")
+    proof = None if dora else _as_peft(job, said)
     peft = proof is not None
     if proof is None:
         proof = write_and_prove(job, job.folder / "model", _FULL)
@@ -106,10 +109,12 @@ def _as_peft(job: Job, said: list[str]) -> Proof | None:
 
 def _script(subject: Subject, *, peft: bool) -> str:
     name, lora = shlex.quote(subject.slug), shlex.quote(_lora(subject))
-    base = origin_of(subject.base) or found_at(subject.base)
-    places = {"LLAMA_CPP": "a built llama.cpp"}
+    places = {"LLAMA_CPP": "the folder of a built llama.cpp"}
     if peft:
-        places["BASE"] = f"{base}, not quantized, as Hugging Face has it"
+        base = subject.base
+        own = base.path in builtin.NAMES  # whose folder nobody else can tell
+        folder = found_at(base) if own else f"the folder of {origin_of(base) or public_name(base)}"
+        places["BASE"] = f"{folder}, not quantized, as Hugging Face has it"
         commands = [
             f'python "$LLAMA_CPP/convert_lora_to_gguf.py" peft --base "$BASE" --outfile {lora} --outtype f16',
             'python "$LLAMA_CPP/convert_hf_to_gguf.py" "$BASE" --outfile base-f16.gguf --outtype f16',
@@ -120,7 +125,7 @@ def _script(subject: Subject, *, peft: bool) -> str:
             f'python "$LLAMA_CPP/convert_hf_to_gguf.py" model --outfile {name}-f16.gguf --outtype f16',
             f'"$LLAMA_CPP/build/bin/llama-quantize" {name}-f16.gguf {name}-Q4_K_M.gguf Q4_K_M',
         ]
-    asked = [f': "${{{place}:?set it to the folder of {what}}}"' for place, what in places.items()]
+    asked = [f': "${{{place}:?set it to {what}}}"' for place, what in places.items()]
     found = [f'{place}=$(cd "${place}" && pwd)' for place in places]
     return "\n".join(["#!/bin/sh", "set -e", *asked, *found, 'cd "$(dirname "$0")"', *commands]) + "\n"
 
@@ -134,6 +139,6 @@ def _served(job: Job, proof: Proof, model: str) -> str:
     args = job.subject.base.template_args
     more = {"chat_template_kwargs": dict(args)} if args and messages(job) is not None else {}
     return (
-        f"To use it and to check it:\n\n{fenced(f'llama-server {model} --jinja', 'sh')}\n\n"
+        f"To use it, and to check it from another terminal:\n\n{fenced(f'llama-server {model} --jinja', 'sh')}\n\n"
         f"{by_openai(job, 'http://127.0.0.1:8080/v1', **more)}\n\n{expected(job, proof)}"
     )

@@ -214,6 +214,7 @@ def test_gguf_of_what_llama_cpp_has_no_adapter_for_is_a_whole_model(
     script = (out / "convert.sh").read_text("utf-8")
     assert 'convert_hf_to_gguf.py" model --outfile' in script and "convert_lora" not in script
     assert _head(out)["base_model_relation"] == "finetune"
+    assert "llama.cpp's adapters have no DoRA" in (out / "README.md").read_text("utf-8")
     mlx_lm.load(str(out / "model"))
 
 
