@@ -18,7 +18,7 @@ from mlx_lm.gguf import convert_to_gguf, translate_weight_names
 
 from harness.errors import HarnessError
 from harness.models.base import Base
-from harness.models.stock import Fused, begin_mark
+from harness.models.stock import Fused
 
 _ARCHITECTURES = ("llama", "mistral", "mixtral")
 _KNOWN = re.compile(
@@ -57,7 +57,7 @@ def write_gguf(file: Path, model: Fused, base: Base) -> None:
     metadata["tokenizer.ggml.scores"] = mx.array(_scores(base, metadata["tokenizer.ggml.tokens"]), dtype=mx.float32)
     if (template := base.tokenizer.template) is not None:
         metadata["tokenizer.chat_template"] = template
-    metadata["tokenizer.ggml.add_bos_token"] = mx.array(begin_mark(base.tokenizer) is not None)
+    metadata["tokenizer.ggml.add_bos_token"] = mx.array(base.tokenizer.begin_mark != "")
     mx.eval(arrays)
     rewritten = file.with_suffix(".new.gguf")
     mx.save_gguf(str(rewritten), arrays, metadata)

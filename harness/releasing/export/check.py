@@ -9,7 +9,6 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from harness.models.stock import begin_mark
 from harness.models.tokenizer import Message
 from harness.releasing.export.job import Job
 from harness.releasing.export.proof import Proof
@@ -26,7 +25,7 @@ def messages(job: Job) -> list[Message] | None:
 
 def whole_prompt(job: Job) -> str:
     """Without the mark at its beginning that tokenizers put before what they are given."""
-    return job.yardstick.prompts[0].removeprefix(begin_mark(job.subject.base.tokenizer) or "")
+    return job.yardstick.prompts[0].removeprefix(job.subject.base.tokenizer.begin_mark)
 
 
 def by_mlx_lm(job: Job, model: str) -> str:

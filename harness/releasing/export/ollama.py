@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from harness.files import write_text
 from harness.models.gguf import why_not
-from harness.models.stock import FULL, Bits, begin_mark, end_marks, is_named_as_transformers
+from harness.models.stock import FULL, Bits, is_named_as_transformers
 from harness.releasing.export.chat_form import NoFormError, form_of, trims
 from harness.releasing.export.check import by_curl, expected, whole_prompt
 from harness.releasing.export.fusing import write_and_prove
@@ -75,7 +75,7 @@ def modelfile_of(subject: Subject, asking: Asking, origin: str) -> tuple[Modelfi
         origin=origin,
         template=template,
         system=system,
-        stop=end_marks(tokenizer),
+        stop=tokenizer.end_marks,
         parameters=parameters,
         notes=notes,
     )
@@ -85,7 +85,7 @@ def modelfile_of(subject: Subject, asking: Asking, origin: str) -> tuple[Modelfi
 def _template(subject: Subject, asking: Asking) -> tuple[str, str | None, list[str]]:
     """The template, the system prompt that goes with it, and what to know of the two."""
     tokenizer = subject.base.tokenizer
-    begin = begin_mark(tokenizer) or ""
+    begin = tokenizer.begin_mark
     system, notes = asking.system, []
     if not can_hold(system):
         notes.append("the system prompt cannot stand in a Modelfile as it is: send it with each request")
