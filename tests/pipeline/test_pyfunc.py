@@ -140,6 +140,15 @@ def test_requests_from_several_threads_get_their_own_texts(promoted: Promoted) -
         assert list(several.map(promoted.texts, themes)) == alone
 
 
+def test_a_script_that_has_written_ends_as_any_other(promoted: Promoted) -> None:
+    script = "import sys; from harness.writing.pyfunc import _load_pyfunc as load; "
+    script += "print(load(sys.argv[1]).predict('河', {'max_tokens': 6}))"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(promoted.folder)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, f"{promoted.texts('河')}\n"), done.stderr
+
+
 def test_the_model_says_how_it_is_asked_and_names_no_place(promoted: Promoted) -> None:
     written = (promoted.folder / "MLmodel").read_text("utf-8")
     description = yaml.safe_load(written)
