@@ -29,6 +29,7 @@ class OwnThread:
     def _work(self) -> None:
         while (do := self._inbox.get()) is not None:
             do()
+            del do  # and what it knows
 
 
 def promised(what: Callable[[], Result], put: Callable[[Callable[[], None]], None]) -> Future[Result]:

@@ -5,6 +5,7 @@ module. It imports no MLflow. Everything of MLX happens in one thread: its strea
 server answers each request in another. What a row means is answers.py's business.
 """
 
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class Writer:
         from harness.writing.answers import open_answers
 
         self._thread = OwnThread("mlx")
+        weakref.finalize(self, self._thread.close).atexit = False  # a thread that ends at exit may abort the process
         self._answers = self._thread.do(lambda: open_answers(folder)).result()
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> list[str]:

@@ -1,11 +1,13 @@
 """A promoted checkpoint is a model of MLflow's own, which writes what harness.generate writes."""
 
+import gc
 import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -35,6 +37,7 @@ from harness.tracking.pyfunc_flavor import LOADER
 from harness.tracking.registry import register, resolve, set_alias
 from harness.tracking.store import Store
 from harness.writing.grid import lay_out, write_all
+from harness.writing.pyfunc import _load_pyfunc as load_pyfunc
 from tests.conftest import QUICK, compose_config
 from tests.server import free_port
 
@@ -147,6 +150,17 @@ def test_a_script_that_has_written_ends_as_any_other(promoted: Promoted) -> None
         [sys.executable, "-c", script, str(promoted.folder)], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout) == (0, f"{promoted.texts('河')}\n"), done.stderr
+
+
+def test_a_model_that_is_let_go_of_takes_its_thread_along(promoted: Promoted) -> None:
+    before = set(threading.enumerate())
+    model = load_pyfunc(str(promoted.folder))
+    (thread,) = set(threading.enumerate()) - before
+    model.predict("河", SHORT)
+    del model
+    gc.collect()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
 
 
 def test_the_model_says_how_it_is_asked_and_names_no_place(promoted: Promoted) -> None:
