@@ -122,6 +122,8 @@ def test_messages_go_through_the_chat_template_and_a_prompt_as_it_is(promoted: P
         (7, "row 2 must be a theme, .* but got 7"),
         ({"theme": " "}, "row 2: theme must be a text"),
         ({"messages": "河"}, "row 2: messages must be a list of role and content, but got '河'"),
+        ({"messages": [{"content": "河"}]}, "row 2: messages must be a list of role and content, but got"),
+        ({"messages": [{"role": "user", "content": 7}]}, "row 2: the chat template of builtin:tiny refused"),
     ],
 )
 def test_a_row_that_is_nothing_to_answer_is_said_with_its_number(row: Any, complaint: str, promoted: Promoted) -> None:
