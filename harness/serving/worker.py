@@ -11,8 +11,8 @@ from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
 from harness.errors import reason
+from harness.machine.own_thread import promised
 from harness.sampling.engine import Request, Step
-from harness.serving.beside import promised
 from harness.serving.refusal import RefusalError
 
 Result = TypeVar("Result")
