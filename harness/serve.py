@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from harness.console.command import plainly
+from harness.console.command import plainly, prepare_for_models
 from harness.console.options import tracking_option
 
 
@@ -32,9 +32,7 @@ def main(**words: Any) -> None:
 
 
 def _serve(tracking_uri: str | None, log_level: str, **words: Any) -> None:
-    from harness.machine import blas
-
-    blas.load()  # before MLX
+    prepare_for_models()
 
     from harness.config.schema import TrackingConfig
     from harness.serving.session import Serving, serve_models

@@ -178,7 +178,7 @@ def _check_names(body: dict[str, Any], asked: Set[str]) -> None:
 
 
 def _unknown(name: str, known: Set[str] = frozenset()) -> RefusalError:
-    near = get_close_matches(name, known, n=1)
+    near = get_close_matches(name[:80], known, n=1)
     meant = f"; did you mean {near[0]}?" if near else ""
     return RefusalError(400, f"unknown field {name[:80]}{meant}", param=name[:80], code="unknown_parameter")
 

@@ -92,10 +92,14 @@ class Loading:
         self._check_name(name, replace)
         try:
             word = read_word(path)
+            if word.reference is None:
+                raise HarnessError(
+                    "lora_path must be an adapter's, but none is the base, which is there by its own name"
+                )
             typed = Typed(name, word.reference, word.scale, name)
             weights = await self._beside.do(lambda: self._loader.load(typed))
-        except HarnessError as error:
-            raise RefusalError(400, str(error), param="lora_path", code="invalid_value") from error
+        except (HarnessError, OSError) as error:  # the latter of a path that no system takes
+            raise RefusalError(400, reason(error)[:500], param="lora_path", code="invalid_value") from error
         try:
             self._check_name(name, replace)  # it may have been given meanwhile
         except RefusalError:
@@ -109,7 +113,7 @@ class Loading:
         Raises:
             RefusalError: when there is no adapter of that name.
         """
-        model = self._shelf.find(name)
+        model = self._shelf.find(name, param="lora_name")
         if model.typed.reference is None:
             raise RefusalError(400, f"{name} is the base, and stays", param="lora_name")
         self._shelf.remove(model)
@@ -126,7 +130,7 @@ class Loading:
         self._beside.close()
 
     async def _look(self, model: Model) -> None:
-        reference = model.typed.reference
+        typed, reference = model.typed, model.typed.reference
         assert reference is not None
         try:
             version = await self._beside.do(lambda: self._loader.version(reference))
@@ -136,29 +140,31 @@ class Loading:
             self._silent.add(model.key)
             return
         self._silent.discard(model.key)
+        if model.typed is not typed:  # another adapter was put in its place meanwhile
+            return
         if version != model.edition.weights.version and self._may_try(model.key, version):
-            await self._take_up(model, version)
+            await self._take_up(model, typed, version)
 
-    async def _take_up(self, model: Model, version: str) -> None:
+    async def _take_up(self, model: Model, typed: Typed, version: str) -> None:
         before = model.edition.weights.version
         again = self._broken.get(model.key, ("", 0.0))[0] == version
         try:
-            weights = await self._beside.do(lambda: self._loader.load(model.typed))
+            weights = await self._beside.do(lambda: self._loader.load(typed))
         except Exception as error:  # whatever is wrong with it, the former is in use
             self._broken[model.key] = version, time.monotonic()
             if not again:
                 self._say(
-                    f"warning: version {version} of {model.typed.reference} cannot be used, version {before} stays: "
+                    f"warning: version {version} of {typed.reference} cannot be used, version {before} stays: "
                     f"{reason(error)}"
                 )
             return
         self._broken.pop(model.key, None)
-        if model not in self._shelf.models:  # it was unloaded meanwhile
+        if model not in self._shelf.models or model.typed is not typed:  # it was unloaded or replaced meanwhile
             self._loader.drop(weights.slot)
             return
-        self._shelf.put(model.typed, weights)
+        self._shelf.put(typed, weights)
         self._moved(self._shelf.label(model))
-        self._say(f"{model.typed.reference} is version {weights.version} now, before {before}")
+        self._say(f"{typed.reference} is version {weights.version} now, before {before}")
 
     def _may_try(self, key: str, version: str) -> bool:
         tried, when = self._broken.get(key, ("", 0.0))

@@ -95,7 +95,7 @@ class Service:
             return Answer(
                 self._worker,
                 texts,
-                self._form(asked, weights, chat=chat),
+                self._form(asked, label, weights, chat=chat),
                 prompt_tokens=sum(len(each.ids) for each in found),
                 pieces=asked.stream,
                 usage=asked.usage,
@@ -144,11 +144,11 @@ class Service:
         way = Way(prompt=put.text, chat=chat, stream=asked.stream, stop=asked.stop)
         return Text(request, Choice(way, self._base.tokenizer.decode))
 
-    def _form(self, asked: Asked, weights: Weights, *, chat: bool) -> Form:
+    def _form(self, asked: Asked, label: str, weights: Weights, *, chat: bool) -> Form:
         head = Head(
             id=f"{'chatcmpl' if chat else 'cmpl'}-{uuid.uuid4().hex}",
             created=int(time.time()),
-            model=asked.model or self._shelf.label(self._shelf.find(None)),
+            model=asked.model or label,
             fingerprint=f"fp_{weights.digest}",
         )
         kind = ChatForm if chat else TextForm
