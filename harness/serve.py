@@ -1,5 +1,6 @@
 """python -m harness.serve: a base and its adapters behind one OpenAI-compatible endpoint."""
 
+from functools import partial
 from typing import Any
 
 import click
@@ -37,7 +38,8 @@ def _serve(tracking_uri: str | None, log_level: str, **words: Any) -> None:
     from harness.config.schema import TrackingConfig
     from harness.serving.session import Serving, serve_models
 
-    serve_models(Serving(**words, log=log_level == "info", tracking=TrackingConfig(uri=tracking_uri)), click.echo)
+    say = partial(click.echo, err=True)  # which outlives its terminal, as a server must
+    serve_models(Serving(**words, log=log_level == "info", tracking=TrackingConfig(uri=tracking_uri)), say)
 
 
 if __name__ == "__main__":

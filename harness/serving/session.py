@@ -14,6 +14,7 @@ import psutil
 from harness.config.paths import CONF
 from harness.config.schema import GenerateConfig, ModelConfig, TrackingConfig
 from harness.config.yaml_file import read_mapping
+from harness.console.interrupt import requests_heeded
 from harness.errors import HarnessError
 from harness.models.base import Base
 from harness.models.common_base import common_base
@@ -78,7 +79,9 @@ def serve_models(serving: Serving, say: Say) -> None:
         with endpoint(serving, door, say) as open_now:
             models = ", ".join(_said(open_now.shelf, model) for model in open_now.shelf.models)
             say(f"serving {link(serving.host, port)}v1: {models}")
-            open_now.server.serve_on(listener)
+            # uvicorn heeds Ctrl-C and SIGTERM; a terminal that closes ends it as they do
+            with requests_heeded() as requests, requests.heeding(lambda number: open_now.server.end()):
+                open_now.server.serve_on(listener)
 
 
 @dataclass(frozen=True)
