@@ -52,6 +52,7 @@ class Service:
         self.room, self.metrics = Room(limits), Metrics()
         self._prompting, self._spelt = Prompting(base.tokenizer, base.vocabulary, limits), Spelt(base.tokenizer)
         self._beside = Beside("prompts")
+        self._answers = 0  # that are not yet sent to their end
 
     async def chat(self, asked: ChatAsked) -> Answer:
         """
@@ -75,6 +76,11 @@ class Service:
 
         return await self._answered(asked, len(asked.prompts), put, chat=False)
 
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits for a text, or for the rest of one."""
+        return self.room.taken > 0 or self._answers > 0
+
     def close(self) -> None:
         self._beside.close()
 
@@ -92,7 +98,7 @@ class Service:
                 for each in found
                 for index in range(asked.n)
             ]
-            return Answer(
+            answer = Answer(
                 self._worker,
                 texts,
                 self._form(asked, label, weights, chat=chat),
@@ -103,6 +109,8 @@ class Service:
                 tell=lambda done: self._told(label, done),
                 began=began,
             )
+            self._answers += 1
+            return answer
 
     def _most_tokens(self, asked: Asked) -> int:
         most = self._limits.max_tokens
@@ -160,6 +168,7 @@ class Service:
         self._log(f"{refusal.status} refused: {' '.join(word for word in (refusal.code, refusal.param) if word)}")
 
     def _told(self, model: str, done: Done) -> None:
+        self._answers -= 1
         self.metrics.requests.add(status=str(done.status))
         self.metrics.tokens.add(done.prompt_tokens, model=model, of="prompt")
         self.metrics.tokens.add(done.written, model=model, of="text")

@@ -161,7 +161,7 @@ def _opened(
         begun=begun,
         ending=service.room.close,
         cutting=worker.cut,
-        busy=lambda: service.room.taken > 0,
+        busy=lambda: service.busy,
         grace_seconds=serving.grace,
     )
     return Endpoint(server, app, shelf, service, resident.base.tokenizer)
