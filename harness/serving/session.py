@@ -156,10 +156,16 @@ def _opened(
         worker.attend(loop)
         tasks.append(loop.create_task(loading.follow()))
 
+    def ending() -> None:
+        """Perhaps in a signal's handler, where nothing may be printed."""
+        service.room.close()
+        for task in tasks:
+            task.get_loop().call_soon_threadsafe(_say_what_is_awaited, service, serving.grace, say)
+
     server = Server(
         app,
         begun=begun,
-        ending=service.room.close,
+        ending=ending,
         cutting=worker.cut,
         busy=lambda: service.busy,
         grace_seconds=serving.grace,
@@ -221,6 +227,12 @@ def _defaults(serving: Serving) -> GenerateConfig:
         temperature=usual.temperature if serving.temperature is None else serving.temperature,
         top_p=usual.top_p if serving.top_p is None else serving.top_p,
     )
+
+
+def _say_what_is_awaited(service: Service, grace: float, say: Say) -> None:
+    if taken := service.room.taken:
+        texts = "1 text is" if taken == 1 else f"{taken} texts are"
+        say(f"ending when {texts} written, in {grace:g} s at most; Ctrl-C once more ends it now")
 
 
 def _said(shelf: Shelf, model: Model) -> str:
