@@ -12,7 +12,7 @@ from harness.models.adapter_files import AdapterFiles
 from harness.models.base import Base
 from harness.models.common_base import of_another_base, weights_digest
 from harness.models.stacked import StackedAdapters
-from harness.serving.beside import Beside
+from harness.serving.background import Background
 from harness.serving.names import Typed, read_word
 from harness.serving.refusal import RefusalError
 from harness.serving.registry import Found, Registry, moves
@@ -79,7 +79,7 @@ class Loading:
         self, loader: Loader, shelf: Shelf, *, say: Say, moved: Callable[[str], None], every: float = 1.0
     ) -> None:
         self._loader, self._shelf, self._say, self._moved, self._every = loader, shelf, say, moved, every
-        self._beside = Beside("adapters")
+        self._background = Background("adapters")
         self._broken: dict[str, tuple[str, float]] = {}  # by model: a version, and when it was tried
         self._silent: set[str] = set()  # models of which the registry said nothing when it was last asked
 
@@ -97,7 +97,7 @@ class Loading:
                     "lora_path must be an adapter's, but none is the base, which is there by its own name"
                 )
             typed = Typed(name, word.reference, word.scale, name)
-            weights = await self._beside.do(lambda: self._loader.load(typed))
+            weights = await self._background.do(lambda: self._loader.load(typed))
         except (HarnessError, OSError) as error:  # the latter of a path that no system takes
             raise RefusalError(400, reason(error)[:500], param="lora_path", code="invalid_value") from error
         try:
@@ -127,13 +127,13 @@ class Loading:
                     await self._look(model)
 
     def close(self) -> None:
-        self._beside.close()
+        self._background.close()
 
     async def _look(self, model: Model) -> None:
         typed, reference = model.typed, model.typed.reference
         assert reference is not None
         try:
-            version = await self._beside.do(lambda: self._loader.version(reference))
+            version = await self._background.do(lambda: self._loader.version(reference))
         except Exception as error:  # of MLflow, its database or its server, which share no class
             if model.key not in self._silent:
                 self._say(f"warning: {reference} cannot be looked up, and stays as it is: {reason(error)}")
@@ -149,7 +149,7 @@ class Loading:
         before = model.edition.weights.version
         again = self._broken.get(model.key, ("", 0.0))[0] == version
         try:
-            weights = await self._beside.do(lambda: self._loader.load(typed))
+            weights = await self._background.do(lambda: self._loader.load(typed))
         except Exception as error:  # whatever is wrong with it, the former is in use
             self._broken[model.key] = version, time.monotonic()
             if not again:

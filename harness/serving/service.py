@@ -16,7 +16,7 @@ from harness.models.tokenizer import Tokenizer
 from harness.sampling.engine import Request
 from harness.sampling.write import mixed_seed
 from harness.serving.answer import Answer, Done, Text
-from harness.serving.beside import Beside
+from harness.serving.background import Background
 from harness.serving.choice import Choice, Way
 from harness.serving.fields import Asked, ChatAsked, TextAsked
 from harness.serving.limits import Limits, Room
@@ -25,7 +25,7 @@ from harness.serving.prompting import Prompting, Put
 from harness.serving.refusal import RefusalError
 from harness.serving.replies import ChatForm, Form, Head, TextForm
 from harness.serving.shelf import Shelf, Weights
-from harness.serving.spelt import Spelt
+from harness.serving.token_text import TokenText
 from harness.serving.worker import Worker
 
 Log = Callable[[str], None]
@@ -50,8 +50,11 @@ class Service:
         self._base, self._shelf, self._worker, self._limits = base, shelf, worker, limits
         self._defaults, self._log = defaults, log
         self.room, self.metrics = Room(limits), Metrics()
-        self._prompting, self._spelt = Prompting(base.tokenizer, base.vocabulary, limits), Spelt(base.tokenizer)
-        self._beside = Beside("prompts")
+        self._prompting, self._token_text = (
+            Prompting(base.tokenizer, base.vocabulary, limits),
+            TokenText(base.tokenizer),
+        )
+        self._background = Background("prompts")
         self._answers = 0  # that are not yet sent to their end
 
     async def chat(self, asked: ChatAsked) -> Answer:
@@ -82,7 +85,7 @@ class Service:
         return self.room.taken > 0 or self._answers > 0
 
     def close(self) -> None:
-        self._beside.close()
+        self._background.close()
 
     async def _answered(self, asked: Asked, prompts: int, put: _Put, *, chat: bool) -> Answer:
         began = time.perf_counter()
@@ -92,7 +95,7 @@ class Service:
         with ExitStack() as kept:
             weights = kept.enter_context(self._shelf.using(model))
             kept.enter_context(self.room.for_texts(asked.n * prompts))
-            found = await self._beside.do(lambda: put(weights.args))
+            found = await self._background.do(lambda: put(weights.args))
             texts = [
                 self._text(asked, each, index, weights, self._left(each, max_tokens, asked), chat=chat)
                 for each in found
@@ -160,7 +163,7 @@ class Service:
             fingerprint=f"fp_{weights.digest}",
         )
         kind = ChatForm if chat else TextForm
-        return kind(head, self._spelt, asked.logprobs is not None)
+        return kind(head, self._token_text, asked.logprobs is not None)
 
     def refused(self, refusal: RefusalError) -> None:
         """It is counted, and said without what was asked."""

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from harness.errors import reason
 from harness.sampling.engine import Request, Step
-from harness.serving.beside import promised
+from harness.serving.background import promised
 from harness.serving.refusal import RefusalError
 
 Result = TypeVar("Result")

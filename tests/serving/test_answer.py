@@ -13,7 +13,7 @@ from harness.sampling.engine import Request, Step
 from harness.serving.answer import Answer, Done, Text
 from harness.serving.choice import Choice, Way
 from harness.serving.replies import Head, TextForm
-from harness.serving.spelt import Spelt
+from harness.serving.token_text import TokenText
 from harness.serving.worker import Worker
 
 
@@ -42,7 +42,7 @@ def answer_by(worker: Worker, base: Base, kept: ExitStack, tell: Callable[[Done]
     return Answer(
         worker,
         [Text(Request(ids=[1], seed=0, max_tokens=1), choice)],
-        TextForm(Head(id="i", created=0, model="m", fingerprint="f"), Spelt(base.tokenizer), False),
+        TextForm(Head(id="i", created=0, model="m", fingerprint="f"), TokenText(base.tokenizer), False),
         prompt_tokens=1,
         pieces=True,
         usage=False,
