@@ -9,7 +9,7 @@ from harness.machine.own_thread import OwnThread
 Result = TypeVar("Result")
 
 
-class Beside:
+class Background:
     def __init__(self, name: str) -> None:
         self._thread = OwnThread(name)
 
