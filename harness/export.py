@@ -7,14 +7,17 @@ import click
 from harness.config.schema import TrackingConfig
 from harness.console.command import plainly
 from harness.console.options import tracking_option
-
-_TARGETS = ["peft", "fused", "gguf", "mlx", "ollama", "lmstudio"]
+from harness.releasing.export.target import Target
 
 
 @click.command()
 @click.argument("reference")
-@click.option("--to", "target", type=click.Choice(_TARGETS), required=True, help="What is written.")
-@click.option("--out", type=click.Path(path_type=Path), help="A new folder.  [default: named after adapter and target]")
+@click.option(
+    "--to", "target", type=click.Choice([target.value for target in Target]), required=True, help="What is written."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="A new folder.  [default: named after adapter, target and bits]"
+)
 @click.option(
     "--bits",
     help="Of fused and lmstudio: base (as the base is), full, mixed (as the base, 8 where the adapter is), 2 to 8, or "
@@ -22,8 +25,8 @@ _TARGETS = ["peft", "fused", "gguf", "mlx", "ollama", "lmstudio"]
 )
 @click.option(
     "--group-size",
-    type=click.IntRange(1),
-    help="Weights that share a scale.  [default: as the base]",
+    type=int,
+    help="Weights that share a scale: 32, 64 or 128.  [default: as the base]",
 )
 @click.option("--model", help="The base, where the adapter does not say it or it lies elsewhere now.")
 @click.option("--prompt", "prompts", multiple=True, help="Asked greedily, in the place of the run's; again for more.")
@@ -54,7 +57,6 @@ def main(
         from harness.machine import blas
 
         blas.load()
-        from harness.releasing.export.job import Target
         from harness.releasing.export.run import Order, export
 
         order = Order(

@@ -1,10 +1,11 @@
 """python -m harness.serve: a base and its adapters behind one OpenAI-compatible endpoint."""
 
+from functools import partial
 from typing import Any
 
 import click
 
-from harness.console.command import plainly
+from harness.console.command import plainly, prepare_for_models
 from harness.console.options import tracking_option
 
 
@@ -32,14 +33,13 @@ def main(**words: Any) -> None:
 
 
 def _serve(tracking_uri: str | None, log_level: str, **words: Any) -> None:
-    from harness.machine import blas
-
-    blas.load()  # before MLX
+    prepare_for_models()
 
     from harness.config.schema import TrackingConfig
     from harness.serving.session import Serving, serve_models
 
-    serve_models(Serving(**words, log=log_level == "info", tracking=TrackingConfig(uri=tracking_uri)), click.echo)
+    say = partial(click.echo, err=True)  # which outlives its terminal, as a server must
+    serve_models(Serving(**words, log=log_level == "info", tracking=TrackingConfig(uri=tracking_uri)), say)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pytest
 
 from harness.errors import DamagedError
 from harness.files import append_json, read_appended, read_lines, write_text
+from harness.files.once import made_once
 
 
 @pytest.fixture
@@ -71,3 +72,18 @@ def test_a_file_that_is_written_whole_is_the_former_one_or_the_new_one(tmp_path:
     write_text(path, "one")
     write_text(path, "two")
     assert path.read_text() == "two" and [each.name for each in tmp_path.iterdir()] == ["whole.txt"]
+
+
+def test_a_folder_is_made_once_and_of_two_that_make_it_the_first_one_stays(tmp_path: Path) -> None:
+    target = tmp_path / "cache" / "made"
+
+    def first(folder: Path) -> None:
+        (folder / "file").write_text("first", encoding="utf-8")
+
+    def second(folder: Path) -> None:
+        (folder / "file").write_text("second", encoding="utf-8")
+        made_once(target, first)
+
+    assert made_once(target, second) == target
+    assert made_once(target, second).joinpath("file").read_text("utf-8") == "first"
+    assert [path.name for path in target.parent.iterdir()] == ["made"]

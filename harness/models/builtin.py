@@ -6,13 +6,12 @@ well it does. `builtin:tiny` has random weights: for what needs no sense. Knows 
 
 import hashlib
 import shutil
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import mlx.core as mx
 
 from harness.config.paths import MLRUNS
+from harness.files.once import made_once
 from harness.models import tiny
 
 SMALL = "builtin:small"
@@ -24,9 +23,9 @@ SHIPPED = Path(__file__).parent / "small"
 def folder(name: str, cache: Path = MLRUNS / "cache") -> Path:
     """The model's files, made if they are not there yet."""
     if name == TINY:
-        return _made(f"tiny-{tiny.recipe()}", tiny.build, cache)
+        return made_once(cache / f"tiny-{tiny.recipe()}", tiny.build)
     weights = (SHIPPED / "model.safetensors").read_bytes()
-    return _made(f"small-{hashlib.sha256(weights).hexdigest()[:12]}", _widen, cache)
+    return made_once(cache / f"small-{hashlib.sha256(weights).hexdigest()[:12]}", _widen)
 
 
 def _widen(target: Path) -> None:
@@ -38,20 +37,3 @@ def _widen(target: Path) -> None:
     assert isinstance(weights, dict)
     wide = {name: value.astype(mx.float32) for name, value in weights.items()}
     mx.save_safetensors(str(target / "model.safetensors"), wide, {"format": "mlx"})
-
-
-def _made(name: str, build: Callable[[Path], None], cache: Path) -> Path:
-    target = cache / name
-    if target.exists():
-        return target
-    cache.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache))
-    try:
-        build(building)
-        building.rename(target)
-    except OSError:
-        if not target.exists():  # else another process was first, with the same bytes
-            raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return target

@@ -5,9 +5,9 @@ score, by which llama.cpp merges them in another order: the scores are put right
 to it, now none). Knows nothing of adapters.
 """
 
+import io
 import json
 import re
-import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from mlx_lm.gguf import convert_to_gguf, translate_weight_names
 
 from harness.errors import HarnessError
 from harness.models.base import Base
-from harness.models.stock import Fused, begin_mark
+from harness.models.stock import Fused
 
 _ARCHITECTURES = ("llama", "mistral", "mixtral")
 _KNOWN = re.compile(
@@ -50,14 +50,14 @@ def write_gguf(file: Path, model: Fused, base: Base) -> None:
     """A model in full precision; the tokenizer's files lie in the base's folder."""
     weights = dict(tree_flatten(model.model.parameters()))
     config = {"num_key_value_heads": model.config["num_attention_heads"], **model.config}
-    with redirect_stdout(sys.stderr):
+    with redirect_stdout(io.StringIO()):  # it names a file that will soon be elsewhere
         convert_to_gguf(base.folder, weights, config, str(file))
     arrays, metadata = _read(file)
     metadata["general.name"] = file.stem
     metadata["tokenizer.ggml.scores"] = mx.array(_scores(base, metadata["tokenizer.ggml.tokens"]), dtype=mx.float32)
     if (template := base.tokenizer.template) is not None:
         metadata["tokenizer.chat_template"] = template
-    metadata["tokenizer.ggml.add_bos_token"] = mx.array(begin_mark(base.tokenizer) is not None)
+    metadata["tokenizer.ggml.add_bos_token"] = mx.array(base.tokenizer.begin_mark != "")
     mx.eval(arrays)
     rewritten = file.with_suffix(".new.gguf")
     mx.save_gguf(str(rewritten), arrays, metadata)

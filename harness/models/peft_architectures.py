@@ -1,6 +1,6 @@
 """The architectures whose adapters PEFT's format can hold, and how their names differ from transformers'.
 
-What stands here tools/peft found by comparing logits of tiny random models; docs/export.md lists it. Knows nothing of
+What stands here tools/peft found by comparing logits of tiny random models; docs/peft.md lists it. Knows nothing of
 how names are turned into others.
 """
 

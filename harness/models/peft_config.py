@@ -68,10 +68,6 @@ class PeftConfig:
         return next(iter(scales))
 
 
-def is_peft_config(content: Mapping[str, Any]) -> bool:
-    return "peft_type" in content
-
-
 def read_peft_config(path: Path) -> PeftConfig:
     """What a file says.
 

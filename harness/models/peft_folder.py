@@ -5,8 +5,7 @@ Knows nothing of what the files say: that is peft_format.py's.
 
 import hashlib
 import json
-import shutil
-import tempfile
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import mlx.core as mx
 
 from harness.config.paths import MLRUNS
 from harness.errors import DamagedError, HarnessError
-from harness.files import make_folder
+from harness.files.once import made_once
 from harness.models import adapter_files, builtin
 from harness.models.digests import digests
 from harness.models.peft_architectures import checked_naming
@@ -45,10 +44,9 @@ def read_peft(folder: Path, source: str, *, cache: Path = MLRUNS / "cache" / "pe
     try:
         config = read_peft_config(folder / CONFIG_FILE)
         known = _known(read_metadata(weights), config) or known
-        kept = cache / _name(folder, known)
-        if not kept.exists():
-            arrays, metadata = load_arrays(weights)
-            _keep(kept, converted(arrays, metadata, config, known))
+        kept = made_once(
+            cache / _name(folder, known), lambda made: _write(made, converted(*load_arrays(weights), config, known))
+        )
     except DamagedError:
         raise
     except HarnessError as error:
@@ -61,7 +59,8 @@ def _no_weights(folder: Path) -> HarnessError:
     if (folder / _PICKLED).exists():
         return HarnessError(
             f"{folder} has its weights as a pickle, which is not opened here because it can run anything; where torch "
-            f'is installed: cd {folder} && python -c "import torch, safetensors.torch as s; s.save_file('
+            f"is installed: cd {shlex.quote(str(folder))} && "
+            'python -c "import torch, safetensors.torch as s; s.save_file('
             f"torch.load('{_PICKLED}', map_location='cpu', weights_only=True), '{WEIGHTS_FILE}')\""
         )
     return HarnessError(f"{folder} must hold {WEIGHTS_FILE} beside PEFT's {CONFIG_FILE}, but has none; copy it again")
@@ -109,16 +108,7 @@ def _name(folder: Path, known: Known) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _keep(target: Path, adapter: Converted) -> None:
-    make_folder(target.parent)
-    building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        mx.eval(adapter.arrays)
-        save_arrays(building / adapter_files.WEIGHTS_FILE, adapter.arrays, adapter.metadata)
-        adapter_files.save_spec(building, adapter.spec)
-        building.rename(target)
-    except OSError:
-        if not target.exists():  # else another process was first, with the same bytes
-            raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+def _write(folder: Path, adapter: Converted) -> None:
+    mx.eval(adapter.arrays)
+    save_arrays(folder / adapter_files.WEIGHTS_FILE, adapter.arrays, adapter.metadata)
+    adapter_files.save_spec(folder, adapter.spec)

@@ -14,6 +14,7 @@ from harness.errors import HarnessError
 from harness.files import make_folder, write_json
 from harness.models.adapter_files import AdapterFiles, AdapterSpec, spec_from_json
 from harness.models.base import Base
+from harness.models.base_names import origin_of
 from harness.models.peft_architectures import checked_naming
 from harness.models.peft_config import CONFIG_FILE, PeftConfig
 from harness.models.peft_names import Naming
@@ -40,7 +41,7 @@ def write_peft(adapter: AdapterFiles, base: Base, folder: Path, *, base_name: st
     """
     naming = checked_naming(str(base.settings.get("model_type")))
     arrays, metadata = load_arrays(adapter.weights)
-    origin = base_name or _origin(base) or base.path
+    origin = base_name or origin_of(base) or base.path
     kept = json.dumps(_to_keep(adapter, metadata, base, origin))
     revision = base.revision if origin == base.path and _COMMIT.fullmatch(base.revision) else None
     folders = {folder: naming}
@@ -96,7 +97,7 @@ def _notes(base: Base, origin: str, spec: AdapterSpec, naming: Naming) -> list[s
             f"for AutoModelForCausalLM as it is; where the model is loaded with its part for images, as vLLM does, the "
             f"same layers have other names: take the folder {WITH_IMAGES} in it"
         )
-    if "quantization" in base.settings and origin == base.path:
+    if "quantization" in base.settings and origin_of(base) is None:
         said.append(
             f"base_model_name_or_path says {origin}, which is quantized for MLX: put the name of the model there that "
             "it was made from, or transformers and vLLM cannot load it"
@@ -113,17 +114,6 @@ def alpha_of(scale: float, rank: int) -> float:
         if alpha / rank == scale:
             return int(alpha) if alpha == int(alpha) else alpha
     return near
-
-
-def _origin(base: Base) -> str | None:
-    """The model that a base was converted from, as the model card beside it says; None where nothing does."""
-    try:
-        card = (base.folder / "README.md").read_text("utf-8")
-    except (OSError, ValueError):
-        return None
-    head = re.match(r"---\n(.*?)\n---", card, re.DOTALL)
-    found = head and re.search(r"^base_model:\s*(?:\n\s*-\s*)?[\"']?([\w.-]+/[\w.-]+)[\"']?\s*$", head[1], re.MULTILINE)
-    return found[1] if found else None
 
 
 def converted(tensors: Arrays, metadata: dict[str, str], config: PeftConfig, known: "Known") -> "Converted":

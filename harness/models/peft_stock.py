@@ -30,11 +30,16 @@ def why_not(base: Base) -> str | None:
     return "the base is too large to be loaded twice" if size > _LARGEST else None
 
 
+class NotForTransformersError(HarnessError):
+    """The base's files are not what transformers reads, so that nothing can be said of an adapter on it."""
+
+
 class OfPeft:
     """The adapter in `folder` on `base`.
 
     Raises:
-        HarnessError: when peft does not take it.
+        NotForTransformersError: when transformers does not take the base, as one in mlx-lm's layout.
+        HarnessError: when peft does not take the adapter.
     """
 
     def __init__(self, folder: Path, base: Base) -> None:
@@ -48,10 +53,18 @@ class OfPeft:
         transformers: Any = import_module("transformers")
         peft: Any = import_module("peft")
         transformers.logging.disable_progress_bar()
+        transformers.logging.set_verbosity_error()  # it has a table of what it does not find
         try:
-            model = transformers.AutoModelForCausalLM.from_pretrained(str(base.folder), dtype=self._torch.float32)
+            model, found = transformers.AutoModelForCausalLM.from_pretrained(
+                str(base.folder), dtype=self._torch.float32, output_loading_info=True
+            )
+        except Exception as error:  # those of two libraries
+            raise NotForTransformersError(f"transformers does not load the base: {reason(error)}") from error
+        if missing := sorted(found["missing_keys"]):
+            raise NotForTransformersError(f"transformers does not find {missing[0]} in the base, as mlx-lm laid it out")
+        try:
             self._model: Any = peft.PeftModel.from_pretrained(model, str(folder)).eval()
-        except Exception as error:  # those of three libraries
+        except Exception as error:  # those of two libraries
             raise HarnessError(f"peft does not load what was written: {reason(error)}") from error
 
     def loss(self, row: Row) -> float:

@@ -49,14 +49,27 @@ def ways(bits: str | None, mixed: str | None, *, group_size: int) -> list[Quanti
     """From what a command is told: several with commas between are a model each.
 
     Raises:
-        HarnessError: for bits that are no number.
+        HarnessError: for bits that are no number, and for nothing where something was to be given.
     """
-    numbers, recipes = (bits or "").split(",") if bits else [], mixed.split(",") if mixed else []
+    numbers, recipes = _parts("--bits", bits, BITS), _parts("--mixed", mixed, RECIPES)
     for number in numbers:
-        if number.strip() not in map(str, BITS):
-            raise HarnessError(f"--bits must be of {', '.join(map(str, BITS))}, commas between, but got {bits}")
-    plain = [Quantization(bits=int(number), group_size=group_size) for number in dict.fromkeys(numbers)]
-    return plain + [Quantization(mixed=recipe.strip(), group_size=group_size) for recipe in dict.fromkeys(recipes)]
+        if number not in map(str, BITS):
+            raise _not_of("--bits", BITS, bits)
+    plain = [Quantization(bits=int(number), group_size=group_size) for number in numbers]
+    return plain + [Quantization(mixed=recipe, group_size=group_size) for recipe in recipes]
+
+
+def _parts(option: str, value: str | None, known: tuple[object, ...]) -> list[str]:
+    """What stands between commas, each once."""
+    if value is None:
+        return []
+    if not value.strip():
+        raise _not_of(option, known, "nothing")
+    return list(dict.fromkeys(part.strip() for part in value.split(",")))
+
+
+def _not_of(option: str, known: tuple[object, ...], value: str | None) -> HarnessError:
+    return HarnessError(f"{option} must be of {', '.join(map(str, known))}, commas between, but got {value}")
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class StackedLayer(nn.Module):  # type: ignore[misc]
         if more or named or x.ndim < 2 or x.shape[0] != len(on.rows.slots):
             raise ValueError(f"a layer is called with other rows than the batch's: {x.shape}")
         if on.stack is None:
-            on.stack = _stacked(on.bare, on.modules)
+            on.stack = _stacked(on.modules)
         return on.stack(on.bare, x, on.rows.places(on.stack.slots))
 
     def __getattr__(self, key: str) -> Any:
@@ -146,7 +146,7 @@ def own_weights(module: nn.Module) -> dict[str, Any]:
     return {name: value for name, value in module.items() if isinstance(value, mx.array)}
 
 
-def _stacked(bare: nn.Module, modules: Mapping[int, nn.Module]) -> _Stack:
+def _stacked(modules: Mapping[int, nn.Module]) -> _Stack:
     """Of those that have a stack; the others' rows are never in a mixed batch."""
     able = {slot: module for slot, module in modules.items() if type(module) in (LoRALinear, DoRALinear)}
     rank = max(module.lora_a.shape[1] for module in able.values())

@@ -142,18 +142,6 @@ def as_base(model: Fused, base: Base) -> Base:
     return found
 
 
-def end_marks(tokenizer: Tokenizer) -> list[str]:
-    """The texts of the tokens that end an answer."""
-    return [str(tokenizer.mlx_lm.convert_ids_to_tokens(token)) for token in sorted(tokenizer.end_ids)]
-
-
-def begin_mark(tokenizer: Tokenizer) -> str | None:
-    """The text of the token that the tokenizer itself puts before a text; None where it puts none."""
-    ids = tokenizer.encode("a", special=True).ids
-    mark = tokenizer.begin_id
-    return str(tokenizer.mlx_lm.convert_ids_to_tokens(mark)) if mark is not None and ids[:1] == [mark] else None
-
-
 def is_named_as_transformers(base: Base) -> bool:
     """Whether mlx-lm's names of this architecture's weights are those that transformers reads."""
     return naming_of(str(base.settings.get("model_type"))) == Naming()

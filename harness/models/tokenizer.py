@@ -82,6 +82,17 @@ class Tokenizer:
         """The token that begins a text, where the model has one."""
         return None if self._fast.bos_token_id is None else int(self._fast.bos_token_id)
 
+    @property
+    def begin_mark(self) -> str:
+        """The text of the token that the tokenizer itself puts before a text; empty where it puts none."""
+        begins = self.begin_id is not None and self.encode("a", special=True).ids[:1] == [self.begin_id]
+        return str(self._fast.bos_token) if begins else ""
+
+    @property
+    def end_marks(self) -> list[str]:
+        """The texts of the tokens that end an answer."""
+        return [str(self._fast.convert_ids_to_tokens(token)) for token in sorted(self.end_ids)]
+
     @cached_property
     def refuses_system(self) -> bool:
         """Whether the template takes a user's turn, but none after a system prompt: then `render` makes one of both."""
@@ -128,9 +139,12 @@ class Tokenizer:
             HarnessError: when the model has no template, or its template refuses the messages.
         """
         called = [self._with_known_thoughts(message) for message in messages]
-        if called and called[0]["role"] == "system" and self.refuses_system:
-            called = _with_system_as_user(called)
-        return self._rendered(called, add_generation_prompt=add_generation_prompt, tools=tools)
+        return self._rendered(self.accepted(called), add_generation_prompt=add_generation_prompt, tools=tools)
+
+    def accepted(self, messages: list[Message]) -> list[Message]:
+        """The same, or with the system prompt before the first user turn where the template refuses one."""
+        refused = messages and messages[0]["role"] == "system" and self.refuses_system
+        return _with_system_as_user(messages) if refused else messages
 
     def _rendered(
         self, messages: Sequence[Message], *, add_generation_prompt: bool, tools: Sequence[Any] | None = None

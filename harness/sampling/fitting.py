@@ -5,16 +5,17 @@ Knows nothing of requests.
 
 from collections.abc import Callable, Sequence
 from functools import reduce
+from typing import Any
 
 import mlx.core as mx
-from mlx_lm.models.cache import ArraysCache
+from mlx_lm.models.cache import ArraysCache, RotatingKVCache
 
 from harness.errors import reason
 from harness.models.alike import alike
 from harness.models.stacked_layer import BARE
 from harness.sampling.forward import Cache, Forward, can_merge, extended, keeps_state, merged, single_parts
 
-_CACHE_STEP = 256  # tokens that mlx-lm makes room for at a time
+_CACHE_STEP = 256  # tokens that mlx-lm makes room for at a time; no more than a window's, where it keeps one
 _TRIED = (48, 11, 8)  # tokens of the prompts of a batch, to see whether it is what its rows are
 _FREE_SHARE = 0.5  # of free memory, for the keys and values of all rows
 
@@ -39,7 +40,7 @@ class Fitting:
             self._find_out(prompt)
         if self._row is None:
             return 1
-        needed = row_bytes(self._row, min(len(prompt), _TRIED[0]), max(lengths))
+        needed = row_bytes(self._row, max(lengths))
         return max(1, min(self._batch_size, int(_FREE_SHARE * self._free() / max(needed, 1))))
 
     def _find_out(self, prompt: Sequence[int]) -> None:
@@ -53,10 +54,16 @@ class Fitting:
             self._tell(f"texts are written one by one: {why}")
 
 
-def row_bytes(row: Cache, tokens: int, longest: int) -> float:
+def row_bytes(row: Cache, longest: int) -> float:
     """What a row of `longest` tokens takes, by the cache of one of few."""
-    grown = _room(longest) / _room(tokens)
-    return sum(part.nbytes * (1 if isinstance(part, ArraysCache) else grown) for part in single_parts(row))
+    return sum(_part_bytes(part, longest) for part in single_parts(row))
+
+
+def _part_bytes(part: Any, longest: int) -> float:
+    if isinstance(part, ArraysCache) or not part.nbytes:  # a state is as large after any tokens
+        return float(part.nbytes)
+    kept = min(longest, part.max_size) if isinstance(part, RotatingKVCache) else longest
+    return float(part.nbytes / part.keys.shape[-2] * _room(kept))
 
 
 def _why_one(forward: Forward, prompt: list[int]) -> str | None:

@@ -108,6 +108,8 @@ class Answer:
         ended = text.choice.finish_reason is not None
         if ended and what.finish_reason is None and text.ticket is not None:  # a stop text
             self._worker.cancel(text.ticket)
+        if ended and all(each.choice.finish_reason is not None for each in self._texts):
+            self._kept.close()  # now, for who asked may be slow to read
         if delta is not None or ended:
             self._events.put_nowait(_Event(index, delta))
 

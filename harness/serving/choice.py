@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from harness.data.thinking import Said, said_after
 from harness.sampling.engine import Step
-from harness.serving.unfolding import Kind, Part, Spelling, Stops, Thoughts
+from harness.serving.incremental_text import Kind, Part, Spelling, Stops, Thoughts
 
 Decode = Callable[[Sequence[int]], str]
 

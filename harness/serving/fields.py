@@ -178,7 +178,7 @@ def _check_names(body: dict[str, Any], asked: Set[str]) -> None:
 
 
 def _unknown(name: str, known: Set[str] = frozenset()) -> RefusalError:
-    near = get_close_matches(name, known, n=1)
+    near = get_close_matches(name[:80], known, n=1)
     meant = f"; did you mean {near[0]}?" if near else ""
     return RefusalError(400, f"unknown field {name[:80]}{meant}", param=name[:80], code="unknown_parameter")
 
@@ -194,7 +194,10 @@ def _chat_logprobs(body: dict[str, Any]) -> int | None:
     value = body.get("logprobs")
     if value is not None and not isinstance(value, bool):
         return whole(body, "logprobs", 0, _MOST_ALTERNATIVES)
-    return _alternatives(body) if value else None
+    wanted = _alternatives(body)
+    if wanted and not value:
+        raise RefusalError(400, "top_logprobs needs logprobs=true", param="top_logprobs", code="invalid_value")
+    return wanted if value else None
 
 
 def _text_logprobs(body: dict[str, Any]) -> int | None:
@@ -256,7 +259,7 @@ def _is_tokens(value: Any) -> bool:
 
 
 def _stops(value: Any) -> tuple[str, ...]:
-    texts = [value] if isinstance(value, str) else value or []
+    texts = [value] if isinstance(value, str) else [] if value is None else value
     if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in texts):
         raise wrong("stop", "must be a text, or a list of texts, none of them empty", value)
     if len(texts) > _MOST_STOPS:

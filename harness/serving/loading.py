@@ -12,7 +12,7 @@ from harness.models.adapter_files import AdapterFiles
 from harness.models.base import Base
 from harness.models.common_base import of_another_base, weights_digest
 from harness.models.stacked import StackedAdapters
-from harness.serving.beside import Beside
+from harness.serving.background import Background
 from harness.serving.names import Typed, read_word
 from harness.serving.refusal import RefusalError
 from harness.serving.registry import Found, Registry, moves
@@ -79,7 +79,7 @@ class Loading:
         self, loader: Loader, shelf: Shelf, *, say: Say, moved: Callable[[str], None], every: float = 1.0
     ) -> None:
         self._loader, self._shelf, self._say, self._moved, self._every = loader, shelf, say, moved, every
-        self._beside = Beside("adapters")
+        self._background = Background("adapters")
         self._broken: dict[str, tuple[str, float]] = {}  # by model: a version, and when it was tried
         self._silent: set[str] = set()  # models of which the registry said nothing when it was last asked
 
@@ -92,10 +92,14 @@ class Loading:
         self._check_name(name, replace)
         try:
             word = read_word(path)
+            if word.reference is None:
+                raise HarnessError(
+                    "lora_path must be an adapter's, but none is the base, which is there by its own name"
+                )
             typed = Typed(name, word.reference, word.scale, name)
-            weights = await self._beside.do(lambda: self._loader.load(typed))
-        except HarnessError as error:
-            raise RefusalError(400, str(error), param="lora_path", code="invalid_value") from error
+            weights = await self._background.do(lambda: self._loader.load(typed))
+        except (HarnessError, OSError) as error:  # the latter of a path that no system takes
+            raise RefusalError(400, reason(error)[:500], param="lora_path", code="invalid_value") from error
         try:
             self._check_name(name, replace)  # it may have been given meanwhile
         except RefusalError:
@@ -109,7 +113,7 @@ class Loading:
         Raises:
             RefusalError: when there is no adapter of that name.
         """
-        model = self._shelf.find(name)
+        model = self._shelf.find(name, param="lora_name")
         if model.typed.reference is None:
             raise RefusalError(400, f"{name} is the base, and stays", param="lora_name")
         self._shelf.remove(model)
@@ -123,42 +127,44 @@ class Loading:
                     await self._look(model)
 
     def close(self) -> None:
-        self._beside.close()
+        self._background.close()
 
     async def _look(self, model: Model) -> None:
-        reference = model.typed.reference
+        typed, reference = model.typed, model.typed.reference
         assert reference is not None
         try:
-            version = await self._beside.do(lambda: self._loader.version(reference))
+            version = await self._background.do(lambda: self._loader.version(reference))
         except Exception as error:  # of MLflow, its database or its server, which share no class
             if model.key not in self._silent:
                 self._say(f"warning: {reference} cannot be looked up, and stays as it is: {reason(error)}")
             self._silent.add(model.key)
             return
         self._silent.discard(model.key)
+        if model.typed is not typed:  # another adapter was put in its place meanwhile
+            return
         if version != model.edition.weights.version and self._may_try(model.key, version):
-            await self._take_up(model, version)
+            await self._take_up(model, typed, version)
 
-    async def _take_up(self, model: Model, version: str) -> None:
+    async def _take_up(self, model: Model, typed: Typed, version: str) -> None:
         before = model.edition.weights.version
         again = self._broken.get(model.key, ("", 0.0))[0] == version
         try:
-            weights = await self._beside.do(lambda: self._loader.load(model.typed))
+            weights = await self._background.do(lambda: self._loader.load(typed))
         except Exception as error:  # whatever is wrong with it, the former is in use
             self._broken[model.key] = version, time.monotonic()
             if not again:
                 self._say(
-                    f"warning: version {version} of {model.typed.reference} cannot be used, version {before} stays: "
+                    f"warning: version {version} of {typed.reference} cannot be used, version {before} stays: "
                     f"{reason(error)}"
                 )
             return
         self._broken.pop(model.key, None)
-        if model not in self._shelf.models:  # it was unloaded meanwhile
+        if model not in self._shelf.models or model.typed is not typed:  # it was unloaded or replaced meanwhile
             self._loader.drop(weights.slot)
             return
-        self._shelf.put(model.typed, weights)
+        self._shelf.put(typed, weights)
         self._moved(self._shelf.label(model))
-        self._say(f"{model.typed.reference} is version {weights.version} now, before {before}")
+        self._say(f"{typed.reference} is version {weights.version} now, before {before}")
 
     def _may_try(self, key: str, version: str) -> bool:
         tried, when = self._broken.get(key, ("", 0.0))

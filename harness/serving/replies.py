@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from harness.sampling.engine import Step
 from harness.serving.choice import Choice, Delta
-from harness.serving.spelt import Spelt
-from harness.serving.unfolding import Kind
+from harness.serving.incremental_text import Kind
+from harness.serving.token_text import TokenText
 
 Json = dict[str, Any]
 
@@ -53,10 +53,10 @@ def usage(prompt_tokens: int, completion_tokens: int) -> Json:
 
 @dataclass
 class ChatForm:
-    """`logprobs`: whether they were asked for; `spelt`: for their tokens."""
+    """`logprobs`: whether they were asked for; `token_text`: for their tokens."""
 
     head: Head
-    spelt: Spelt
+    token_text: TokenText
     logprobs: bool
     _begun: set[int] = field(default_factory=set)
 
@@ -106,16 +106,16 @@ class ChatForm:
         return {**self._named(step.token, step.logprob), "top_logprobs": tops}
 
     def _named(self, token: int, logprob: float | None) -> Json:
-        text, written = self.spelt.token(token)
+        text, written = self.token_text.of(token)
         return {"token": text, "bytes": written, "logprob": logprob}
 
 
 @dataclass
 class TextForm:
-    """`logprobs`: whether they were asked for; `spelt`: for their tokens."""
+    """`logprobs`: whether they were asked for; `token_text`: for their tokens."""
 
     head: Head
-    spelt: Spelt
+    token_text: TokenText
     logprobs: bool
     _offsets: dict[int, int] = field(default_factory=lambda: defaultdict(int))
 
@@ -142,10 +142,10 @@ class TextForm:
         found: Json = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
         for step in tokens:
             assert step.token is not None
-            text, _ = self.spelt.token(step.token)
+            text, _ = self.token_text.of(step.token)
             found["tokens"].append(text)
             found["token_logprobs"].append(step.logprob)
-            found["top_logprobs"].append({self.spelt.token(token)[0]: logprob for token, logprob in step.top})
+            found["top_logprobs"].append({self.token_text.of(token)[0]: logprob for token, logprob in step.top})
             found["text_offset"].append(self._offsets[index])
             self._offsets[index] += len(text)
         return found

@@ -16,7 +16,7 @@ from harness.models.tokenizer import Tokenizer
 from harness.sampling.engine import Request
 from harness.sampling.write import mixed_seed
 from harness.serving.answer import Answer, Done, Text
-from harness.serving.beside import Beside
+from harness.serving.background import Background
 from harness.serving.choice import Choice, Way
 from harness.serving.fields import Asked, ChatAsked, TextAsked
 from harness.serving.limits import Limits, Room
@@ -25,7 +25,7 @@ from harness.serving.prompting import Prompting, Put
 from harness.serving.refusal import RefusalError
 from harness.serving.replies import ChatForm, Form, Head, TextForm
 from harness.serving.shelf import Shelf, Weights
-from harness.serving.spelt import Spelt
+from harness.serving.token_text import TokenText
 from harness.serving.worker import Worker
 
 Log = Callable[[str], None]
@@ -50,8 +50,12 @@ class Service:
         self._base, self._shelf, self._worker, self._limits = base, shelf, worker, limits
         self._defaults, self._log = defaults, log
         self.room, self.metrics = Room(limits), Metrics()
-        self._prompting, self._spelt = Prompting(base.tokenizer, base.vocabulary, limits), Spelt(base.tokenizer)
-        self._beside = Beside("prompts")
+        self._prompting, self._token_text = (
+            Prompting(base.tokenizer, base.vocabulary, limits),
+            TokenText(base.tokenizer),
+        )
+        self._background = Background("prompts")
+        self._answers = 0  # that are not yet sent to their end
 
     async def chat(self, asked: ChatAsked) -> Answer:
         """
@@ -75,8 +79,13 @@ class Service:
 
         return await self._answered(asked, len(asked.prompts), put, chat=False)
 
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits for a text, or for the rest of one."""
+        return self.room.taken > 0 or self._answers > 0
+
     def close(self) -> None:
-        self._beside.close()
+        self._background.close()
 
     async def _answered(self, asked: Asked, prompts: int, put: _Put, *, chat: bool) -> Answer:
         began = time.perf_counter()
@@ -86,16 +95,16 @@ class Service:
         with ExitStack() as kept:
             weights = kept.enter_context(self._shelf.using(model))
             kept.enter_context(self.room.for_texts(asked.n * prompts))
-            found = await self._beside.do(lambda: put(weights.args))
+            found = await self._background.do(lambda: put(weights.args))
             texts = [
                 self._text(asked, each, index, weights, self._left(each, max_tokens, asked), chat=chat)
                 for each in found
                 for index in range(asked.n)
             ]
-            return Answer(
+            answer = Answer(
                 self._worker,
                 texts,
-                self._form(asked, weights, chat=chat),
+                self._form(asked, label, weights, chat=chat),
                 prompt_tokens=sum(len(each.ids) for each in found),
                 pieces=asked.stream,
                 usage=asked.usage,
@@ -103,6 +112,8 @@ class Service:
                 tell=lambda done: self._told(label, done),
                 began=began,
             )
+            self._answers += 1
+            return answer
 
     def _most_tokens(self, asked: Asked) -> int:
         most = self._limits.max_tokens
@@ -144,15 +155,15 @@ class Service:
         way = Way(prompt=put.text, chat=chat, stream=asked.stream, stop=asked.stop)
         return Text(request, Choice(way, self._base.tokenizer.decode))
 
-    def _form(self, asked: Asked, weights: Weights, *, chat: bool) -> Form:
+    def _form(self, asked: Asked, label: str, weights: Weights, *, chat: bool) -> Form:
         head = Head(
             id=f"{'chatcmpl' if chat else 'cmpl'}-{uuid.uuid4().hex}",
             created=int(time.time()),
-            model=asked.model or self._shelf.label(self._shelf.find(None)),
+            model=asked.model or label,
             fingerprint=f"fp_{weights.digest}",
         )
         kind = ChatForm if chat else TextForm
-        return kind(head, self._spelt, asked.logprobs is not None)
+        return kind(head, self._token_text, asked.logprobs is not None)
 
     def refused(self, refusal: RefusalError) -> None:
         """It is counted, and said without what was asked."""
@@ -160,6 +171,7 @@ class Service:
         self._log(f"{refusal.status} refused: {' '.join(word for word in (refusal.code, refusal.param) if word)}")
 
     def _told(self, model: str, done: Done) -> None:
+        self._answers -= 1
         self.metrics.requests.add(status=str(done.status))
         self.metrics.tokens.add(done.prompt_tokens, model=model, of="prompt")
         self.metrics.tokens.add(done.written, model=model, of="text")

@@ -14,6 +14,7 @@ import psutil
 from harness.config.paths import CONF
 from harness.config.schema import GenerateConfig, ModelConfig, TrackingConfig
 from harness.config.yaml_file import read_mapping
+from harness.console.interrupt import requests_heeded
 from harness.errors import HarnessError
 from harness.models.base import Base
 from harness.models.common_base import common_base
@@ -78,7 +79,9 @@ def serve_models(serving: Serving, say: Say) -> None:
         with endpoint(serving, door, say) as open_now:
             models = ", ".join(_said(open_now.shelf, model) for model in open_now.shelf.models)
             say(f"serving {link(serving.host, port)}v1: {models}")
-            open_now.server.serve_on(listener)
+            # uvicorn heeds Ctrl-C and SIGTERM; a terminal that closes ends it as they do
+            with requests_heeded() as requests, requests.heeding(lambda number: open_now.server.end()):
+                open_now.server.serve_on(listener)
 
 
 @dataclass(frozen=True)
@@ -153,12 +156,18 @@ def _opened(
         worker.attend(loop)
         tasks.append(loop.create_task(loading.follow()))
 
+    def ending() -> None:
+        """Perhaps in a signal's handler, where nothing may be printed."""
+        service.room.close()
+        for task in tasks:
+            task.get_loop().call_soon_threadsafe(_say_what_is_awaited, service, serving.grace, say)
+
     server = Server(
         app,
         begun=begun,
-        ending=service.room.close,
+        ending=ending,
         cutting=worker.cut,
-        busy=lambda: service.room.taken > 0,
+        busy=lambda: service.busy,
         grace_seconds=serving.grace,
     )
     return Endpoint(server, app, shelf, service, resident.base.tokenizer)
@@ -218,6 +227,12 @@ def _defaults(serving: Serving) -> GenerateConfig:
         temperature=usual.temperature if serving.temperature is None else serving.temperature,
         top_p=usual.top_p if serving.top_p is None else serving.top_p,
     )
+
+
+def _say_what_is_awaited(service: Service, grace: float, say: Say) -> None:
+    if taken := service.room.taken:
+        texts = "1 text is" if taken == 1 else f"{taken} texts are"
+        say(f"ending when {texts} written, in {grace:g} s at most; Ctrl-C once more ends it now")
 
 
 def _said(shelf: Shelf, model: Model) -> str:

@@ -81,8 +81,8 @@ class Shelf:
         self._retire(self._models.pop(model.key).edition)
         self._name_again()
 
-    def find(self, name: str | None) -> Model:
-        """`name`: None for the first.
+    def find(self, name: str | None, param: str = "model") -> Model:
+        """`name`: None for the first. `param`: the field that it stands in.
 
         Raises:
             RefusalError: when there is none of that name, with those that there are.
@@ -91,7 +91,7 @@ class Shelf:
         if key is None:
             there = ", ".join(self.label(model) for model in self.models) or "none"
             raise RefusalError(
-                404, f"there is no model {(name or '')[:200]}; there is {there}", param="model", code="model_not_found"
+                404, f"there is no model {(name or '')[:200]}; there is {there}", param=param, code="model_not_found"
             )
         return self._models[key]
 

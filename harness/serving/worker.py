@@ -11,8 +11,8 @@ from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
 from harness.errors import reason
+from harness.machine.own_thread import promised
 from harness.sampling.engine import Request, Step
-from harness.serving.beside import promised
 from harness.serving.refusal import RefusalError
 
 Result = TypeVar("Result")
@@ -102,9 +102,7 @@ class Worker:
             self._ready.set_exception(error)
         else:
             self._ready.set_result(None)
-            while self._heed_inbox(wait=not self._engine.busy):
-                if self._engine.busy:
-                    self._step()
+            self._write()
             del self._engine
         del self._make
         self.trouble = self.trouble or "the server has stopped"
@@ -115,6 +113,21 @@ class Worker:
         while True:
             if (do := self._inbox.get()) is not None:
                 do()
+
+    def _write(self) -> None:
+        """Until it is cut; whoever comes after a fault of the thread's own is told of it."""
+        while True:
+            try:
+                if not self._heed_inbox(wait=not self._writes):
+                    return
+                if self._writes:
+                    self._step()
+            except Exception as error:
+                self._give_up(error)
+
+    @property
+    def _writes(self) -> bool:
+        return self.trouble is None and self._engine.busy
 
     def _heed_inbox(self, *, wait: bool) -> bool:
         """Whether to go on."""
@@ -170,10 +183,15 @@ class Worker:
         try:
             self._engine = self._make(slots)
         except Exception as again:
-            error, self._failures = again, _MOST_FAILURES
+            self._give_up(again)
+            return
         if self._failures >= _MOST_FAILURES:
-            self.trouble = f"the model cannot write any more: {reason(error)}"
-            self._say(f"error: {self.trouble}; start the server again")
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self.trouble = f"the model cannot write any more: {reason(error)}"
+        self._fail(RefusalError(503, self.trouble, code="model_failed"))
+        self._say(f"error: {self.trouble}; start the server again")
 
     def _fail(self, refusal: RefusalError) -> None:
         self._tell([(ticket, refusal) for ticket in self._tickets.values()])

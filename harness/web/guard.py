@@ -72,7 +72,7 @@ class Door:
         if port != self.port:
             return False
         if self.token is None:
-            return name in _LOOPBACK
+            return name in (*_LOOPBACK, self.host.lower())
         own = socket.gethostname().lower()
         return name in (*_LOOPBACK, self.host.lower(), own, f"{own}.local") or _is_number(name)
 
@@ -137,7 +137,7 @@ def _refused(scope: Message, headers: dict[str, str], door: Door, most_bytes: in
         return 403, "another page may not ask here"
     if scope["method"] not in ("GET", "HEAD"):
         if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            return 415, "send JSON"
+            return 415, "send JSON, with the header content-type: application/json"
         length = headers.get("content-length", "0")
         if not _LENGTH.fullmatch(length) or int(length) > most_bytes:
             return 413, _too_long(most_bytes)

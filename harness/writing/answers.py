@@ -74,10 +74,13 @@ class Answers:
 
     def _prompt(self, kind: str, value: Any, number: int) -> Prompt:
         if kind == "messages":
-            if not isinstance(value, list) or not value or not all(isinstance(each, Mapping) for each in value):
+            if not isinstance(value, list) or not value or not all(map(_is_message, value)):
                 raise HarnessError(f"row {number}: messages must be a list of role and content, but got {value!r:.60}")
-            messages = [dict(each) for each in value]
-            return Prompt(self.tokenizer.render(messages, add_generation_prompt=True), special=False)
+            try:
+                rendered = self.tokenizer.render([dict(each) for each in value], add_generation_prompt=True)
+            except HarnessError as error:
+                raise HarnessError(f"row {number}: {error}") from error
+            return Prompt(rendered, special=False)
         if not isinstance(value, str) or not value.strip():
             raise HarnessError(f"row {number}: {kind} must be a text, but got {value!r:.60}")
         if kind == "prompt":
@@ -134,6 +137,10 @@ def _asked_for(row: Any, number: int) -> tuple[str, Any]:
         found = ", ".join(map(str, given)) or repr(row)
         raise HarnessError(f"row {number} must be a theme, or have one of {', '.join(_KINDS)}, but got {found:.60}")
     return next(iter(given.items()))
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("role"), str)
 
 
 def _is_missing(value: Any) -> bool:

@@ -5,14 +5,15 @@ module. It imports no MLflow. Everything of MLX happens in one thread: its strea
 server answers each request in another. What a row means is answers.py's business.
 """
 
+import weakref
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness.machine import blas
+from harness.machine.own_thread import OwnThread
 
 _NO_PARAMS: Mapping[str, Any] = {}
 
@@ -31,8 +32,9 @@ class Writer:
 
         from harness.writing.answers import open_answers
 
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mlx")
-        self._answers = self._thread.submit(open_answers, folder).result()
+        self._thread = OwnThread("mlx")
+        weakref.finalize(self, self._thread.close).atexit = False  # a thread that ends at exit may abort the process
+        self._answers = self._thread.do(lambda: open_answers(folder)).result()
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> list[str]:
         """A text for each row, in their order.
@@ -44,7 +46,8 @@ class Writer:
         Raises:
             HarnessError: for a row that is none of these, or a setting out of its range.
         """
-        return self._thread.submit(self._answers.write, rows_of(data), params or _NO_PARAMS).result()
+        rows = rows_of(data)
+        return self._thread.do(lambda: self._answers.write(rows, params or _NO_PARAMS)).result()
 
 
 def rows_of(data: Any) -> list[Any]:

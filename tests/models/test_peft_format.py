@@ -274,11 +274,15 @@ def test_layers_outside_the_text_model_are_refused(make_base: MakeBase, tmp_path
 
 
 def test_a_pickle_is_refused_with_the_command_that_converts_it(tmp_path: Path) -> None:
+    tmp_path = tmp_path / "my 河"
+    tmp_path.mkdir()
     (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 4}')
     with pytest.raises(HarnessError, match="must hold adapter_model.safetensors beside PEFT's adapter_config.json"):
         read_adapter(tmp_path)
     (tmp_path / "adapter_model.bin").write_bytes(b"")
-    with pytest.raises(HarnessError, match=r"as a pickle.*python -c .*weights_only=True.*adapter_model\.safetensors"):
+    with pytest.raises(
+        HarnessError, match=r"as a pickle.*: cd '.*my 河' && python -c .*weights_only=True.*adapter_model\.safetensors"
+    ):
         read_adapter(tmp_path)
 
 

@@ -1,11 +1,13 @@
 """A promoted checkpoint is a model of MLflow's own, which writes what harness.generate writes."""
 
+import gc
 import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -35,6 +37,7 @@ from harness.tracking.pyfunc_flavor import LOADER
 from harness.tracking.registry import register, resolve, set_alias
 from harness.tracking.store import Store
 from harness.writing.grid import lay_out, write_all
+from harness.writing.pyfunc import _load_pyfunc as load_pyfunc
 from tests.conftest import QUICK, compose_config
 from tests.server import free_port
 
@@ -119,6 +122,8 @@ def test_messages_go_through_the_chat_template_and_a_prompt_as_it_is(promoted: P
         (7, "row 2 must be a theme, .* but got 7"),
         ({"theme": " "}, "row 2: theme must be a text"),
         ({"messages": "河"}, "row 2: messages must be a list of role and content, but got '河'"),
+        ({"messages": [{"content": "河"}]}, "row 2: messages must be a list of role and content, but got"),
+        ({"messages": [{"role": "user", "content": 7}]}, "row 2: the chat template of builtin:tiny refused"),
     ],
 )
 def test_a_row_that_is_nothing_to_answer_is_said_with_its_number(row: Any, complaint: str, promoted: Promoted) -> None:
@@ -138,6 +143,26 @@ def test_requests_from_several_threads_get_their_own_texts(promoted: Promoted) -
     alone = [promoted.texts(theme) for theme in themes]
     with ThreadPoolExecutor(4) as several:
         assert list(several.map(promoted.texts, themes)) == alone
+
+
+def test_a_script_that_has_written_ends_as_any_other(promoted: Promoted) -> None:
+    script = "import sys; from harness.writing.pyfunc import _load_pyfunc as load; "
+    script += "print(load(sys.argv[1]).predict('河', {'max_tokens': 6}))"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(promoted.folder)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, f"{promoted.texts('河')}\n"), done.stderr
+
+
+def test_a_model_that_is_let_go_of_takes_its_thread_along(promoted: Promoted) -> None:
+    before = set(threading.enumerate())
+    model = load_pyfunc(str(promoted.folder))
+    (thread,) = set(threading.enumerate()) - before
+    model.predict("河", SHORT)
+    del model
+    gc.collect()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
 
 
 def test_the_model_says_how_it_is_asked_and_names_no_place(promoted: Promoted) -> None:

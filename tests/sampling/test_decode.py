@@ -9,6 +9,7 @@ import mlx.nn as nn
 import numpy as np
 import pytest
 from mlx_lm.generate import generate_step
+from mlx_lm.models.cache import ArraysCache, CacheList, KVCache, RotatingKVCache
 
 from harness.machine.device import begin_phase
 from harness.models.base import Base
@@ -16,6 +17,7 @@ from harness.models.randomness import seeded
 from harness.sampling.choose import Choice, Chooser
 from harness.sampling.decode import decode
 from harness.sampling.engine import Engine
+from harness.sampling.fitting import row_bytes
 from harness.sampling.request import Request
 from tests.tuning.architectures import ARCHITECTURES, make_model
 from tools.architectures.tiny import tiny_model
@@ -216,3 +218,20 @@ def test_one_prompt_alone_and_no_prompt_at_all(base: Base) -> None:
     assert len(_texts(base.model, DRAWN, REQUESTS[:1])) == 1
     assert _texts(base.model, DRAWN, []) == {}
     assert len(_texts(base.model, DRAWN, [REQUESTS[0], REQUESTS[0]])) == 1
+
+
+def test_what_a_row_takes_is_told_from_a_short_one_whatever_its_caches_keep() -> None:
+    def row(tokens: int) -> list[Any]:
+        state = ArraysCache(1)
+        state[0] = mx.zeros((1, 4, 8))
+        parts = [KVCache(), RotatingKVCache(64), CacheList(KVCache(), RotatingKVCache(1024))]
+        for part in (*parts[:2], *parts[2].caches):
+            part.update_and_fetch(*[mx.zeros((1, 2, min(tokens, 40), 8))] * 2)
+            for _ in range(tokens - 40):
+                part.update_and_fetch(*[mx.zeros((1, 2, 1, 8))] * 2)
+        return [state, *parts]
+
+    for longest in (40, 200, 700):
+        taken = sum(part.nbytes for part in row(longest))
+        room = 2 * (1 + (longest > 64) + 1) * 256 * 2 * 8 * 4  # mlx-lm makes room for 256 tokens at a time
+        assert taken <= row_bytes(row(20), longest) <= taken + room

@@ -160,6 +160,21 @@ def test_a_last_line_counts_when_it_is_whole_and_not_when_it_is_half(base: Base,
     assert read_samples(tmp_path / "s.jsonl") == [written]
 
 
+def test_a_half_line_is_none_wherever_it_was_cut(base: Base, tmp_path: Path) -> None:
+    file = tmp_path / "s.jsonl"
+    (written,) = _write(base, ["河"])
+    for _ in range(2):
+        append_sample(file, written)
+    whole = file.read_bytes()
+    first = whole.index(b"\n") + 1
+    inside = whole.rindex("河".encode()) + 1  # of the theme's three bytes
+    for end, there in ((inside, 1), (inside + 1, 1), (inside - first, 0), (len(whole) - 3, 1), (40, 0)):
+        file.write_bytes(whole[:end])
+        assert read_samples(file) == [written] * there, end
+        append_sample(file, written)
+        assert read_samples(file) == [written] * (there + 1), end
+
+
 def test_exact_and_near_duplicates_on_a_theme_are_marked(base: Base, tmp_path: Path) -> None:
     first = _write(base, ["河"])[0]
     text = "它把两岸背了一辈子，从不说沉，只在夜里翻一个身"

@@ -55,6 +55,7 @@ def test_a_full_queue_and_an_end_in_the_middle_are_said_and_nothing_under_way_is
     assert [rest, *texts] == [expected, expected]
     narrow.thread.join(20)
     assert not narrow.thread.is_alive()
+    assert narrow.said[-1] == "ending when 2 texts are written, in 20 s at most; Ctrl-C once more ends it now"
 
 
 def test_nothing_is_told_without_the_token(narrow: Served) -> None:

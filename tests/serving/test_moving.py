@@ -110,10 +110,13 @@ def test_adapters_are_loaded_and_unloaded_as_with_vllm(moving: Served, essay: Pa
         ({"lora_name": "", "lora_path": str(essay)}, "lora_name"),
         ({"lora_name": "guest"}, "lora_path"),
         ({"lora_name": "epic", "lora_path": str(essay)}, "lora_name"),
+        ({"lora_name": "guest", "lora_path": "none"}, "lora_path"),  # the base, which could not be unloaded
+        ({"lora_name": "guest", "lora_path": "x" * 5000}, "lora_path"),
     ]:
         reply = post("load_lora_adapter", **body)
         assert reply.status_code == 400 and reply.json()["error"]["param"] == param, body
-    assert post("unload_lora_adapter", lora_name="nobody").status_code == 404
+    gone = post("unload_lora_adapter", lora_name="nobody")
+    assert gone.status_code == 404 and gone.json()["error"]["param"] == "lora_name"
 
 
 def test_an_adapter_of_another_base_is_not_loaded(

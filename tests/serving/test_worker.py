@@ -103,3 +103,43 @@ def test_what_cannot_be_made_ends_the_start() -> None:
 
     with pytest.raises(HarnessError, match="no weights"):
         Worker(make, print).start()
+
+
+def test_an_engine_that_cannot_be_made_again_is_given_up_once() -> None:
+    made = [Rows(lambda: True)]
+    said: list[str] = []
+    worker = Worker(lambda lost: made.pop(), said.append)
+    worker.start()
+    told = heard(worker, [request(), request()])
+    assert worker.call(lambda: "idle").result(5) == "idle"
+    worker.stop()
+    assert [each[0].status for each in told if isinstance(each[0], RefusalError)] == [500, 503]
+    assert len(said) == 2 and said[-1].startswith("error: the model cannot write any more: IndexError")
+
+
+def test_a_fault_of_its_own_is_said_and_leaves_nobody_waiting() -> None:
+    class Stuck(Rows):
+        def cancel(self, number: int) -> None:
+            raise KeyError(number)
+
+    said: list[str] = []
+    worker = Worker(lambda lost: Stuck(lambda: False), said.append)
+    worker.start()
+
+    async def ask() -> list[Step | RefusalError]:
+        worker.attend(asyncio.get_running_loop())
+        steps: asyncio.Queue[Step | RefusalError] = asyncio.Queue()
+        long = Request(ids=[1], seed=0, slot=0, max_tokens=1_000_000_000)
+        ticket = worker.add(long, steps.put_nowait)
+        await asyncio.wait_for(steps.get(), 10)
+        worker.cancel(ticket)
+        worker.add(request(), steps.put_nowait)
+        while isinstance(last := await asyncio.wait_for(steps.get(), 10), Step):
+            continue
+        return [last]
+
+    (last,) = asyncio.run(ask())
+    worker.stop()
+    assert isinstance(last, RefusalError) and last.status == 503
+    assert worker.trouble == "the model cannot write any more: KeyError: 1"
+    assert said == [f"error: {worker.trouble}; start the server again"]

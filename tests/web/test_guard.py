@@ -81,3 +81,14 @@ def test_a_port_is_taken_before_its_link_is_said() -> None:
             listening("127.0.0.1", port),
         ):
             pass
+
+
+def test_an_address_of_this_machine_alone_is_known_by_itself() -> None:
+    client = client_at(Door(host="127.0.0.2", port=8080))
+    assert client.get("/", headers={"host": "127.0.0.2:8080"}).text == "here"
+    assert client.get("/", headers={"host": "127.0.0.3:8080"}).status_code == 421
+
+
+def test_json_that_is_not_called_so_is_refused_with_the_header_that_is_missing() -> None:
+    reply = client_at(Door(host="127.0.0.1", port=8080)).post("/", content="{}")
+    assert reply.status_code == 415 and "content-type: application/json" in reply.json()["error"]["message"]

@@ -67,11 +67,11 @@ class Order:
         """Each with its folder: --out, with its bits added where several are wanted."""
         if self.out is not None and len(self.ways) < 2:
             return [(next(iter(self.ways), None), self.out)]
-        stem = self.out or Path(self.model.rstrip("/").replace(":", "/").rpartition("/")[2])
+        stem = self.out or self.name.rstrip("/").replace(":", "/").rpartition("/")[2]
         if not self.ways:
             kind = "dequantized" if self.dequantize else self.dtype or "mlx"
-            return [(None, stem.with_name(f"{stem.name}-{kind}"))]
-        return [(way, stem.with_name(f"{stem.name}-{way.name}")) for way in self.ways]
+            return [(None, Path(f"{stem}-{kind}"))]
+        return [(way, Path(f"{stem}-{way.name}")) for way in self.ways]
 
 
 @dataclass(frozen=True, kw_only=True)

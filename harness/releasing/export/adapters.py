@@ -1,5 +1,6 @@
 """The targets that stay an adapter: in mlx-lm's format and in PEFT's. Does not know cards or staging."""
 
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -7,20 +8,25 @@ from harness.models import peft_stock
 from harness.models.adapter import loaded
 from harness.models.adapter_files import WEIGHTS_FILE
 from harness.models.adapter_reading import read_adapter
+from harness.models.base_names import found_at, origin_of, public_name, public_path
 from harness.models.peft_format import write_peft
 from harness.models.plain_adapter import write_plain
 from harness.models.stock import load_stock
-from harness.releasing.export.job import Exported, Job, agreeing, by_mlx_lm, expected, proof_of
+from harness.releasing.export.check import by_mlx_lm, expected, fenced
+from harness.releasing.export.job import Exported, Job, agreeing, proof_of
 from harness.releasing.export.proof import Precision, Proof
-from harness.releasing.export.subject import origin_name, public_path
 
-_PEFT_USAGE = """```python
-from peft import PeftModel
+_BY_PEFT = """from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-base = AutoModelForCausalLM.from_pretrained("BASE")  # the unquantized model, where the base is a quantized one
-model = PeftModel.from_pretrained(base, ".")
-```"""
+base = {base!r}
+tokenizer = AutoTokenizer.from_pretrained(base)
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), ".")
+
+prompt = {prompt!r}
+asked = tokenizer(prompt, return_tensors="pt", add_special_tokens={special})
+written = model.generate(**asked, do_sample=False, max_new_tokens={most}, eos_token_id={ends})
+print(tokenizer.decode(written[0, asked["input_ids"].shape[1] :], skip_special_tokens=True))"""
 
 
 def export_mlx(job: Job) -> Exported:
@@ -31,15 +37,14 @@ def export_mlx(job: Job) -> Exported:
     subject.base.let_go()
     again = load_stock(subject.base.folder, subject.base, adapter=job.folder)
     proof = proof_of(yardstick, bare, yardstick.of(again), Precision.SAME, "mlx_lm.load")
-    found = public_path(subject.base)
-    base = found if found and "/" in found else f"path/to/{subject.base_name}"
     return Exported(
         proof=agreeing(proof, "the adapter"),
-        what=f"A LoRA adapter in mlx-lm's format ({WEIGHTS_FILE} and adapter_config.json).",
+        what=f"A {subject.kind} adapter in mlx-lm's format ({WEIGHTS_FILE} and adapter_config.json).",
         relation="adapter",
         library="mlx",
         tags=["lora", "mlx"],
-        usage=by_mlx_lm(job, f"--model {base} --adapter-path .") + expected(proof, yardstick),
+        usage=by_mlx_lm(job, f"--model {shlex.quote(found_at(subject.base))} --adapter-path .")
+        + f"\n\n{expected(job, proof)}",
         card_in=job.folder,
     )
 
@@ -50,13 +55,25 @@ def export_peft(job: Job) -> Exported:
     proof, more = prove_peft(job, job.folder)
     return Exported(
         proof=proof,
-        what="A LoRA adapter in Hugging Face PEFT's format.",
+        what=f"A {job.subject.kind} adapter in Hugging Face PEFT's format.",
         relation="adapter",
         library="peft",
         tags=["lora", "peft"],
-        usage=_PEFT_USAGE.replace("BASE", origin_name(job.subject.base)),
+        usage=f"{fenced(_by_peft(job), 'python')}\n\n{expected(job, proof)}",
         card_in=job.folder,
         said=[*said, *more],
+    )
+
+
+def _by_peft(job: Job) -> str:
+    base, prompt = job.subject.base, job.yardstick.planned[0][1]
+    ids = prompt.ids(base.tokenizer)
+    return _BY_PEFT.format(
+        base=origin_of(base) or found_at(base),
+        prompt=prompt.text,
+        special=ids != base.tokenizer.encode(prompt.text, special=False).ids,
+        most=job.yardstick.asking.settings.max_tokens,
+        ends=sorted(base.tokenizer.end_ids),
     )
 
 
@@ -69,7 +86,8 @@ def write_named_peft(job: Job, folder: Path) -> list[str]:
     subject = job.subject
     with tempfile.TemporaryDirectory(prefix=".plain-", dir=job.folder) as plain:
         write_plain(subject.adapter, Path(plain), subject.base.model, base=public_path(subject.base))
-        return write_peft(read_adapter(Path(plain)), subject.base, folder, base_name=origin_name(subject.base))
+        name = origin_of(subject.base) or public_name(subject.base)
+        return write_peft(read_adapter(Path(plain)), subject.base, folder, base_name=name)
 
 
 def prove_peft(job: Job, folder: Path) -> tuple[Proof, list[str]]:
@@ -88,6 +106,10 @@ def prove_peft(job: Job, folder: Path) -> tuple[Proof, list[str]]:
         return proof, [f"not read by peft itself: {reason}"]
     subject.base.let_go()
     job.display.say("reading it again by peft and transformers, on the CPU")
-    reading = yardstick.of_other(peft_stock.OfPeft(folder, subject.base))
-    theirs = proof_of(yardstick, bare, reading, Precision.FULL, "peft and transformers, in float32")
-    return agreeing(theirs, "the adapter, to peft"), []
+    try:
+        theirs = peft_stock.OfPeft(folder, subject.base)
+    except peft_stock.NotForTransformersError as error:
+        return proof, [f"not read by peft itself: {error}"]
+    reading = yardstick.of_other(theirs)
+    again = proof_of(yardstick, bare, reading, Precision.FULL, "peft and transformers, in float32")
+    return agreeing(again, "the adapter, to peft"), []

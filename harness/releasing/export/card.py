@@ -11,8 +11,10 @@ from typing import Any
 import yaml
 
 from harness.config.schema import TrainConfig
-from harness.releasing.export.job import Exported, fenced
-from harness.releasing.export.subject import Subject, head_of_base, without_paths
+from harness.models.base_names import head_of_card
+from harness.releasing.export.check import fenced
+from harness.releasing.export.job import Exported
+from harness.releasing.export.subject import Subject, without_paths
 from harness.releasing.export.yardstick import Yardstick
 
 CARD = "README.md"
@@ -45,7 +47,7 @@ def card(subject: Subject, exported: Exported, yardstick: Yardstick) -> str:
 
 
 def _head(subject: Subject, exported: Exported) -> str:
-    known = head_of_base(subject.base)
+    known = head_of_card(subject.base)
     head: dict[str, Any] = {
         "base_model": subject.base_name,
         "base_model_relation": exported.relation,
@@ -115,9 +117,8 @@ def _samples(exported: Exported, yardstick: Yardstick) -> Sequence[str]:
 
 def _training(subject: Subject) -> str:
     spec, config = subject.adapter.spec, subject.config
-    kind = "DoRA" if spec.fine_tune_type == "dora" else "LoRA"
     lines = [
-        f"- {kind}, rank {spec.rank}, scale {spec.scale:g} (alpha {spec.scale * spec.rank:g}), "
+        f"- {subject.kind}, rank {spec.rank}, scale {spec.scale:g} (alpha {spec.scale * spec.rank:g}), "
         + ("every block" if spec.num_layers <= 0 else f"the last {spec.num_layers} blocks")
         + (f", on {', '.join(f'`{key}`' for key in spec.keys)}" if spec.keys else "")
     ]

@@ -11,6 +11,7 @@ from harness.models.stock import (
     AS_BASE,
     FULL,
     MIXED,
+    NUMBERS,
     Bits,
     as_base,
     fused_model,
@@ -19,7 +20,8 @@ from harness.models.stock import (
     quantization_of,
     write_fused,
 )
-from harness.releasing.export.job import Exported, Job, by_mlx_lm, expected, proof_of
+from harness.releasing.export.check import by_mlx_lm, expected
+from harness.releasing.export.job import Exported, Job, proof_of
 from harness.releasing.export.proof import Precision, Proof
 from harness.releasing.export.yardstick import Reading
 
@@ -33,7 +35,7 @@ def export_fused(job: Job) -> Exported:
         relation="finetune",
         library="mlx",
         tags=["lora", "mlx"],
-        usage=by_mlx_lm(job, "--model .") + expected(proof, job.yardstick),
+        usage=f"{by_mlx_lm(job, '--model .')}\n\n{expected(job, proof)}",
         card_in=job.folder,
     )
 
@@ -87,11 +89,9 @@ def _limit(bits: Bits, base: Base) -> Precision:
 
 def _distilling(job: Job, bits: Bits) -> list[str]:
     """The commands of mlx-lm's own way to few bits: it trains the scales of a quantized model after the full one."""
-    number, group_size = quantization_of(job.subject.base)
-    if bits.how.isdigit():
-        number, group_size = int(bits.how), bits.group_size
+    number = int(bits.how) if bits.how in NUMBERS else quantization_of(job.subject.base)[0]
     return [
-        "to have few bits all the same, mlx-lm can train the quantization after the full model (needs mlx-lm[train]):",
-        f"  python -m harness.export {job.subject.adapter.source} --to fused --bits full --out full-model",
-        f"  mlx_lm.dwq --model full-model --bits {number} --group-size {group_size} --mlx-path few-bits",
+        "to have few bits all the same, mlx-lm can train the quantization after the full model (needs mlx-lm[train]): "
+        "give this command with --bits=full --out=full-model, and then",
+        f"  mlx_lm.dwq --model full-model --bits {number} --group-size {bits.group_size} --mlx-path few-bits",
     ]

@@ -7,13 +7,16 @@ import shutil
 
 from harness.errors import HarnessError
 from harness.files import write_text
+from harness.models import builtin
+from harness.models.base_names import found_at, origin_of, public_name
 from harness.models.gguf import read_into, why_not, write_gguf
 from harness.models.stock import FULL, Bits, as_base, fused_model, is_named_as_transformers
 from harness.releasing.export.adapters import prove_peft, write_named_peft
+from harness.releasing.export.check import by_openai, expected, fenced, messages
 from harness.releasing.export.fusing import write_and_prove
 from harness.releasing.export.job import Exported, Job, agreeing, proof_of
 from harness.releasing.export.proof import Precision, Proof
-from harness.releasing.export.subject import Subject, origin_name
+from harness.releasing.export.subject import Subject
 
 SCRIPT = "convert.sh"
 _FULL = Bits(how=FULL)
@@ -37,7 +40,7 @@ def _written(job: Job) -> Exported:
         relation="finetune",
         library="gguf",
         tags=["lora", "gguf"],
-        usage=f"```sh\nllama-cli -m {file} --temp 0 -p '…'\nllama-quantize {file} small.gguf Q4_K_M  # smaller\n```",
+        usage=_served(job, proof, f"-m {file}") + f"\n\nSmaller: `llama-quantize {file} small.gguf Q4_K_M`.",
         card_in=job.folder,
     )
 
@@ -60,7 +63,9 @@ def write_whole_gguf(job: Job, name: str) -> Proof:
 def _to_convert(job: Job, reason: str) -> Exported:
     subject = job.subject
     said = [f"{reason}; llama.cpp's own converters know it"]
-    proof = _as_peft(job, said) if subject.adapter.spec.fine_tune_type == "lora" else None
+    if dora := subject.adapter.spec.fine_tune_type == "dora":
+        said.append("llama.cpp's adapters have no DoRA: it gets the whole model instead")
+    proof = None if dora else _as_peft(job, said)
     peft = proof is not None
     if proof is None:
         proof = write_and_prove(job, job.folder / "model", _FULL)
@@ -69,17 +74,20 @@ def _to_convert(job: Job, reason: str) -> Exported:
                 "mlx-lm names this architecture's weights otherwise than transformers: the converter may refuse"
             )
     script = _script(subject, peft=peft)
+    whole, lora = ("base", f" --lora {_lora(subject)}") if peft else (subject.slug, "")
     write_text(job.folder / SCRIPT, script)
     (job.folder / SCRIPT).chmod(0o755)
     return Exported(
         proof=proof,
-        what="A LoRA adapter in Hugging Face PEFT's format, to be converted to GGUF."
+        what=f"A {subject.kind} adapter in Hugging Face PEFT's format, to be converted to GGUF."
         if peft
         else "A model with the adapter worked in, to be converted to GGUF.",
         relation="adapter" if peft else "finetune",
         library="peft" if peft else "transformers",
         tags=["lora", "gguf"],
-        usage=f"With a checkout of llama.cpp, built, run `{SCRIPT}`:\n\n```sh\n{script}```",
+        usage=f"With a checkout of llama.cpp, built, run `{SCRIPT}`:\n\n{fenced(script.strip(), 'sh')}\n\n"
+        + _served(job, proof, f"-m {whole}-f16.gguf{lora}")
+        + f"\n\n`-m {whole}-Q4_K_M.gguf` is smaller, and may soon write other words.",
         card_in=job.folder,
         said=said,
     )
@@ -100,18 +108,37 @@ def _as_peft(job: Job, said: list[str]) -> Proof | None:
 
 
 def _script(subject: Subject, *, peft: bool) -> str:
-    name, lora = shlex.quote(subject.slug), shlex.quote(f"{subject.slug}-lora-f16.gguf")
-    head = '#!/bin/sh\nset -e\n: "${LLAMA_CPP:?set it to the folder of a built llama.cpp}"\n'
-    if not peft:
-        return head + (
-            f'python "$LLAMA_CPP/convert_hf_to_gguf.py" model --outfile {name}-f16.gguf --outtype f16\n'
-            f'"$LLAMA_CPP/build/bin/llama-quantize" {name}-f16.gguf {name}-Q4_K_M.gguf Q4_K_M\n'
-            f'"$LLAMA_CPP/build/bin/llama-cli" -m {name}-Q4_K_M.gguf --temp 0\n'
-        )
-    return head + (
-        f': "${{BASE:?set it to the folder of {origin_name(subject.base)}, not quantized, as Hugging Face has it}}"\n'
-        f'python "$LLAMA_CPP/convert_lora_to_gguf.py" peft --base "$BASE" --outfile {lora} --outtype f16\n'
-        f'python "$LLAMA_CPP/convert_hf_to_gguf.py" "$BASE" --outfile base-f16.gguf --outtype f16\n'
-        f'"$LLAMA_CPP/build/bin/llama-quantize" base-f16.gguf base-Q4_K_M.gguf Q4_K_M\n'
-        f'"$LLAMA_CPP/build/bin/llama-cli" -m base-Q4_K_M.gguf --lora {lora} --temp 0\n'
+    name, lora = shlex.quote(subject.slug), shlex.quote(_lora(subject))
+    places = {"LLAMA_CPP": "the folder of a built llama.cpp"}
+    if peft:
+        base = subject.base
+        own = base.path in builtin.NAMES  # whose folder nobody else can tell
+        folder = found_at(base) if own else f"the folder of {origin_of(base) or public_name(base)}"
+        places["BASE"] = f"{folder}, not quantized, as Hugging Face has it"
+        commands = [
+            f'python "$LLAMA_CPP/convert_lora_to_gguf.py" peft --base "$BASE" --outfile {lora} --outtype f16',
+            'python "$LLAMA_CPP/convert_hf_to_gguf.py" "$BASE" --outfile base-f16.gguf --outtype f16',
+            '"$LLAMA_CPP/build/bin/llama-quantize" base-f16.gguf base-Q4_K_M.gguf Q4_K_M',
+        ]
+    else:
+        commands = [
+            f'python "$LLAMA_CPP/convert_hf_to_gguf.py" model --outfile {name}-f16.gguf --outtype f16',
+            f'"$LLAMA_CPP/build/bin/llama-quantize" {name}-f16.gguf {name}-Q4_K_M.gguf Q4_K_M',
+        ]
+    asked = [f': "${{{place}:?set it to {what}}}"' for place, what in places.items()]
+    found = [f'{place}=$(cd "${place}" && pwd)' for place in places]
+    return "\n".join(["#!/bin/sh", "set -e", *asked, *found, 'cd "$(dirname "$0")"', *commands]) + "\n"
+
+
+def _lora(subject: Subject) -> str:
+    return f"{subject.slug}-lora-f16.gguf"
+
+
+def _served(job: Job, proof: Proof, model: str) -> str:
+    """How llama.cpp's server is started and asked. `model`: its arguments."""
+    args = job.subject.base.template_args
+    more = {"chat_template_kwargs": dict(args)} if args and messages(job) is not None else {}
+    return (
+        f"To use it, and to check it from another terminal:\n\n{fenced(f'llama-server {model} --jinja', 'sh')}\n\n"
+        f"{by_openai(job, 'http://127.0.0.1:8080/v1', **more)}\n\n{expected(job, proof)}"
     )

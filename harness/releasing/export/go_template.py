@@ -59,7 +59,7 @@ class Modelfile:
     notes: Sequence[str] = ()
 
     def text(self) -> str:
-        lines = [f"# {note}" for note in self.notes]
+        lines = [f"# {' '.join(note.split())}" for note in self.notes]
         lines += [f"FROM {self.origin}", f'TEMPLATE """{self.template}"""']
         if self.system:
             lines.append(f"SYSTEM {_block(self.system)}")

@@ -3,26 +3,26 @@
 A template that is not certain is never written. Does not know cards or staging.
 """
 
-import json
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.files import write_text
 from harness.models.gguf import why_not
-from harness.models.stock import FULL, Bits, begin_mark, end_marks, is_named_as_transformers
+from harness.models.stock import FULL, Bits, is_named_as_transformers
 from harness.releasing.export.chat_form import NoFormError, form_of, trims
+from harness.releasing.export.check import by_curl, expected, whole_prompt
 from harness.releasing.export.fusing import write_and_prove
 from harness.releasing.export.gguf import write_whole_gguf
 from harness.releasing.export.go_template import RAW, Modelfile, can_hold, of_chat, of_one_turn
-from harness.releasing.export.job import Exported, Job, expected
+from harness.releasing.export.job import Exported, Job
 from harness.releasing.export.proof import Proof
 from harness.releasing.export.subject import Subject
-from harness.releasing.export.yardstick import Asking, Yardstick
+from harness.releasing.export.yardstick import Asking
 from harness.sampling.prompts import prompt_for
 
 MODELFILE = "Modelfile"
+_AS_HERE = {"repeat_penalty": 1.0, "top_k": 0.0}  # Ollama's own 1.1 and 40 are no sampling of the harness
 
 
 def export_ollama(job: Job) -> Exported:
@@ -51,7 +51,7 @@ def export_ollama(job: Job) -> Exported:
         library="ollama",
         tags=["lora", "ollama"],
         usage=f"```sh\nollama create {name} -f {MODELFILE}  # smaller: add -q q4_K_M\nollama run {name}\n```"
-        + _check_ollama(name, job.yardstick, proof, raw=modelfile.template == RAW),
+        + _checked(job, name, modelfile, proof),
         card_in=job.folder,
         said=[*said, *notes],
     )
@@ -68,12 +68,14 @@ def modelfile_of(subject: Subject, asking: Asking, origin: str) -> tuple[Modelfi
     tokenizer = subject.base.tokenizer
     template, system, notes = _template(subject, asking)
     config = subject.config
-    parameters = {} if config is None else {"temperature": config.generate.temperature, "top_p": config.generate.top_p}
+    parameters = dict(_AS_HERE)
+    if config is not None:
+        parameters |= {"temperature": config.generate.temperature, "top_p": config.generate.top_p}
     modelfile = Modelfile(
         origin=origin,
         template=template,
         system=system,
-        stop=end_marks(tokenizer),
+        stop=tokenizer.end_marks,
         parameters=parameters,
         notes=notes,
     )
@@ -83,7 +85,7 @@ def modelfile_of(subject: Subject, asking: Asking, origin: str) -> tuple[Modelfi
 def _template(subject: Subject, asking: Asking) -> tuple[str, str | None, list[str]]:
     """The template, the system prompt that goes with it, and what to know of the two."""
     tokenizer = subject.base.tokenizer
-    begin = begin_mark(tokenizer) or ""
+    begin = tokenizer.begin_mark
     system, notes = asking.system, []
     if not can_hold(system):
         notes.append("the system prompt cannot stand in a Modelfile as it is: send it with each request")
@@ -127,7 +129,7 @@ def _one_turn(
         return RAW, None, [*notes, *_raw_notes("prompts say the system prompt elsewhere than before what is asked")]
     has_system = told in before
     first, _, second = before.partition(told)
-    notes = [*notes, "the adapter was taught on single turns without the chat template, and is asked so"]
+    notes = [*notes, "it is asked single turns, without a chat template"]
     template = of_one_turn(first, second, after, system=has_system)
     return template, system if has_system else None, notes
 
@@ -139,19 +141,17 @@ def _raw_notes(why: str) -> list[str]:
     ]
 
 
-def _check_ollama(name: str, yardstick: Yardstick, proof: Proof, *, raw: bool) -> str:
-    asking = yardstick.asking
+def _checked(job: Job, name: str, modelfile: Modelfile, proof: Proof) -> str:
+    asking = job.yardstick.asking
     options = {"temperature": 0, "num_predict": asking.settings.max_tokens}
-    if raw:
-        body = {"model": name, "prompt": yardstick.prompts[0], "raw": True, "stream": False, "options": options}
-        path = "generate"
+    if modelfile.template == RAW:
+        path, asked = "generate", {"prompt": whole_prompt(job), "raw": True}
     else:
-        messages = [{"role": "user", "content": asking.themes[0]}]
-        body = {"model": name, "messages": messages, "stream": False, "options": options}
-        path = "chat"
-    told = shlex.quote(json.dumps(body, ensure_ascii=False))
+        unheld = asking.system and not can_hold(asking.system)
+        talk = [{"role": "system", "content": asking.system}] if unheld else []
+        path, asked = "chat", {"messages": [*talk, {"role": "user", "content": asking.themes[0]}]}
+    body = {"model": name, **asked, "stream": False, "options": options}
     return (
-        f"\n\nTo check it:\n\n```sh\ncurl -s http://127.0.0.1:11434/api/{path} -d {told}\n```\n\n"
-        + expected(proof, yardstick)
-        + "\n\nOllama computes in other precision, so a later word may differ; the first ones must not."
+        f"\n\nTo check it:\n\n{by_curl(f'http://127.0.0.1:11434/api/{path}', body)}\n\n{expected(job, proof)}"
+        "\n\nOllama computes in other precision, so a later word may differ; the first ones must not."
     )

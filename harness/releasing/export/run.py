@@ -10,16 +10,17 @@ from harness.errors import HarnessError
 from harness.files import write_text
 from harness.files.staging import check_place, staged
 from harness.machine.failures import watchdog_said
-from harness.models.quantize import RECIPES
+from harness.models.quantize import GROUP_SIZES, RECIPES
 from harness.models.stock import AS_BASE, FULL, MIXED, NUMBERS, Bits, quantization_of
 from harness.releasing.export.adapters import export_mlx, export_peft
 from harness.releasing.export.card import CARD, card
 from harness.releasing.export.fusing import export_fused
 from harness.releasing.export.gguf import export_gguf
-from harness.releasing.export.job import Exported, Job, Target
+from harness.releasing.export.job import Exported, Job
 from harness.releasing.export.lmstudio import export_lmstudio
 from harness.releasing.export.ollama import export_ollama
 from harness.releasing.export.subject import find_subject
+from harness.releasing.export.target import Target
 from harness.releasing.export.yardstick import Yardstick, asking_of
 
 _EXPORTS: dict[Target, Callable[[Job], Exported]] = {
@@ -54,11 +55,11 @@ def export(order: Order, tracking: TrackingConfig, display: Display | None = Non
         HarnessError: when there is nothing to export, the place is taken, or what was written is not the adapter.
     """
     display = display or Display()
-    _check_bits(order)
+    _check(order)
     if order.out is not None:
         check_place(order.out, setting="--out")
     subject = find_subject(order.reference, tracking, model=order.model, display=display)
-    out = order.out or Path(f"{subject.slug}-{order.target}")
+    out = order.out or Path("-".join([subject.slug, order.target, *([order.bits] if order.bits else [])]))
     check_place(out, setting="--out")
     with watchdog_said(), staged(out, setting="--out") as folder:
         if subject.unread:
@@ -67,7 +68,7 @@ def export(order: Order, tracking: TrackingConfig, display: Display | None = Non
         subject.base.materialize()
         display.say("measuring the adapter on it")
         yardstick = Yardstick(subject, asking_of(subject, order.prompts))
-        display.say(f"compared by {yardstick.on} and {len(yardstick.planned)} greedy texts")
+        display.say(f"compared by the loss on {yardstick.on}, and by {len(yardstick.planned)} greedy texts")
         group_size = order.group_size or quantization_of(subject.base)[1]
         bits = Bits(how=order.bits or AS_BASE, group_size=group_size)
         job = Job(folder=folder, subject=subject, yardstick=yardstick, bits=bits, display=display)
@@ -79,12 +80,19 @@ def export(order: Order, tracking: TrackingConfig, display: Display | None = Non
     return out
 
 
-def _check_bits(order: Order) -> None:
+def _check(order: Order) -> None:
+    if not all(prompt.strip() for prompt in order.prompts):
+        raise HarnessError("--prompt must not be empty; leave it out to ask what the run asked")
+    if order.model == "":
+        raise HarnessError("--model must not be empty; leave it out where the adapter says its base")
     known = (AS_BASE, FULL, MIXED, *NUMBERS, *RECIPES)
-    if (order.bits or order.group_size) and order.target not in _WITH_BITS:
+    if not (order.bits is None and order.group_size is None) and order.target not in _WITH_BITS:
         raise HarnessError(f"--bits and --group-size go with --to={' or '.join(_WITH_BITS)}, not with {order.target}")
-    how = order.bits or AS_BASE
+    how = AS_BASE if order.bits is None else order.bits
     if how not in known:
         raise HarnessError(f"--bits must be one of {', '.join(known)}, but got {how}")
     if order.group_size is not None and how in (AS_BASE, FULL):
         raise HarnessError(f"--group-size={order.group_size} needs --bits, such as --bits=8")
+    if order.group_size not in (None, *GROUP_SIZES):
+        sizes = ", ".join(map(str, GROUP_SIZES))
+        raise HarnessError(f"--group-size must be one of {sizes}, but got {order.group_size}")

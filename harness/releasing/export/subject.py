@@ -8,9 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from harness.config.objective import VALID_LOSS
 from harness.config.schema import Config, ModelConfig, TrackingConfig
@@ -20,6 +17,7 @@ from harness.errors import HarnessError
 from harness.models import builtin
 from harness.models.adapter_files import AdapterFiles
 from harness.models.base import Base, open_base
+from harness.models.base_names import is_public, public_name
 from harness.models.reading import read_split
 from harness.models.weights_file import read_metadata
 from harness.releasing.measured import config_beside
@@ -83,35 +81,14 @@ class Subject:
         return _SLUG.sub("-", (place.parent if place.is_file() else place).name).strip("-.") or "adapter"
 
     @property
+    def kind(self) -> str:
+        """For people."""
+        return "DoRA" if self.adapter.spec.fine_tune_type == "dora" else "LoRA"
+
+    @property
     def base_name(self) -> str:
         """For a card: a hub's name or a built-in's, else the last part of a folder's; never a path."""
         return public_name(self.base)
-
-
-def public_name(base: Base) -> str:
-    return base.path if _is_public(base.path) else Path(base.path).name
-
-
-def public_path(base: Base) -> str | None:
-    """By which the base is found on another machine too; None for a folder of this one."""
-    return base.path if _is_public(base.path) else None
-
-
-def head_of_base(base: Base) -> dict[str, Any]:
-    """The head of the card that lies in the base's folder; empty where there is none that can be read."""
-    try:
-        found = re.match(r"---\n(.*?)\n---\n", (base.folder / "README.md").read_text("utf-8"), re.DOTALL)
-        values = yaml.safe_load(found[1]) if found else None
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return dict(values) if isinstance(values, dict) else {}
-
-
-def origin_name(base: Base) -> str:
-    """What a base was converted from, as its card says, by which transformers finds it; else the base's own name."""
-    said = head_of_base(base).get("base_model")
-    first = said[0] if isinstance(said, list) and said else said
-    return first if isinstance(first, str) and first.count("/") == 1 and _is_public(first) else public_name(base)
 
 
 def find_subject(reference: str, tracking: TrackingConfig, *, model: str | None, display: Display) -> Subject:
@@ -130,16 +107,19 @@ def find_subject(reference: str, tracking: TrackingConfig, *, model: str | None,
         display.say(f"warning: {note}")
     config = config_beside(adapter)
     record = _record(reference, adapter, opened)
-    rows, unread = _rows(config, base, record)
+    rows, unread = _rows(config, base, record, display)
     return Subject(adapter=adapter, base=base, config=config, record=record, rows=rows, unread=unread, notes=notes)
 
 
 def _base_of(adapter: AdapterFiles, model: str | None) -> Base:
     spec = adapter.spec
-    path = model or spec.base
+    path = spec.base if model is None else model
     if path is None:
         raise HarnessError(f"{adapter.source} does not say what base it was trained on; give it with --model")
-    hub = model is None and path not in builtin.NAMES and not Path(path).expanduser().is_dir()
+    there = path in builtin.NAMES or Path(path).expanduser().is_dir()
+    if model is None and not there and not is_public(path):
+        raise HarnessError(f"the base of {adapter.source} is no longer at {path}; say with --model where it is now")
+    hub = model is None and not there
     revision = spec.base_revision if hub and spec.base_revision and _COMMIT.fullmatch(spec.base_revision) else None
     settings = ModelConfig(path=path, revision=revision, template_args=spec.template_args)
     try:
@@ -158,11 +138,7 @@ def _doubts(adapter: AdapterFiles, base: Base) -> list[str]:
 
 
 def _named(base: str | None) -> str:
-    return "its base" if base is None else base if _is_public(base) else Path(base).name
-
-
-def _is_public(path: str) -> bool:
-    return path in builtin.NAMES or not (Path(path).is_absolute() or path.startswith((".", "~")))
+    return "its base" if base is None else base if is_public(base) else Path(base).name
 
 
 def _record(reference: str, adapter: AdapterFiles, store: Callable[[], Store]) -> Record:
@@ -188,14 +164,15 @@ def _record(reference: str, adapter: AdapterFiles, store: Callable[[], Store]) -
     return replace(known, metrics={**ancestry.run.metrics, **metrics}, splits=ancestry.splits, version=version)
 
 
-def _rows(config: Config | None, base: Base, record: Record) -> tuple[Sequence[Row], str]:
+def _rows(config: Config | None, base: Base, record: Record, display: Display) -> tuple[Sequence[Row], str]:
     """The validation rows, as the run chose them, and why there are none or others."""
     if config is None:
         return [], "the adapter has no record of its data"
     try:
         split = fixed_subset(read_split(config, "valid", base), config.train.valid_rows)
     except HarnessError as error:
-        return [], f"the validation data cannot be read ({without_paths(str(error))})"
+        display.say(f"warning: {error}")
+        return [], "the validation data cannot be read"
     if not split.rows:
         return [], "the validation data has no row to learn from"
     scored = record.splits.get("valid")
@@ -205,5 +182,7 @@ def _rows(config: Config | None, base: Base, record: Record) -> tuple[Sequence[R
 
 
 def without_paths(text: str) -> str:
-    """Of each absolute path the last part: what is said goes into a card."""
-    return re.sub(r"(?<![\w.])/(?:[^\s/,;:()]+/)*([^\s/,;:()]+)", r"\1", text)
+    """Of each absolute path the last part, or what is within the home folder: what is said goes into a card."""
+    text = text.replace(f"{Path.home()}/", "")  # whose name may have spaces
+    part = r"[^\s/,;:()]+"
+    return re.sub(rf"(https?://\S+)|(?<![\w.])/(?:{part}/)*({part})", lambda found: found[1] or found[2], text)

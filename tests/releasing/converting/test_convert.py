@@ -145,6 +145,27 @@ def test_what_cannot_be_is_said_before_anything_is_made(
 def test_bits_that_are_no_number_are_refused() -> None:
     with pytest.raises(HarnessError, match="--bits must be of 2, 3, 4, 5, 6, 8, commas between, but got 4,x"):
         ways("4,x", None, group_size=64)
+    with pytest.raises(HarnessError, match="--bits must be of 2, 3, 4, 5, 6, 8, commas between, but got nothing"):
+        ways("", None, group_size=64)
+    with pytest.raises(HarnessError, match="--mixed must be of mixed_2_6, .*, commas between, but got nothing"):
+        ways(None, " ", group_size=64)
+
+
+def test_bits_that_are_named_twice_are_one_model() -> None:
+    four, mixed = Quantization(bits=4), Quantization(mixed="mixed_3_6")
+    assert ways("4, 4,4", "mixed_3_6, mixed_3_6", group_size=64) == [four, mixed]
+
+
+def test_a_folder_that_is_named_by_where_one_is_gives_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "河 7B" / "in").mkdir(parents=True)
+    for here, model in ((tmp_path / "河 7B", "."), (tmp_path / "河 7B" / "in", ".."), (tmp_path, "./河 7B/")):
+        monkeypatch.chdir(here)
+        order = Order(
+            model=model, revision=None, ways=[Quantization()], dequantize=False, dtype=None, out=None, data=None
+        )
+        assert [str(out) for _, out in order.wanted] == ["河 7B-4bit"]
 
 
 def test_what_is_there_stays(made: Made, tmp_path: Path) -> None:

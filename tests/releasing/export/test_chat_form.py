@@ -194,3 +194,8 @@ func main() {
 	}
 }
 """
+
+
+def test_a_note_of_two_lines_is_one_comment_in_a_modelfile() -> None:
+    text = Modelfile(origin="./model", template=RAW, system=None, stop=[], notes=["it refuses:\nno system"]).text()
+    assert text.startswith("# it refuses: no system\nFROM ./model\n")

@@ -13,18 +13,19 @@ import yaml
 from click.testing import CliRunner
 
 from harness.config.paths import ROOT
-from harness.config.schema import TrackingConfig
+from harness.config.schema import ModelConfig, TrackingConfig
 from harness.console.progress import Display
 from harness.errors import HarnessError
 from harness.export import main
 from harness.models.adapter import loaded, save_weights
 from harness.models.adapter_files import WEIGHTS_FILE
 from harness.models.adapter_reading import read_adapter
-from harness.models.base import Base
+from harness.models.base import Base, open_base
 from harness.models.tensors import load_arrays
-from harness.releasing.export.job import Target
 from harness.releasing.export.run import Order, export
+from harness.releasing.export.target import Target
 from tests.releasing.export.conftest import MakeAdapter
+from tools.architectures import tiny
 
 TOKENS = mx.array([[5, 6, 7, 8, 9, 10]])
 
@@ -184,7 +185,7 @@ def test_gguf_of_a_llama_holds_the_fused_weights_and_ranks_of_merges(
     assert [scores[token] for token in made] == sorted((scores[token] for token in made), reverse=True)
     assert scores["<0x41>"] < scores[made[-1]] and "trim" in said["tokenizer.chat_template"]
     assert said["tokenizer.ggml.add_bos_token"].item()
-    assert "llama-cli" in (out / "README.md").read_text("utf-8")
+    assert "llama-server -m aaaaaaaa-6.gguf" in (out / "README.md").read_text("utf-8")
     assert _says_no_path_of_this_machine(out, llama.folder)
 
 
@@ -213,6 +214,7 @@ def test_gguf_of_what_llama_cpp_has_no_adapter_for_is_a_whole_model(
     script = (out / "convert.sh").read_text("utf-8")
     assert 'convert_hf_to_gguf.py" model --outfile' in script and "convert_lora" not in script
     assert _head(out)["base_model_relation"] == "finetune"
+    assert "llama.cpp's adapters have no DoRA" in (out / "README.md").read_text("utf-8")
     mlx_lm.load(str(out / "model"))
 
 
@@ -229,6 +231,15 @@ def test_peft_itself_makes_the_same_of_it(adapter: Path, tmp_path: Path) -> None
     out = _export(adapter, "peft", tmp_path / "a")
     card = (out / "README.md").read_text("utf-8")
     assert "read again by peft and transformers" in card and "1 of 1 greedy texts stay the same" in card
+
+
+@pytest.mark.peft
+def test_peft_is_not_asked_on_a_base_that_mlx_lm_laid_out(make_adapter: MakeAdapter, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    tiny.save("qwen3_moe", tmp_path / "moe")
+    base = open_base(ModelConfig(path=str(tmp_path / "moe"), revision=None))
+    out = _export(make_adapter(base, record=False, keys=None), "peft", tmp_path / "a")
+    assert "not read by peft itself: transformers does not find" in (out / "README.md").read_text("utf-8")
 
 
 class _Interrupted(Display):
@@ -250,6 +261,11 @@ def test_a_strangers_adapter_is_proved_on_its_own_texts(base: Base, make_adapter
         (adapter / "adapter_config.json").read_text("utf-8").replace('"builtin:tiny"', "null"), encoding="utf-8"
     )
     with pytest.raises(HarnessError, match="give it with --model"):
+        _export(adapter, "mlx", tmp_path / "a")
+    (adapter / "adapter_config.json").write_text(
+        (adapter / "adapter_config.json").read_text("utf-8").replace(": null", ': "/gone/base"'), encoding="utf-8"
+    )
+    with pytest.raises(HarnessError, match="no longer at /gone/base; say with --model where it is now"):
         _export(adapter, "mlx", tmp_path / "a")
     out = _export(adapter, "mlx", tmp_path / "a", model="builtin:tiny", prompts=["河", "灯"])
     card = (out / "README.md").read_text("utf-8")
@@ -292,6 +308,8 @@ def test_an_adapter_that_computes_no_numbers_is_refused(base: Base, adapter: Pat
 
 def test_what_is_there_stays_and_is_said_in_a_line(adapter: Path, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
+    named = CliRunner().invoke(main, [str(adapter), "--to", "fused", "--bits", "full"])
+    assert named.stdout.startswith("aaaaaaaa-6-fused-full: a model")
     words = [str(adapter), "--to", "mlx"]
     assert CliRunner().invoke(main, words).exit_code == 0
     again = CliRunner().invoke(main, words)
@@ -304,7 +322,11 @@ def test_what_is_there_stays_and_is_said_in_a_line(adapter: Path, tmp_path: Path
     [
         ({"to": "mlx", "bits": "8"}, "go with --to=fused or lmstudio"),
         ({"to": "fused", "bits": "7"}, "--bits must be one of"),
+        ({"to": "fused", "bits": ""}, "--bits must be one of"),
         ({"to": "fused", "group_size": 32}, "needs --bits"),
+        ({"to": "mlx", "group_size": 0}, "go with --to=fused or lmstudio"),
+        ({"to": "mlx", "prompts": ["河", " "]}, "--prompt must not be empty"),
+        ({"to": "mlx", "model": ""}, "--model must not be empty"),
         ({"to": "fused", "bits": "8", "group_size": 48}, "--group-size must be one of"),
         ({"to": "mlx", "out": "none/there"}, "must be in a folder that exists"),
     ],

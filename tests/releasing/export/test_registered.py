@@ -9,8 +9,8 @@ import pytest
 from harness.config.schema import TrackingConfig
 from harness.models.adapter_files import WEIGHTS_FILE, checkpoint_name
 from harness.models.base import Base
-from harness.releasing.export.job import Target
 from harness.releasing.export.run import Order, export
+from harness.releasing.export.target import Target
 from harness.tracking.registry import register, set_alias
 from harness.tracking.runs import TrackedRun
 from harness.tracking.store import Store

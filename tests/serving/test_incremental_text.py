@@ -10,7 +10,7 @@ from harness.data.thinking import Said, said_after
 from harness.models.base import Base
 from harness.sampling.engine import Step
 from harness.serving.choice import Choice, Way
-from harness.serving.unfolding import Kind, Spelling, Stops, Thoughts
+from harness.serving.incremental_text import Kind, Spelling, Stops, Thoughts
 
 PIECES = st.lists(
     st.sampled_from(["a", " ", "\n", "<", "<th", "ink>", "</", "think>", "</think>", "河", "b c"]), max_size=12

@@ -1,9 +1,9 @@
-"""A thread beside the event loop, for what takes its time: one thing after the other. Knows nothing of what it does.
+"""A thread for what belongs into one alone, or takes its time: one thing after the other. Does not know what it does.
 
-It holds up no end: a registry that does not answer would, were it waited for.
+It holds up no end: a registry that does not answer would, were it waited for. And it does not end before the process:
+one that has computed may abort it then, for MLX's streams are a thread's own.
 """
 
-import asyncio
 import queue
 import threading
 from collections.abc import Callable
@@ -13,14 +13,14 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-class Beside:
+class OwnThread:
     def __init__(self, name: str) -> None:
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
-    async def do(self, what: Callable[[], Result]) -> Result:
-        """What it gives, or ends with."""
-        return await asyncio.wrap_future(promised(what, self._inbox.put))
+    def do(self, what: Callable[[], Result]) -> Future[Result]:
+        """What it gives, or ends with, once it is its turn."""
+        return promised(what, self._inbox.put)
 
     def close(self) -> None:
         """It ends after what it is about."""
@@ -29,6 +29,7 @@ class Beside:
     def _work(self) -> None:
         while (do := self._inbox.get()) is not None:
             do()
+            del do  # and what it knows
 
 
 def promised(what: Callable[[], Result], put: Callable[[Callable[[], None]], None]) -> Future[Result]:

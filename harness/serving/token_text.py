@@ -17,11 +17,11 @@ def _byte_of() -> dict[str, int]:
     return {chr(byte): byte for byte in printable} | {chr(256 + place): byte for place, byte in enumerate(others)}
 
 
-class Spelt:
+class TokenText:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._bytes = _byte_of()
-        self.token = lru_cache(4096)(self._token)
+        self.of = lru_cache(4096)(self._token)
 
     def _token(self, token: int) -> tuple[str, list[int]]:
         """Its text, in which what is no whole character is U+FFFD, and its bytes."""
