@@ -110,7 +110,7 @@ def read_mlx_adapter(path: Path, source: str | None = None) -> AdapterFiles:
     if not weights.exists():
         raise HarnessError(
             f"adapter {source or path} must be a folder with {WEIGHTS_FILE}, a checkpoint file, "
-            "runs:/<id> or models:/name@alias, but there is no such file"
+            f"runs:/<id> or models:/name@alias, but there is no {weights}"
         )
     config = weights.parent / CONFIG_FILE
     if not config.exists():

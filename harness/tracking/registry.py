@@ -196,6 +196,8 @@ def find_version(store: Store, reference: str) -> ModelVersion:
         if at:
             return store.client.get_model_version_by_alias(name, alias)
         name, _, number = rest.partition("/")
+        if not number.isdecimal():
+            raise HarnessError(f"adapter {reference} must name a version: models:/{name}@champion, or models:/{name}/1")
         return store.client.get_model_version(name, number)
 
 

@@ -55,6 +55,7 @@ def test_a_version_carries_its_lineage(store: Store, begin: Begin) -> None:
     [
         ("models:/nobody@champion", "not found; "),
         ("models:/nobody/3", "is not in sqlite"),
+        ("models:/nobody", "must name a version: models:/nobody@champion, or models:/nobody/1"),
         ("runs:/" + "0" * 32, "is not in sqlite"),
     ],
 )
