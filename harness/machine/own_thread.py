@@ -1,7 +1,7 @@
 """A thread for what belongs into one alone, or takes its time: one thing after the other. Does not know what it does.
 
-It holds up no end: a registry that does not answer would, were it waited for. And it does not end before the process:
-one that has computed may abort it then, for MLX's streams are a thread's own.
+It holds up no end: a registry that does not answer would, were it waited for. One that has computed with MLX is not to
+be closed: its streams are its own, and where it ends as Python does the process may abort.
 """
 
 import queue

@@ -5,8 +5,8 @@ module. It imports no MLflow. Everything of MLX happens in one thread: its strea
 server answers each request in another. What a row means is answers.py's business.
 """
 
-import weakref
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,7 @@ class Writer:
 
         from harness.writing.answers import open_answers
 
-        self._thread = OwnThread("mlx")
-        weakref.finalize(self, self._thread.close).atexit = False  # a thread that ends at exit may abort the process
-        self._answers = self._thread.do(lambda: open_answers(folder)).result()
+        self._answers = _mlx_thread().do(lambda: open_answers(folder)).result()
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> list[str]:
         """A text for each row, in their order.
@@ -47,7 +45,13 @@ class Writer:
             HarnessError: for a row that is none of these, or a setting out of its range.
         """
         rows = rows_of(data)
-        return self._thread.do(lambda: self._answers.write(rows, params or _NO_PARAMS)).result()
+        return _mlx_thread().do(lambda: self._answers.write(rows, params or _NO_PARAMS)).result()
+
+
+@cache
+def _mlx_thread() -> OwnThread:
+    """That of all models of the process, to its end: one that has computed, and ends as Python does, may abort it."""
+    return OwnThread("mlx")
 
 
 def rows_of(data: Any) -> list[Any]:
