@@ -61,6 +61,7 @@ bench: env
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.generate
+	$(BIN)/python -m benchmarks.serve
 	$(BIN)/python -m benchmarks.judging
 	$(BIN)/python -m benchmarks.search
 	$(BIN)/python -m benchmarks.studies
