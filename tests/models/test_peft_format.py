@@ -385,7 +385,7 @@ def test_an_adapter_of_an_unknown_base_is_put_where_its_names_fit(
     """As one that was trained elsewhere, in a folder that is not here."""
     base = make_base(name)
     theirs = _as_of_peft(base, tmp_path)
-    _config(theirs, base_model_name_or_path="/root/models/x")
+    _config(theirs, base_model_name_or_path="/home/somebody/models/x")
     read = read_peft(theirs, "theirs", cache=tmp_path / "cache")
     assert mx.array_equal(_logits(base, read), _logits(base, read_adapter(tmp_path / "ours"))).item()
 
