@@ -23,7 +23,7 @@ class Measured:
         return 1 - lost if self.maximize else lost
 
 
-_TODO = ": train longer, on more rows, or otherwise"
+_ADVICE = ": train longer, on more rows, or otherwise"
 LOSS = Measured(check=CheckKind.COMPARISON, label="loss", unit="nats a token", maximize=False)
 WINS = Measured(check=CheckKind.JUDGED, label="win rate", unit="of the anchors", maximize=True)
 
@@ -47,7 +47,7 @@ def better(found: Compared, gate: GateConfig, measured: Measured, *, than: str) 
         passed=not is_worse and not wrong,
         figure=gain.mean,
         limit=max(noise, change),
-        said=said + (f", but {', and '.join(wrong)}" if wrong else "") + (_TODO if is_worse or wrong else ""),
+        said=said + (f", but {', and '.join(wrong)}" if wrong else "") + (_ADVICE if is_worse or wrong else ""),
         details=_details(found, gate, measured),
     )
 
