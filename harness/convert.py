@@ -1,6 +1,7 @@
 """python -m harness.convert: a model in MLX's format, in fewer bits, measured before and after."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,17 +18,7 @@ from harness.console.command import plainly
 @click.option("--out", type=click.Path(path_type=Path), help="The folder to make.  [default: its name and bits, here]")
 @click.option("--data", type=click.Path(path_type=Path), help="Measure on its valid.jsonl.  [default: general texts]")
 @click.option("--revision", help="Of a model of the hub.")
-def main(
-    model: str,
-    bits: str | None,
-    group_size: int,
-    mixed: str | None,
-    dtype: str | None,
-    dequantize: bool,
-    out: Path | None,
-    data: Path | None,
-    revision: str | None,
-) -> None:
+def main(**words: Any) -> None:
     """Convert MODEL, a hub name, a folder or builtin:small, to MLX's format, and quantize it.
 
     The loss is measured before and after on the same rows, so that you see what the bits cost.
@@ -37,20 +28,10 @@ def main(
       python -m harness.convert Qwen/Qwen2.5-7B-Instruct --bits 4,8 --mixed mixed_3_6 --data my/poems
       python -m harness.train model.path=Qwen2.5-7B-Instruct-4bit data.path=my/poems
     """
-    plainly(lambda: _convert(model, bits, group_size, mixed, dtype, dequantize, out, data, revision))
+    plainly(lambda: _convert(**words))
 
 
-def _convert(
-    model: str,
-    bits: str | None,
-    group_size: int,
-    mixed: str | None,
-    dtype: str | None,
-    dequantize: bool,
-    out: Path | None,
-    data: Path | None,
-    revision: str | None,
-) -> None:
+def _convert(*, bits: str | None, mixed: str | None, group_size: int, **asked: Any) -> None:
     from harness.machine import blas
 
     blas.load()
@@ -59,16 +40,7 @@ def _convert(
     from harness.models.quantize import ways
     from harness.releasing.converting.convert import Order, convert
 
-    order = Order(
-        model=model,
-        revision=revision,
-        ways=ways(bits, mixed, group_size=group_size),
-        dequantize=dequantize,
-        dtype=dtype,
-        out=out,
-        data=data,
-    )
-    convert(order, Display())
+    convert(Order(ways=ways(bits, mixed, group_size=group_size), **asked), Display())
 
 
 if __name__ == "__main__":
